@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The management calls of the Distributed Virtualization Kernel: the link of a process with the DVK of its DC, bindings,
+ * privileges, migration, promotion, DCs, and what is known about them. Communication is in dvs/m3ipc.h.
+ *
+ * Rules for every call: a struct dvk may be used by many threads at once. Calls ask dvsd, so they wait for its answer
+ * (DVK_ANSWER_MS at most, then DVS_NODVSD; a dvsd that restarts within that time goes unnoticed); those with a TIMEOUT_MS
+ * wait that long in addition (0 tries only, DVS_FOREVER waits without end).
+ * Any call may return DVS_BADARG and DVS_NODVSD.
+ */
+#ifndef DVS_DVK_H
+#define DVS_DVK_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <dvs/m3ipc.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DVK_ANSWER_MS 10000u
+#define DVS_NAME_MAX 63
+
+typedef struct dvs_dcid {
+	uint32_t n;
+} dvs_dcid;
+
+typedef struct dvs_nodeid {
+	uint32_t n;
+} dvs_nodeid;
+
+struct dvk;
+
+/* ---- the link ---- */
+
+/* Open the link with the dvsd behind the control socket PATH; NULL: the environment's DVS_CONTROL, else
+ * /run/dvs/control. The socket decides the DC. A process belongs to one DC at a time: DENIED for a second one.
+ * After fork() the child must open a link of its own; exec() ends the link and the bindings. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_open(const char *path, struct dvk **dvk);
+
+/* Unbind all endpoints of the link and close it. The handles of its endpoints must not be used any more. NULL is fine. */
+DVS_PUBLIC void dvk_close(struct dvk *dvk);
+
+/* ---- bindings ---- */
+
+enum dvk_kind {
+	DVK_LOCAL = 1,	 /* the process here, alone */
+	DVK_BACKUP = 2,	 /* silent, with the endpoint of its primary, until promoted */
+	DVK_REPLICA = 3, /* the same endpoint may be bound on other nodes too, each node uses its own */
+	DVK_REMOTE = 4,	 /* the process is on another node (only reported) */
+};
+
+/* Bind the calling thread to WANT (a number, or dvs_ep_any(): the next free client number of this node).
+ * The binding ends with dvk_unbind(), with the thread, with the process, or with exec().
+ * INUSE: bound already (or, for a replica, already on this node).  DENIED: a number below DVS_EP_SERVERS without
+ * DVS_MAY_BIND, or a backup without it.  NODEST: a backup for an endpoint nobody has.  FULL. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_bind(struct dvk *dvk, dvs_ep want, enum dvk_kind kind, struct m3 **self);
+
+/* Bind WANT for process PID (as this process sees pids), which takes it with dvk_wait_bound(). Needs DVS_MAY_BIND.
+ * Callers of the endpoint wait until it is taken. *EP gets the endpoint. INUSE, DENIED, NODEST as dvk_bind(); NOPROC. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_bind_for(struct dvk *dvk, pid_t pid, dvs_ep want, enum dvk_kind kind, dvs_ep *ep);
+
+/* Wait until somebody has bound an endpoint for this process (or moved one here, dvk_migrate_commit()), and take it
+ * for the calling thread. TIMEOUT. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_wait_bound(struct dvk *dvk, uint32_t timeout_ms, struct m3 **self);
+
+/* Give up the binding; SELF is freed. Partners in a call with it get PEERDEAD. NULL is fine. */
+DVS_PUBLIC void dvk_unbind(struct m3 *self);
+
+/* End another endpoint's binding, and wait until it is over. Its calls return NOTBOUND. Needs DVS_MAY_BIND unless it is an
+ * endpoint of this process. NODEST, DENIED, TIMEOUT. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_unbind_endpoint(struct dvk *dvk, dvs_ep ep, uint32_t timeout_ms);
+
+/* Wait until somebody is bound to EP; *BOUND (may be NULL) gets it with its generation. TIMEOUT. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_wait_bind(struct dvk *dvk, dvs_ep ep, uint32_t timeout_ms, dvs_ep *bound);
+
+/* Wait until nobody is bound to EP (with its generation, if it has one). TIMEOUT. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_wait_unbind(struct dvk *dvk, dvs_ep ep, uint32_t timeout_ms);
+
+/* The first endpoint that process PID bound. NOPROC: no such process in this DC. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_of(struct dvk *dvk, pid_t pid, dvs_ep *ep);
+
+/* ---- privileges ---- */
+
+#define DVS_MAY_BIND (1u << 0)	  /* bind server numbers and backups, bind and unbind for others */
+#define DVS_MAY_COPY (1u << 1)	  /* m3_copy() between two others */
+#define DVS_MAY_MIGRATE (1u << 2) /* migration and promotion */
+#define DVS_MAY_WAKE (1u << 3)	  /* m3_wakeup() */
+#define DVS_MAY_GRANT (1u << 4)	  /* change privileges, to rights that the caller has itself */
+#define DVS_MAY_ALL ((1u << 5) - 1)
+
+#define DVS_RANGES_MAX 8
+
+struct dvk_range {
+	uint32_t first; /* endpoint numbers, both ends included */
+	uint32_t last;
+};
+
+/* Whom an endpoint may call (send, sendrec, notify; replies are always allowed) and what it may manage. A fresh binding
+ * may call everyone and manage nothing; an endpoint of a manager (root or the owner of dvsd) may manage all. */
+struct dvk_privileges {
+	uint32_t may;
+	uint32_t n_call_to; /* 0: nobody */
+	struct dvk_range call_to[DVS_RANGES_MAX];
+};
+
+/* NODEST. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_privileges_get(struct dvk *dvk, dvs_ep ep, struct dvk_privileges *privileges);
+
+/* Channels that are no longer allowed are closed. Needs DVS_MAY_GRANT. NODEST, DENIED. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_privileges_set(struct dvk *dvk, dvs_ep ep, const struct dvk_privileges *privileges);
+
+/* ---- migration and promotion; all need DVS_MAY_MIGRATE: DENIED; NODEST ---- */
+
+/* Hold all messages for EP. Its process parks at its next receive (a call it waits for is finished first).
+ * BADSTATE: it migrates already, or is a backup. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_start(struct dvk *dvk, dvs_ep ep);
+
+/* EP goes on in process PID, which has opened a link and takes it with dvk_wait_bound(). Callers notice only
+ * that it took longer; requests that the old process received and did not answer are answered by the new one.
+ * Waits until the old process has parked or is dead. TIMEOUT: it did not park; the migration is still on.
+ * BADSTATE: EP does not migrate.  NOPROC: PID has no link in this DC. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_commit(struct dvk *dvk, dvs_ep ep, pid_t pid, uint32_t timeout_ms);
+
+/* The migration is off; the old process goes on with the held messages. BADSTATE. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_rollback(struct dvk *dvk, dvs_ep ep);
+
+/* Make the backup of EP in process PID (0: the oldest backup) the primary; a living primary becomes a backup. A primary
+ * that dies is followed by its oldest backup without this call. NOPROC: no such backup. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_promote(struct dvk *dvk, dvs_ep ep, pid_t pid);
+
+/* ---- information ---- */
+
+struct dvk_dvs_info {
+	dvs_nodeid node; /* this node */
+	uint32_t n_nodes;
+	uint32_t n_dcs;
+	uint32_t n_endpoints;
+	uint32_t n_channels; /* on this node */
+	pid_t dvsd_pid;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	char version[32];
+};
+
+struct dvk_dc_info {
+	dvs_dcid id;
+	char name[DVS_NAME_MAX + 1];
+	uint32_t n_endpoints;
+	uint32_t n_channels;
+	uint32_t n_processes;
+	uint32_t owner_uid;
+};
+
+enum dvk_activity {
+	DVK_RUNNING = 0, /* in its own code */
+	DVK_RECEIVING = 1,
+	DVK_SENDING = 2, /* in m3_send() */
+	DVK_CALLING = 3, /* in m3_sendrec() or m3_call() */
+	DVK_PARKED = 4,	 /* held by a migration, or a backup that waits */
+};
+
+struct dvk_endpoint_info {
+	dvs_ep ep;
+	enum dvk_kind kind;
+	dvs_nodeid node;
+	pid_t pid; /* as the asking process sees pids; 0 if it does not */
+	pid_t tid;
+	int migrating;
+	uint32_t n_backups;
+	uint32_t n_channels;
+	char program[16];
+	enum dvk_activity activity; /* from here on: what the process itself reports */
+	dvs_ep partner;		    /* of the present call */
+	uint64_t messages_in;
+	uint64_t messages_out;
+	uint64_t bytes_in; /* attached data */
+	uint64_t bytes_out;
+	uint64_t notifies_in;
+	uint64_t sleeps; /* waits that ended in a sleep */
+	struct dvk_privileges privileges;
+};
+
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dvs_info(struct dvk *dvk, struct dvk_dvs_info *info);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_info(struct dvk *dvk, struct dvk_dc_info *info);
+/* NODEST. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_info(struct dvk *dvk, dvs_ep ep, struct dvk_endpoint_info *info);
+/* The first endpoint (backups included) that follows *CURSOR in the order of numbers; start with *CURSOR 0.
+ * NODEST: that was all. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_next(struct dvk *dvk, uint64_t *cursor, struct dvk_endpoint_info *info);
+
+/* ---- DCs: only over the admin socket (root or the owner of dvsd) ---- */
+
+/* Open the admin socket of the dvsd whose run directory is RUN_DIR (NULL: the environment's DVS_RUN_DIR, else
+ * /run/dvs). It serves the calls below, and with dvk_admin_enter() those above. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_admin_open(const char *run_dir, struct dvk **admin);
+
+/* NAME: letters, digits, '-', '_' and '.', not first a '.', up to DVS_NAME_MAX. EXISTS. FULL. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_create(struct dvk *admin, const char *name, uint32_t owner_uid, dvs_dcid *id);
+/* End all its bindings, then forget it. BADSTATE: endpoints are bound and FORCE is zero. NODC. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_remove(struct dvk *admin, const char *name, int force);
+/* The first DC whose id follows *CURSOR; start with 0. NODC: that was all. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_next(struct dvk *admin, uint32_t *cursor, struct dvk_dc_info *info);
+/* From now on the calls that speak of endpoints mean those of DC NAME, with all privileges. NODC. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_admin_enter(struct dvk *admin, const char *name);
+
+/* ---- following messages (dvs trace) ---- */
+
+struct dvk_trace;
+
+struct dvk_trace_record {
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	dvs_ep self;
+	dvs_ep partner;
+	char what[12]; /* "send", "call", "reply", "receive", "notify", "relay"... */
+	uint32_t type;
+	uint32_t data_bytes;
+	dvs_err result;
+};
+
+/* Follow the messages of EP from now on. Needs a manager. NODEST, DENIED. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_trace_open(struct dvk *dvk, dvs_ep ep, struct dvk_trace **trace);
+/* The next record; *LOST (may be NULL) counts those that were overwritten unread. TIMEOUT. PEERDEAD: EP is unbound. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_trace_next(struct dvk_trace *trace, uint32_t timeout_ms,
+					       struct dvk_trace_record *record, uint64_t *lost);
+DVS_PUBLIC void dvk_trace_close(struct dvk_trace *trace);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
