@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. Meson does the work; this file only remembers how to call it.
+#
+#	make		build into build/ (build/dvs, build/dvsd, build/libdvk.so)
+#	make run	install what is missing, build, run the main job
+#	make check	install what is missing, build everything, run every test
+#	make format	format all C files
+#	make install	install (PREFIX=/usr/local, DESTDIR respected)
+
+MESON = meson
+NINJA = ninja
+PREFIX = /usr/local
+# A small machine should stay usable while it builds.
+JOBS = 2
+
+all: build/build.ninja
+	$(NINJA) -j $(JOBS) -C build
+
+build/build.ninja:
+	CC=gcc $(MESON) setup --prefix=$(PREFIX) build
+
+run:
+	@tools/install-deps
+	$(MAKE) all
+	@tools/run-main
+
+check:
+	@tools/install-deps
+	@tools/run-checks
+
+format:
+	tools/check-format --fix
+
+docs: all
+	tools/protogen --docs docs/protocol src/proto/*.toml
+
+install: all
+	$(MESON) install -C build
+
+clean:
+	rm -rf build build-clang build-asan build-tsan
+
+.PHONY: all run check format docs install clean

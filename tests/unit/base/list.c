@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/list.h"
+
+#include "unit.h"
+
+struct item {
+	int n;
+	struct list link;
+};
+
+static int sum_in_order(struct list *list)
+{
+	int sum = 0;
+
+	LIST_FOREACH(link, list) {
+		sum = 10 * sum + CONTAINER_OF(link, struct item, link)->n;
+	}
+	return sum;
+}
+
+TEST(links_come_in_the_order_they_were_added)
+{
+	struct list list;
+	struct item items[3] = { { .n = 1 }, { .n = 2 }, { .n = 3 } };
+
+	list_init(&list);
+	ck_assert(list_is_empty(&list));
+	list_add_tail(&list, &items[1].link);
+	list_add_tail(&list, &items[2].link);
+	list_add_head(&list, &items[0].link);
+	ck_assert_int_eq(sum_in_order(&list), 123);
+}
+
+TEST(a_link_taken_out_is_in_no_list)
+{
+	struct list list;
+	struct item items[2] = { { .n = 1 }, { .n = 2 } };
+
+	list_init(&list);
+	list_add_tail(&list, &items[0].link);
+	list_add_tail(&list, &items[1].link);
+	list_remove(&items[0].link);
+	ck_assert(list_is_empty(&items[0].link));
+	list_remove(&items[0].link);
+	ck_assert_int_eq(sum_in_order(&list), 2);
+}
+
+TEST(the_safe_walk_lets_the_body_take_out)
+{
+	struct list list;
+	struct item items[3] = { { .n = 1 }, { .n = 2 }, { .n = 3 } };
+	int seen = 0;
+
+	list_init(&list);
+	for (int i = 0; i < 3; i++)
+		list_add_tail(&list, &items[i].link);
+	LIST_FOREACH_SAFE(link, &list) {
+		list_remove(link);
+		seen++;
+	}
+	ck_assert_int_eq(seen, 3);
+	ck_assert(list_is_empty(&list));
+}
+
+TEST(the_head_is_the_oldest)
+{
+	struct list list;
+	struct item items[2] = { { .n = 1 }, { .n = 2 } };
+
+	list_init(&list);
+	list_add_tail(&list, &items[0].link);
+	list_add_tail(&list, &items[1].link);
+	ck_assert_ptr_eq(list_take_head(&list), &items[0].link);
+	ck_assert_ptr_eq(list_take_head(&list), &items[1].link);
+	ck_assert_ptr_null(list_take_head(&list));
+}
+
+UNIT_MAIN("base-list", links_come_in_the_order_they_were_added, a_link_taken_out_is_in_no_list,
+	  the_safe_walk_lets_the_body_take_out, the_head_is_the_oldest)
