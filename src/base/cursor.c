@@ -85,20 +85,17 @@ int64_t cursor_i64(struct cursor *in)
 	return (int64_t)cursor_u64(in);
 }
 
-uint64_t cursor_check_range(struct cursor *in, uint64_t value, uint64_t min, uint64_t max)
+uint32_t cursor_count(struct cursor *in, uint32_t max, unsigned int prefix_bytes)
 {
-	if (!in->failed && value >= min && value <= max)
-		return value;
-	cursor_fail(in);
-	return min;
-}
+	uint64_t count;
 
-int64_t cursor_check_range_signed(struct cursor *in, int64_t value, int64_t min, int64_t max)
-{
-	if (!in->failed && value >= min && value <= max)
-		return value;
-	cursor_fail(in);
-	return min;
+	assert(prefix_bytes == 1 || prefix_bytes == 2);
+	count = cursor_int(in, prefix_bytes);
+	if (count > max) {
+		cursor_fail(in);
+		return 0;
+	}
+	return (uint32_t)count;
 }
 
 void cursor_bytes(struct cursor *in, void *out, size_t len)
@@ -174,6 +171,8 @@ static void writer_int(struct writer *out, uint64_t value, unsigned int width)
 	uint8_t bytes[8];
 
 	assert(width <= sizeof(bytes));
+	if (out->failed)
+		return;
 	if (width < sizeof(bytes) && value >> (8 * width) != 0) {
 		out->failed = true;
 		return;
@@ -215,4 +214,28 @@ void writer_i32(struct writer *out, int64_t value)
 void writer_i64(struct writer *out, int64_t value)
 {
 	writer_int(out, (uint64_t)value, 8);
+}
+
+void writer_count(struct writer *out, uint64_t count, uint32_t max, unsigned int prefix_bytes)
+{
+	assert(prefix_bytes == 1 || prefix_bytes == 2);
+	if (count > max)
+		writer_fail(out);
+	writer_int(out, count, prefix_bytes);
+}
+
+void writer_string(struct writer *out, const char *string, size_t room_bytes,
+		   unsigned int prefix_bytes)
+{
+	size_t len = strnlen(string, room_bytes);
+
+	assert(room_bytes > 0);
+	writer_counted_bytes(out, string, len, (uint32_t)(room_bytes - 1), prefix_bytes);
+}
+
+void writer_counted_bytes(struct writer *out, const void *bytes, size_t len, uint32_t max,
+			  unsigned int prefix_bytes)
+{
+	writer_count(out, len, max, prefix_bytes);
+	writer_bytes(out, bytes, len);
 }

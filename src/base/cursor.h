@@ -32,10 +32,6 @@ uint64_t cursor_u64(struct cursor *in);
 int32_t cursor_i32(struct cursor *in);
 int64_t cursor_i64(struct cursor *in);
 
-/* An integer that must lie in [MIN, MAX]; otherwise the cursor fails and gives MIN. */
-uint64_t cursor_check_range(struct cursor *in, uint64_t value, uint64_t min, uint64_t max);
-int64_t cursor_check_range_signed(struct cursor *in, int64_t value, int64_t min, int64_t max);
-
 /* Copy LEN bytes to OUT; on failure OUT is filled with zeroes. */
 void cursor_bytes(struct cursor *in, void *out, size_t len);
 
@@ -45,6 +41,10 @@ const uint8_t *cursor_borrow(struct cursor *in, size_t len);
 /* Copy a string of LEN bytes to OUT, which has room for OUT_BYTES with the closing NUL.
  * A string that is too long for OUT or has a NUL inside is a failure and leaves OUT empty. */
 void cursor_string(struct cursor *in, size_t len, char *out, size_t out_bytes);
+
+/* How many things follow: an integer of PREFIX_BYTES (1 or 2), at most MAX. Otherwise 0 and a
+ * failure. */
+uint32_t cursor_count(struct cursor *in, uint32_t max, unsigned int prefix_bytes);
 
 /* For a check that only the caller can make. */
 void cursor_fail(struct cursor *in);
@@ -72,6 +72,17 @@ void writer_u64(struct writer *out, uint64_t value);
 void writer_i32(struct writer *out, int64_t value);
 void writer_i64(struct writer *out, int64_t value);
 void writer_bytes(struct writer *out, const void *bytes, size_t len);
+
+/* The counterpart of cursor_count(): refuses a count above MAX. */
+void writer_count(struct writer *out, uint64_t count, uint32_t max, unsigned int prefix_bytes);
+
+/* A string in an array of ROOM_BYTES, its length in front; refuses one without an end. */
+void writer_string(struct writer *out, const char *string, size_t room_bytes,
+		   unsigned int prefix_bytes);
+
+/* LEN bytes, their count in front; refuses more than MAX. */
+void writer_counted_bytes(struct writer *out, const void *bytes, size_t len, uint32_t max,
+			  unsigned int prefix_bytes);
 
 /* For a check that only the caller can make. */
 void writer_fail(struct writer *out);

@@ -112,23 +112,45 @@ TEST(a_string_with_a_nul_inside_fails)
 	ck_assert_str_eq(got, "");
 }
 
-TEST(a_value_out_of_range_fails)
+TEST(a_count_above_its_bound_fails)
 {
-	const uint8_t bytes[2] = { 5, 6 };
-	struct cursor in = cursor_over(bytes, sizeof(bytes));
+	struct cursor in = cursor_over("\x05\x06\x00\x08", 4);
 
-	ck_assert_uint_eq(cursor_check_range(&in, cursor_u8(&in), 1, 5), 5);
+	ck_assert_uint_eq(cursor_count(&in, 5, 1), 5);
+	ck_assert_uint_eq(cursor_count(&in, 6, 2), 6);
 	ck_assert(!in.failed);
-	ck_assert_uint_eq(cursor_check_range(&in, cursor_u8(&in), 1, 5), 1);
-	ck_assert(!cursor_done(&in));
+	ck_assert_uint_eq(cursor_count(&in, 7, 1), 0);
+	ck_assert(in.failed);
 }
 
-TEST(a_signed_value_out_of_range_fails)
+TEST(counted_things_carry_their_count_in_front)
 {
-	struct cursor in = cursor_over("\xfe\xff\xff\xff", 4);
+	uint8_t buffer[16];
+	struct writer out = writer_over(buffer, sizeof(buffer));
+	char name[4] = "ab";
 
-	ck_assert_int_eq(cursor_check_range_signed(&in, cursor_i32(&in), -1, 5), -1);
-	ck_assert(!cursor_done(&in));
+	writer_string(&out, name, sizeof(name), 1);
+	writer_counted_bytes(&out, "xyz", 3, 3, 2);
+	ck_assert(writer_ok(&out));
+	ck_assert_uint_eq(writer_len(&out), 8);
+	ck_assert_mem_eq(buffer,
+			 "\x02"
+			 "ab\x03\x00xyz",
+			 8);
+}
+
+TEST(counted_things_above_their_bound_are_refused)
+{
+	uint8_t buffer[16];
+	struct writer out = writer_over(buffer, sizeof(buffer));
+	const char endless[4] = { 'a', 'b', 'c', 'd' };
+
+	writer_string(&out, endless, sizeof(endless), 1);
+	ck_assert(!writer_ok(&out));
+	out = writer_over(buffer, sizeof(buffer));
+	writer_counted_bytes(&out, "xyz", 3, 2, 1);
+	ck_assert(!writer_ok(&out));
+	ck_assert_uint_eq(writer_len(&out), 0);
 }
 
 TEST(a_writer_refuses_a_value_too_wide_for_its_field)
@@ -167,5 +189,6 @@ UNIT_MAIN("base-cursor", integers_come_back_as_they_were_written, integers_are_l
 	  a_read_past_the_end_fails_and_the_failure_stays, left_over_bytes_are_not_done,
 	  an_empty_cursor_is_done, failed_bytes_are_zeroes, a_string_is_terminated,
 	  a_string_too_long_for_its_room_fails, a_string_with_a_nul_inside_fails,
-	  a_value_out_of_range_fails, a_signed_value_out_of_range_fails,
+	  a_count_above_its_bound_fails, counted_things_carry_their_count_in_front,
+	  counted_things_above_their_bound_are_refused,
 	  a_writer_refuses_a_value_too_wide_for_its_field, a_writer_never_writes_past_its_buffer)
