@@ -46,8 +46,8 @@ MISTAKES = [
     ('number = 1', 'number = "1"', "an integer above 0"),
     ('allow = "any"', 'kind = "event"', "unknown key 'reply'"),
     ('allow = "any"', 'allow = "any"\nkind = "other"', "'request' or 'event'"),
-    ('errors = ["NODEST"]', 'errors = []\n[op.b]\nnumber = 1\nkind = "event"\ndoc = "d"\n'
-     'request = []', "the number 1 stands twice"),
+    ('errors = ["NODEST"]', 'errors = []\n[op.b]\n'
+     'number = 1\nkind = "event"\ndoc = "d"\nrequest = []', "the number 1 stands twice"),
     ('service = "s"', 'service = ', "line 1"),
 ]
 
