@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Other people's programs build against what is installed, and against nothing else.
+. "$(dirname "$0")/../lib/tap.sh"
+requires command pkg-config
+
+root=$TAP_DIR/root
+check "it installs into a directory of choice" \
+	meson install -C "$DVS_BUILD" --no-rebuild --destdir "$root"
+pc=$(find "$root" -name libdvk.pc)
+check "pkg-config finds libdvk" test -n "$pc"
+export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$root"
+is "its version is that of the tree" "$(pkg-config --modversion libdvk)" \
+	"$(sed -n "s/^  version: '\(.*\)',/\1/p" "$DVS_SOURCE/meson.build" | head -n 1)"
+
+cat >"$TAP_DIR/hello.c" <<'C'
+#include <dvs/error.h>
+#include <stdio.h>
+
+int main(void)
+{
+	return puts(dvs_strerror(DVS_OK)) < 0;
+}
+C
+lib=$(find "$root" -name libdvk.so)
+# A sanitizer's library only loads into a program that has the sanitizer too.
+if nm -D "$lib" | grep -qE '__(asan|tsan)_init'; then
+	echo "# built with a sanitizer: programs are not linked"
+	done_testing
+fi
+# shellcheck disable=SC2046 # the flags are words on purpose
+check "a C program links with it" gcc -o "$TAP_DIR/hello" "$TAP_DIR/hello.c" \
+	$(pkg-config --cflags --libs libdvk)
+says "and runs" '^success$' env LD_LIBRARY_PATH="${lib%/*}" "$TAP_DIR/hello"
+# shellcheck disable=SC2046
+check "a C++ program links with it" clang++ -x c++ -o "$TAP_DIR/hello++" "$TAP_DIR/hello.c" \
+	$(pkg-config --cflags --libs libdvk)
+# shellcheck disable=SC2046
+check "a C program links with the static library" gcc -o "$TAP_DIR/hello-static" \
+	"$TAP_DIR/hello.c" $(pkg-config --cflags libdvk) "${lib%.so}.a" -pthread
+says "and runs without the shared one" '^success$' "$TAP_DIR/hello-static"
+done_testing
