@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of `dvs bench ipc`.
+ *
+ * A *system* is one way for two processes to exchange a message. A *pattern* says who talks with whom.
+ * A *cell* is a pattern with its numbers filled in (16 pairs; 64 KiB). A *sample* is one measurement of one
+ * system in one cell: fresh processes, about a tenth of a second. A *result* sums up the samples of all repeats.
+ *
+ * Every system moves the same thing: a request of `bytes` bytes (at least 64, the first 64 being a
+ * struct bench_msg) from a client to its server, and a struct bench_msg back. */
+#ifndef DVS_MANAGE_BENCH_INTERNAL_H
+#define DVS_MANAGE_BENCH_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include <dvs/error.h>
+
+enum {
+	BENCH_CLIENTS_MAX = 64, /* of one server */
+	BENCH_SERVERS_MAX = 16, /* in one cell */
+	BENCH_WORKERS_MAX = 65, /* processes in one cell: 64 clients and their server */
+	BENCH_CELLS_MAX = 24,	/* rows of the cell table */
+	BENCH_SYSTEMS_MAX = 16, /* rows of the system table */
+	BENCH_REPEATS_MAX = 99,
+	BENCH_LINE_BYTES = 128, /* two cache lines: neighbours are fetched in pairs */
+	BENCH_PAYLOAD_MAX_BYTES = 1 << 20,
+};
+
+/* ---- what is moved ---- */
+
+enum bench_kind { BENCH_CALL = 1, BENCH_STOP = 2 };
+
+/* 64 bytes. Source and kind may be replaced on the way by what a system says in their place
+ * (a dvs message has its own source and type there): 64 bytes are moved either way. */
+struct bench_msg {
+	uint32_t client; /* the sender's number among the clients of its server */
+	uint32_t kind;	 /* enum bench_kind */
+	uint64_t seq;	 /* counts the calls of one client: a lost or doubled message shows */
+	uint64_t fill[6];
+};
+_Static_assert(sizeof(struct bench_msg) == 64, "a message is 64 bytes");
+
+void bench_msg_fill(struct bench_msg *msg, unsigned client, enum bench_kind kind, uint64_t seq);
+bool bench_msg_check(const struct bench_msg *msg, uint64_t seq);
+
+/* What lies behind the first 64 bytes: pseudo-random, the same for both sides, plus SEQ in the last word. */
+void bench_payload_fill(void *request, size_t bytes, uint64_t seed);
+void bench_payload_mark(void *request, size_t bytes, uint64_t seq);
+bool bench_payload_check(const void *request, size_t bytes, uint64_t seq);
+bool bench_payload_check_all(const void *request, size_t bytes, uint64_t seed);
+uint64_t bench_payload_sum(const void *request, size_t bytes);
+
+/* ---- what is measured ---- */
+
+enum bench_pattern {
+	BENCH_PAIR,
+	BENCH_SLEEPY,
+	BENCH_ONE_CPU,
+	BENCH_PAIRS,
+	BENCH_FAN_IN,
+	BENCH_DATA,
+	BENCH_PATTERNS,
+};
+
+enum bench_placement {
+	BENCH_BY_SCHEDULER,
+	BENCH_TWO_CPUS, /* servers on the first allowed CPU but one, clients on the first */
+	BENCH_SAME_CPU,
+};
+
+struct bench_cell {
+	enum bench_pattern pattern;
+	unsigned servers;
+	unsigned clients; /* in all; each server has clients / servers of them */
+	size_t bytes;
+	bool quick; /* also measured by --quick */
+};
+
+const char *bench_pattern_name(enum bench_pattern pattern);
+const char *bench_pattern_title(enum bench_pattern pattern);
+enum bench_placement bench_pattern_placement(enum bench_pattern pattern);
+bool bench_pattern_find(const char *name, size_t length, enum bench_pattern *pattern);
+const struct bench_cell *bench_cells(size_t *count);
+/* "8 pairs", "64 KiB" ...: what tells CELL from the others of its pattern; into TEXT, which is returned. */
+const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t text_bytes);
+
+/* ---- the systems ---- */
+
+struct bench_fault {
+	char text[240];
+};
+
+/* Describe what went wrong in FAULT and return the matching error. */
+DVS_MUST_USE dvs_err bench_fail(struct bench_fault *fault, dvs_err err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The same for a system call that has just failed: WHAT and the text of errno. */
+DVS_MUST_USE dvs_err bench_fail_errno(struct bench_fault *fault, const char *what);
+
+/* What one run of the benchmark keeps while it lasts. */
+struct bench_lab {
+	void *dvs;   /* the node of its own that the dvs systems talk through, or NULL */
+	int cpus[2]; /* the CPUs that pinned patterns use */
+	int cpu_count;
+};
+
+/* One server and its clients over one system. Made in the parent, then inherited by fork:
+ * from there on each process has its own copy, and STATE may keep what only that process needs. */
+struct bench_link {
+	const struct bench_system *system;
+	struct bench_lab *lab;
+	unsigned index; /* which server of the cell */
+	unsigned clients;
+	size_t bytes;
+	void *state;
+	struct bench_fault fault; /* why a call below failed, in the process that made it */
+};
+
+struct bench_request {
+	void *buffer;	  /* in: BYTES of private memory of the server's own */
+	const void *data; /* out: where the request lies now: BUFFER, or in place */
+	unsigned client;  /* out: whom to reply to */
+};
+
+enum bench_class {
+	BENCH_DVS,
+	BENCH_LIMIT,  /* no operating system in the way, or no second process */
+	BENCH_KERNEL, /* what the host offers */
+};
+
+struct bench_system {
+	const char *name;
+	const char *summary;
+	enum bench_class class;
+	uint32_t patterns; /* 1 << enum bench_pattern */
+	bool solo;	   /* the client plays both parts; there is no server process */
+	bool in_place;	   /* the server reads the request where it lies */
+	/* Once per run, in the parent; either may be NULL. */
+	dvs_err (*start)(struct bench_lab *lab, struct bench_fault *fault);
+	void (*stop)(struct bench_lab *lab);
+	/* Once per sample, in the parent. TEARDOWN also undoes a SETUP that failed half-way. */
+	dvs_err (*setup)(struct bench_link *link);
+	void (*teardown)(struct bench_link *link);
+	/* In the server's process. Open may be NULL. Receive blocks until a whole request is there. */
+	dvs_err (*server_open)(struct bench_link *link);
+	dvs_err (*receive)(struct bench_link *link, struct bench_request *request);
+	dvs_err (*reply)(struct bench_link *link, unsigned client, const struct bench_msg *reply);
+	/* In the client's process. Open may be NULL. REQUEST is link->bytes long. */
+	dvs_err (*client_open)(struct bench_link *link, unsigned client);
+	dvs_err (*call)(struct bench_link *link, const void *request, struct bench_msg *reply);
+	/* In either process, when it is done. May be NULL: the end of the process closes the rest. */
+	void (*leave)(struct bench_link *link);
+};
+
+extern const struct bench_system bench_system_raw;
+extern const struct bench_system bench_system_futex;
+extern const struct bench_system bench_system_eventfd;
+extern const struct bench_system bench_system_memcpy;
+extern const struct bench_system bench_system_pipe;
+extern const struct bench_system bench_system_fifo;
+extern const struct bench_system bench_system_unix_stream;
+extern const struct bench_system bench_system_unix_seqpacket;
+extern const struct bench_system bench_system_mq_posix;
+extern const struct bench_system bench_system_mq_sysv;
+extern const struct bench_system bench_system_tcp;
+
+const struct bench_system *const *bench_systems(size_t *count);
+bool bench_system_find(const char *name, size_t length, size_t *index);
+
+/* ---- options ---- */
+
+struct bench_options {
+	uint32_t patterns; /* 1 << enum bench_pattern */
+	uint32_t systems;  /* 1 << row of bench_systems() */
+	unsigned repeats;
+	bool quick;
+	bool json;
+	bool help;
+	const char *plot_path; /* or NULL */
+	uint64_t seed;
+	unsigned sample_ms;
+};
+
+/* Read ARGV (ARGV[0] is skipped). BADARG: FAULT says what is wrong and what to write instead. */
+DVS_MUST_USE dvs_err bench_options_parse(int argc, char **argv, struct bench_options *options,
+					 struct bench_fault *fault);
+void bench_options_usage(FILE *out);
+bool bench_options_want(const struct bench_options *options, const struct bench_cell *cell,
+			size_t system_index);
+
+/* ---- one sample ---- */
+
+struct bench_sample {
+	double rt_ns;	  /* the mean round trip that a client saw */
+	double msg_per_s; /* round trips of all clients together */
+	double cpu;	  /* CPU seconds of all clients and servers per second */
+};
+
+/* Fork the processes of CELL, let them talk for SAMPLE_MS and end them. SIGCHLD, SIGINT and SIGTERM must be
+ * blocked and readable from SIGNAL_FD. WOKEN: the user wants to stop. No process is left behind. */
+DVS_MUST_USE dvs_err bench_measure(struct bench_lab *lab, const struct bench_system *system,
+				   const struct bench_cell *cell,
+				   const struct bench_options *options, int signal_fd,
+				   struct bench_sample *sample, struct bench_fault *fault);
+
+/* ---- statistics and reports ---- */
+
+struct bench_spread {
+	double median;
+	double min;
+	double max;
+};
+
+/* Sorts VALUES. COUNT is at least 1; of an even number the median is the mean of the middle two. */
+struct bench_spread bench_spread_of(double *values, size_t count);
+
+struct bench_result {
+	const struct bench_cell *cell;
+	const struct bench_system *system;
+	struct bench_spread rt_ns;
+	double msg_per_s;
+	double mb_per_s; /* request bytes, in units of a million */
+	double cpu;
+	unsigned repeats;
+};
+
+void bench_result_from_samples(struct bench_result *result, const struct bench_sample *samples,
+			       unsigned count);
+void bench_report_json(FILE *out, const struct bench_result *result);
+/* RESULTS are those of one cell; sorted by this call, the fastest first. */
+void bench_report_table(FILE *out, struct bench_result *results, size_t count);
+void bench_report_heading(FILE *out, enum bench_pattern pattern,
+			  const struct bench_options *options);
+/* One panel per cell. RESULTS of a cell follow each other. */
+void bench_report_svg(FILE *out, const struct bench_result *results, size_t count);
+/* "118 ns", "4.4 µs", "1.25 ms"; into TEXT, which is returned. */
+const char *bench_format_ns(double ns, char *text, size_t text_bytes);
+const char *bench_format_rate(double per_s, char *text, size_t text_bytes);
+
+#endif
