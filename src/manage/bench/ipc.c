@@ -245,27 +245,23 @@ static int finish(struct session *session, FILE *plot)
 	return session->broken ? EXIT_FAULT : 0;
 }
 
-static int run_session(struct session *session)
+static dvs_err prepare(struct session *session, sigset_t *before, struct bench_fault *fault)
 {
-	AUTO_FCLOSE FILE *plot = NULL;
+	dvs_err err = find_cpus(&session->lab, fault);
+
+	if (err == DVS_OK && session->lab.cpu_count < 2)
+		err = bench_fail(fault, DVS_BADSTATE, "needs two CPUs, and may use only one here");
+	return err == DVS_OK ? take_over_signals(session, before, fault) : err;
+}
+
+static int run_session(struct session *session, FILE *plot)
+{
 	struct bench_fault fault;
 	sigset_t before;
-	dvs_err err = DVS_OK;
-	int status = EXIT_FAULT;
+	int status;
 
 	session->progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
-	if (session->options.plot_path) {
-		plot = fopen(session->options.plot_path, "we");
-		if (!plot)
-			err = bench_fail_errno(&fault, session->options.plot_path);
-	}
-	if (err == DVS_OK)
-		err = find_cpus(&session->lab, &fault);
-	if (err == DVS_OK && session->lab.cpu_count < 2)
-		err = bench_fail(&fault, DVS_BADSTATE, "needs two CPUs, and may use only one here");
-	if (err == DVS_OK)
-		err = take_over_signals(session, &before, &fault);
-	if (err != DVS_OK) {
+	if (prepare(session, &before, &fault) != DVS_OK) {
 		complain(session, "", &fault);
 		return EXIT_FAULT;
 	}
@@ -275,6 +271,27 @@ static int run_session(struct session *session)
 	status = finish(session, plot);
 	close(session->signal_fd);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	return status;
+}
+
+/* The picture is opened before minutes are spent on measuring for it. */
+static int run_with_plot(struct session *session)
+{
+	struct bench_fault fault;
+	FILE *plot;
+	int status;
+
+	if (!session->options.plot_path)
+		return run_session(session, NULL);
+	plot = fopen(session->options.plot_path, "we");
+	if (!plot) {
+		(void)!bench_fail_errno(&fault, session->options.plot_path);
+		complain(session, "", &fault);
+		return EXIT_FAULT;
+	}
+	status = run_session(session, plot);
+	if (fclose(plot) != 0 && status == 0)
+		status = EXIT_FAULT;
 	return status;
 }
 
@@ -298,5 +315,5 @@ int bench_ipc_main(int argc, char **argv)
 	session->random = session->options.seed + UINT64_C(0x9e3779b97f4a7c15);
 	if (session->random == 0)
 		session->random = 1;
-	return run_session(session);
+	return run_with_plot(session);
 }

@@ -54,7 +54,10 @@ static double scale_x(const struct scale *scale, double ns)
 
 static void draw_scale(FILE *out, const struct scale *scale, double height)
 {
-	for (double ns = scale->low_ns; ns <= scale->high_ns * 1.01; ns *= 10) {
+	int decades = (int)lround(log10(scale->high_ns / scale->low_ns));
+
+	for (int i = 0; i <= decades; i++) {
+		double ns = scale->low_ns * pow(10, i);
 		double x = scale_x(scale, ns);
 		double unit_ns = ns < 999 ? 1 : ns < 999e3 ? 1e3 : ns < 999e6 ? 1e6 : 1e9;
 		const char *unit = ns < 999 ? "ns" : ns < 999e3 ? "µs" : ns < 999e6 ? "ms" : "s";
@@ -160,7 +163,6 @@ static int layout(FILE *out, const struct bench_result *results, size_t count)
 		size_t n = cell_length(results + i, count - i);
 		int height = PANEL_HEAD + (int)n * ROW_HEIGHT + PANEL_GAP;
 
-		/* A new pattern starts a new row when it has several panels. */
 		if (column == COLUMNS) {
 			y += row_height;
 			column = row_height = 0;
