@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands: help, completion, argument checks and the tests of the man pages
+ * are all made from it. A new command is one row in commands.c and one file cmd_*.c. */
+#ifndef MANAGE_COMMAND_H
+#define MANAGE_COMMAND_H
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+/* Exit statuses; dvs(1) documents them. */
+#define EXIT_DONE 0
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+
+struct cli;
+
+enum option_id {
+	OPTION_END, /* closes a table of options */
+	OPTION_RUN_DIR,
+	OPTION_OUTPUT,
+	OPTION_QUIET,
+	OPTION_NO_HEADER,
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTION_WIDE,
+	OPTION_OWNER,
+	OPTION_FORCE,
+	OPTION_COUNT,
+	OPTION_INTERVAL,
+	OPTION_SORT,
+	OPTION_OF_BENCH, /* parsed by the benchmark itself */
+	OPTION_IDS,
+};
+
+struct cli_option {
+	enum option_id id;
+	char letter;	     /* 0: it has only a name */
+	const char *name;    /* without the "--" */
+	const char *value;   /* what stands for its value in the help; NULL: it takes none */
+	const char *choices; /* the values it takes, separated by blanks; NULL: any */
+	const char *help;
+};
+
+/* What the completion offers for the arguments of a command. */
+enum argument_kind {
+	ARGUMENT_OTHER,
+	ARGUMENT_DC,
+	ARGUMENT_ENDPOINT,
+	ARGUMENT_DC_OR_ENDPOINT,
+	ARGUMENT_COMMAND,
+	ARGUMENT_SHELL,
+};
+
+struct cli_example {
+	const char *command;
+	const char *what;
+};
+
+struct command {
+	const char *name; /* one word, or two: a group and what to do in it */
+	const char *arguments;
+	const char *help;
+	const struct cli_option *options;   /* up to OPTION_END; NULL: none of its own */
+	const struct cli_example *examples; /* up to a row with NULL */
+	int (*run)(struct cli *cli);	    /* returns the exit status */
+	enum argument_kind argument;
+	unsigned formats; /* or-ed OUTPUT_CAN() of what it can print */
+	size_t min_words;
+	size_t max_words;
+	const char *page; /* its man page */
+	/* Set for commands that read their own words: they get everything after the name. */
+	int takes_rest;
+};
+
+/* The table, and the options that every command takes. */
+const struct command *command_table(size_t *n_commands);
+const struct cli_option *command_common_options(void);
+
+/* The command called NAME, or GROUP and NAME; NULL when there is none. */
+const struct command *command_find(const char *group, const char *name);
+
+/* Whether some command's name starts with the word NAME and goes on with another. */
+int command_is_group(const char *name);
+
+/* The names of GROUP's commands as "create, ls or rm" (GROUP NULL: the first words of all
+ * commands); the caller frees it. NULL without memory. */
+MUST_USE char *command_names(const char *group);
+
+/* The name most like WORD, for "did you mean"; NULL when none is near. */
+const char *command_nearest(const char *group, const char *word);
+
+/* The long option of COMMAND (NULL: of every command) most like WORD, or NULL. */
+const char *command_nearest_option(const struct command *command, const char *word);
+
+/* The option of COMMAND (or common to all) with that letter or name, or NULL. */
+const struct cli_option *command_option_by_letter(const struct command *command, char letter);
+const struct cli_option *command_option_by_name(const struct command *command, const char *name,
+						size_t len);
+
+int cmd_dc_create(struct cli *cli);
+int cmd_dc_ls(struct cli *cli);
+int cmd_dc_rm(struct cli *cli);
+int cmd_ps(struct cli *cli);
+int cmd_top(struct cli *cli);
+int cmd_inspect(struct cli *cli);
+int cmd_trace(struct cli *cli);
+int cmd_bench(struct cli *cli);
+int cmd_version(struct cli *cli);
+int cmd_help(struct cli *cli);
+int cmd_completion(struct cli *cli);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A dvsd of few lines in the place of libdvk: what the commands are tested against. A test sets
+ * up DCs, endpoints and failures, and runs a command line. */
+#ifndef TESTS_MANAGE_FAKE_DVK_H
+#define TESTS_MANAGE_FAKE_DVK_H
+
+#include <dvs/dvk.h>
+
+#define FAKE_DCS_MAX 8
+#define FAKE_ENDPOINTS_MAX 64
+#define FAKE_RECORDS_MAX 16
+
+struct fake_dc {
+	struct dvk_dc_info info;
+	struct dvk_endpoint_info endpoints[FAKE_ENDPOINTS_MAX];
+	uint32_t n_endpoints;
+};
+
+struct fake_record {
+	dvs_err err; /* of dvk_trace_next() */
+	uint64_t lost;
+	struct dvk_trace_record record;
+};
+
+struct fake {
+	struct fake_dc dcs[FAKE_DCS_MAX];
+	uint32_t n_dcs;
+	uint32_t control_dc; /* index of the DC that the control socket decides */
+	dvs_err admin_err;   /* of dvk_admin_open() */
+	dvs_err control_err; /* of dvk_open() */
+	dvs_err create_err;
+	dvs_err next_err; /* of dvk_endpoint_next(), in place of the end of the list */
+	struct fake_record records[FAKE_RECORDS_MAX];
+	uint32_t n_records;
+	uint32_t next_record;
+	int n_open;	   /* links that are open now */
+	char run_dir[64];  /* the last one given to dvk_admin_open() */
+	uint64_t per_look; /* messages added to each counter when it is read */
+};
+
+/* The one fake of this process: each test has a process of its own. */
+struct fake *fake(void);
+
+struct fake_dc *fake_add_dc(const char *name);
+struct dvk_endpoint_info *fake_add_endpoint(struct fake_dc *dc, uint32_t number,
+					    uint32_t generation, const char *program);
+void fake_add_record(dvs_err err, uint64_t lost, const char *what, uint32_t partner, uint32_t type);
+
+#endif
