@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The DVS state machine: nodes, DCs, bindings, privileges, migrations and promotions.
+ *
+ * It is pure: no I/O, no clock, no system call, no randomness. Its state changes only by
+ * core_step(), and the same commands in the same order give the same state everywhere, so
+ * that every dvsd of a cluster can hold a copy of it. What a command changed comes back as
+ * effects; the host (dvsd) turns those into events for the processes of its own node.
+ * Whether somebody may give a command is decided by the host before it is a command.
+ *
+ * A snapshot is a stream of commands too: feeding it to an empty core makes an equal one. */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dvs/dvk.h>
+
+#include "base/cursor.h"
+#include "base/list.h"
+#include "core/map.h"
+
+#define CORE_NODES_MAX 62u
+#define CORE_DCS_MAX 1024u
+#define CORE_BINDINGS_MAX 64u /* of one endpoint: its primaries and its backups */
+#define CORE_GENERATION_MAX 4095u
+/* Node n gives out the client numbers from (n + 1) * CORE_CLIENTS on, so many of them. */
+#define CORE_CLIENTS 16384u
+
+enum core_role { CORE_PRIMARY = 1, CORE_BACKUP = 2 };
+
+/* A process, never confused with a later one of the same pid. SERIAL tells the links of one
+ * process apart, each of which counts as a process of its own. */
+struct core_process {
+	uint32_t node;
+	uint32_t pid;
+	uint64_t starttime;
+	uint64_t serial;
+};
+
+/* A process that has bindings. */
+struct core_holder {
+	struct map_node by_identity;
+	struct core_process id;
+	uint64_t area; /* where the host finds the process's inboxes again */
+	struct list bindings;
+	size_t n_bindings;
+};
+
+struct core_dc;
+struct core_endpoint;
+
+struct core_binding {
+	struct list of_endpoint; /* oldest first */
+	struct list of_holder;
+	struct core_endpoint *endpoint;
+	struct core_holder *holder; /* NULL: its process died while it migrated */
+	uint64_t id;
+	enum dvk_kind kind;
+	enum core_role role;
+	uint32_t node;
+	uint32_t slot;
+	bool given; /* bound by another process: its own may not know of it yet */
+	void *host; /* the host's; the core keeps it and never looks at it */
+};
+
+struct core_endpoint {
+	struct core_dc *dc;
+	dvs_ep ep;
+	struct list bindings; /* oldest first */
+	uint32_t n_bindings;
+	uint32_t n_backups;
+	bool migrating;
+	bool replica;
+	struct dvk_privileges privileges;
+};
+
+struct core_number {
+	uint32_t generation; /* of the latest primary binding; 0: never bound */
+	struct core_endpoint *endpoint;
+};
+
+#define CORE_PAGE_NUMBERS 1024u
+#define CORE_PAGES 1024u
+
+struct core_dc {
+	dvs_dcid id;
+	char name[DVS_NAME_MAX + 1];
+	uint32_t owner_uid;
+	uint32_t n_endpoints;
+	uint32_t n_bindings;
+	uint32_t next_client[CORE_NODES_MAX];
+	struct core_number *pages[CORE_PAGES];
+};
+
+struct core;
+
+enum core_op {
+	CORE_DC_CREATE = 1,
+	CORE_DC_REMOVE,
+	CORE_BIND,
+	CORE_UNBIND,	   /* one binding, by its process */
+	CORE_ENDPOINT_END, /* an endpoint with all its bindings */
+	CORE_PROCESS_DEAD,
+	CORE_PROCESS_AREA,
+	CORE_PRIVILEGES_SET,
+	CORE_MIGRATE_START,
+	CORE_MIGRATE_COMMIT,
+	CORE_MIGRATE_ROLLBACK,
+	CORE_PROMOTE,
+	CORE_NODE_DOWN, /* all processes of a node are dead */
+	/* what a snapshot is made of */
+	CORE_RESTORE_COUNTERS,
+	CORE_RESTORE_DC,
+	CORE_RESTORE_CLIENTS,
+	CORE_RESTORE_NUMBER,
+	CORE_RESTORE_ENDPOINT,
+	CORE_RESTORE_BINDING,
+	CORE_OPS_END,
+};
+
+/* One struct for all commands; each uses the fields that core/codec.c names for it. */
+struct core_command {
+	enum core_op op;
+	dvs_dcid dc;
+	uint32_t ep; /* with or without generation; bind: a number or UINT32_MAX */
+	uint32_t kind;
+	uint32_t role;
+	uint32_t slot;
+	uint32_t node;
+	uint32_t owner_uid;
+	uint32_t flags; /* CORE_F_* */
+	uint64_t id;
+	uint64_t area;
+	uint64_t count;
+	struct core_process process; /* promote: all zero for the oldest backup */
+	struct dvk_privileges privileges;
+	char name[DVS_NAME_MAX + 1];
+};
+
+#define CORE_F_FORCE 1u
+#define CORE_F_GIVEN 2u
+#define CORE_F_MIGRATING 4u
+#define CORE_F_ORPHAN 8u
+#define CORE_F_REPLICA 16u
+#define CORE_F_ALL 31u
+
+enum core_effect_kind {
+	CORE_BOUND,
+	CORE_UNBOUND,  /* binding is NULL: it is freed */
+	CORE_OVER,     /* the endpoint's last binding went; after its UNBOUND */
+	CORE_ORPHANED, /* died while migrating: the endpoint waits for commit or rollback */
+	CORE_PROMOTED,
+	CORE_DEMOTED,
+	CORE_MOVED, /* process and slot are the former ones */
+	CORE_MIGRATING,
+	CORE_ROLLED_BACK,
+	CORE_PRIVILEGES_CHANGED,
+	CORE_DC_CREATED,
+	CORE_DC_REMOVED,
+};
+
+struct core_effect {
+	enum core_effect_kind kind;
+	dvs_dcid dc;
+	dvs_ep ep;
+	struct core_binding *binding;
+	void *host;		     /* of the binding */
+	struct core_process process; /* of the binding, before the command */
+	uint32_t slot;
+	enum core_role role; /* before the command */
+};
+
+struct core_effects {
+	struct core_effect *list;
+	size_t n;
+	size_t room;
+};
+
+DVS_MUST_USE dvs_err core_create(struct core **core);
+/* NULL is fine. */
+void core_destroy(struct core *core);
+
+/* Apply COMMAND. EFFECTS (zeroed before its first use) is overwritten with what changed. On an
+ * error nothing changed. BADARG, NODC, EXISTS, FULL, INUSE, NODEST, BADSTATE, NOPROC, NOMEM. */
+DVS_MUST_USE dvs_err core_step(struct core *core, const struct core_command *command,
+			       struct core_effects *effects);
+void core_effects_free(struct core_effects *effects);
+
+/* ---- looking; what they return is the core's and changes with the next step ---- */
+
+size_t core_n_dcs(const struct core *core);
+size_t core_n_endpoints(const struct core *core);
+struct core_dc *core_dc_find(const struct core *core, dvs_dcid dc);
+struct core_dc *core_dc_by_name(const struct core *core, const char *name);
+/* The first DC whose id is above AFTER, or NULL. */
+struct core_dc *core_dc_next(const struct core *core, uint32_t after);
+/* The endpoint of EP (any generation when EP has none), or NULL. */
+struct core_endpoint *core_endpoint_find(const struct core_dc *dc, uint32_t ep);
+/* The first endpoint with a number of at least NUMBER, or NULL. */
+struct core_endpoint *core_endpoint_from(const struct core_dc *dc, uint32_t number);
+/* The primary that serves NODE, or NULL. */
+struct core_binding *core_primary(const struct core_endpoint *endpoint, uint32_t node);
+struct core_binding *core_oldest_backup(const struct core_endpoint *endpoint);
+struct core_binding *core_binding_of(const struct core_endpoint *endpoint,
+				     const struct core_process *process);
+struct core_holder *core_holder_find(const struct core *core, const struct core_process *process);
+bool core_process_equal(const struct core_process *a, const struct core_process *b);
+bool core_name_ok(const char *name);
+/* Whether EP's privileges let it call NUMBER. */
+bool core_may_call(const struct core_endpoint *endpoint, uint32_t number);
+bool core_is_client_number(uint32_t node, uint32_t number);
+bool core_is_any_client_number(uint32_t number);
+
+/* ---- commands as bytes, snapshots, comparison ---- */
+
+#define CORE_COMMAND_BYTES_MAX 512u
+
+void core_command_encode(struct writer *out, const struct core_command *command);
+/* PROTO. */
+DVS_MUST_USE dvs_err core_command_decode(struct cursor *in, struct core_command *command);
+
+/* Give EMIT the commands that rebuild this state in an empty core. Stops at its first error. */
+typedef dvs_err (*core_emit)(void *context, const struct core_command *command);
+DVS_MUST_USE dvs_err core_snapshot(const struct core *core, core_emit emit, void *context);
+
+/* Equal states have equal digests. */
+uint64_t core_digest(const struct core *core);
+
+#endif

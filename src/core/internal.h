@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the core share. */
+#ifndef CORE_INTERNAL_H
+#define CORE_INTERNAL_H
+
+#include "core/core.h"
+
+struct core {
+	struct core_dc *dcs[CORE_DCS_MAX]; /* by rising id */
+	size_t n_dcs;
+	size_t n_endpoints;
+	uint32_t next_dc;
+	uint64_t next_binding;
+	struct map holders;
+};
+
+/* Make room for N effects, so that the change that follows cannot fail. */
+DVS_MUST_USE dvs_err effects_reserve(struct core_effects *effects, size_t n);
+/* Add an effect about BINDING (may be NULL); the room was reserved. */
+struct core_effect *effects_add(struct core_effects *effects, enum core_effect_kind kind,
+				const struct core_endpoint *endpoint, struct core_binding *binding);
+
+/* tables.c */
+DVS_MUST_USE dvs_err number_page(struct core_dc *dc, uint32_t number, struct core_number **entry);
+struct core_number *number_find(const struct core_dc *dc, uint32_t number);
+struct core_endpoint *endpoint_add(struct core *core, struct core_dc *dc, uint32_t number,
+				   uint32_t generation);
+void endpoint_free(struct core *core, struct core_endpoint *endpoint);
+DVS_MUST_USE dvs_err holder_get(struct core *core, const struct core_process *process,
+				uint64_t area, struct core_holder **holder);
+void holder_put(struct core *core, struct core_holder *holder);
+void binding_attach(struct core_binding *binding, struct core_endpoint *endpoint,
+		    struct core_holder *holder);
+void binding_detach_holder(struct core *core, struct core_binding *binding);
+void binding_free(struct core *core, struct core_binding *binding);
+
+typedef dvs_err (*core_handler)(struct core *core, const struct core_command *command,
+				struct core_effects *effects);
+
+/* dc.c */
+dvs_err step_dc_create(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_dc_remove(struct core *, const struct core_command *, struct core_effects *);
+DVS_MUST_USE dvs_err dc_add(struct core *core, uint32_t id, const char *name, uint32_t owner_uid,
+			    struct core_dc **added);
+void dc_free(struct core_dc *dc);
+
+/* bind.c */
+dvs_err step_bind(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_unbind(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_endpoint_end(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_process_dead(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_process_area(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_privileges_set(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_node_down(struct core *, const struct core_command *, struct core_effects *);
+void endpoint_end(struct core *core, struct core_endpoint *endpoint, struct core_effects *effects);
+/* A binding ends; if it was the primary, the oldest backup follows. Adds up to 3 effects. */
+void binding_end(struct core *core, struct core_binding *binding, struct core_effects *effects);
+
+/* move.c */
+dvs_err step_migrate_start(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_migrate_commit(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_migrate_rollback(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_promote(struct core *, const struct core_command *, struct core_effects *);
+
+/* restore.c */
+dvs_err step_restore_counters(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_dc(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_clients(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_number(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_endpoint(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_binding(struct core *, const struct core_command *, struct core_effects *);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Migration in three steps, and promotion.
+ *
+ * Between start and commit the endpoint belongs to its process still, but nobody new may talk
+ * to it: the host holds that back. Commit gives the binding to another process, rollback lets
+ * it go on. Should the process die in between, the binding stays without one, an orphan,
+ * until the commit finds it a new process or the rollback ends it. */
+#include <assert.h>
+
+#include "core/internal.h"
+
+static dvs_err find_endpoint(const struct core *core, const struct core_command *command,
+			     struct core_endpoint **endpoint)
+{
+	const struct core_dc *dc = core_dc_find(core, command->dc);
+
+	if (!dc)
+		return DVS_NODC;
+	*endpoint = core_endpoint_find(dc, command->ep);
+	return *endpoint ? DVS_OK : DVS_NODEST;
+}
+
+dvs_err step_migrate_start(struct core *core, const struct core_command *command,
+			   struct core_effects *effects)
+{
+	struct core_endpoint *endpoint;
+	dvs_err err = find_endpoint(core, command, &endpoint);
+
+	if (err != DVS_OK)
+		return err;
+	if (endpoint->migrating || endpoint->replica)
+		return DVS_BADSTATE;
+	if (effects_reserve(effects, 1) != DVS_OK)
+		return DVS_NOMEM;
+	endpoint->migrating = true;
+	effects_add(effects, CORE_MIGRATING, endpoint, core_primary(endpoint, 0));
+	return DVS_OK;
+}
+
+dvs_err step_migrate_commit(struct core *core, const struct core_command *command,
+			    struct core_effects *effects)
+{
+	struct core_endpoint *endpoint;
+	struct core_binding *binding;
+	struct core_holder *holder;
+	dvs_err err = find_endpoint(core, command, &endpoint);
+
+	if (err != DVS_OK)
+		return err;
+	if (!endpoint->migrating || core_binding_of(endpoint, &command->process))
+		return DVS_BADSTATE;
+	if (command->process.node >= CORE_NODES_MAX || command->process.pid == 0)
+		return DVS_BADARG;
+	if (effects_reserve(effects, 1) != DVS_OK)
+		return DVS_NOMEM;
+	err = holder_get(core, &command->process, command->area, &holder);
+	if (err != DVS_OK)
+		return err;
+	binding = core_primary(endpoint, 0);
+	assert(binding);
+	effects_add(effects, CORE_MOVED, endpoint, binding);
+	binding_detach_holder(core, binding);
+	binding->holder = holder;
+	list_add_tail(&holder->bindings, &binding->of_holder);
+	holder->n_bindings++;
+	binding->slot = command->slot;
+	binding->node = command->process.node;
+	binding->given = true;
+	endpoint->migrating = false;
+	return DVS_OK;
+}
+
+dvs_err step_migrate_rollback(struct core *core, const struct core_command *command,
+			      struct core_effects *effects)
+{
+	struct core_endpoint *endpoint;
+	struct core_binding *binding;
+	dvs_err err = find_endpoint(core, command, &endpoint);
+
+	if (err != DVS_OK)
+		return err;
+	if (!endpoint->migrating)
+		return DVS_BADSTATE;
+	if (effects_reserve(effects, 3) != DVS_OK)
+		return DVS_NOMEM;
+	binding = core_primary(endpoint, 0);
+	assert(binding);
+	if (!binding->holder) {
+		binding_end(core, binding, effects);
+		return DVS_OK;
+	}
+	endpoint->migrating = false;
+	effects_add(effects, CORE_ROLLED_BACK, endpoint, binding);
+	return DVS_OK;
+}
+
+/* The former primary becomes the youngest backup. */
+dvs_err step_promote(struct core *core, const struct core_command *command,
+		     struct core_effects *effects)
+{
+	struct core_endpoint *endpoint;
+	struct core_binding *former;
+	struct core_binding *next;
+	dvs_err err = find_endpoint(core, command, &endpoint);
+
+	if (err != DVS_OK)
+		return err;
+	if (endpoint->migrating)
+		return DVS_BADSTATE;
+	if (command->process.pid == 0)
+		next = core_oldest_backup(endpoint);
+	else
+		next = core_binding_of(endpoint, &command->process);
+	if (!next || next->role != CORE_BACKUP)
+		return DVS_NOPROC;
+	if (effects_reserve(effects, 2) != DVS_OK)
+		return DVS_NOMEM;
+	former = core_primary(endpoint, 0);
+	assert(former);
+	effects_add(effects, CORE_DEMOTED, endpoint, former);
+	former->role = CORE_BACKUP;
+	list_remove(&former->of_endpoint);
+	list_add_tail(&endpoint->bindings, &former->of_endpoint);
+	effects_add(effects, CORE_PROMOTED, endpoint, next);
+	next->role = CORE_PRIMARY;
+	return DVS_OK;
+}

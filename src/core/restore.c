@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots: the state as the commands that rebuild it, and those commands. A snapshot comes
+ * from a file or from another node, so what it says is checked like any other command. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/internal.h"
+
+dvs_err step_restore_counters(struct core *core, const struct core_command *command,
+			      struct core_effects *effects)
+{
+	(void)effects;
+	if (command->count == 0 || command->count > UINT32_MAX)
+		return DVS_BADARG;
+	core->next_dc = (uint32_t)command->count;
+	core->next_binding = command->id;
+	return DVS_OK;
+}
+
+dvs_err step_restore_dc(struct core *core, const struct core_command *command,
+			struct core_effects *effects)
+{
+	struct core_dc *dc;
+	dvs_err err;
+
+	if (command->dc.n == 0 || command->dc.n >= core->next_dc)
+		return DVS_BADARG;
+	err = effects_reserve(effects, 1);
+	if (err == DVS_OK)
+		err = dc_add(core, command->dc.n, command->name, command->owner_uid, &dc);
+	if (err == DVS_OK)
+		effects_add(effects, CORE_DC_CREATED, NULL, NULL)->dc = command->dc;
+	return err;
+}
+
+dvs_err step_restore_clients(struct core *core, const struct core_command *command,
+			     struct core_effects *effects)
+{
+	struct core_dc *dc = core_dc_find(core, command->dc);
+
+	(void)effects;
+	if (!dc)
+		return DVS_NODC;
+	if (command->node >= CORE_NODES_MAX || command->count >= CORE_CLIENTS)
+		return DVS_BADARG;
+	dc->next_client[command->node] = (uint32_t)command->count;
+	return DVS_OK;
+}
+
+dvs_err step_restore_number(struct core *core, const struct core_command *command,
+			    struct core_effects *effects)
+{
+	struct core_dc *dc = core_dc_find(core, command->dc);
+	uint32_t number = dvs_ep_number((dvs_ep){ command->ep });
+	struct core_number *entry;
+
+	(void)core;
+	(void)effects;
+	if (!dc)
+		return DVS_NODC;
+	if (number > DVS_EP_NUMBER_MAX)
+		return DVS_BADARG;
+	if (number_page(dc, number, &entry) != DVS_OK)
+		return DVS_NOMEM;
+	if (entry->endpoint)
+		return DVS_INUSE;
+	entry->generation = dvs_ep_generation((dvs_ep){ command->ep });
+	return DVS_OK;
+}
+
+dvs_err step_restore_endpoint(struct core *core, const struct core_command *command,
+			      struct core_effects *effects)
+{
+	struct core_dc *dc = core_dc_find(core, command->dc);
+	uint32_t number = dvs_ep_number((dvs_ep){ command->ep });
+	uint32_t generation = dvs_ep_generation((dvs_ep){ command->ep });
+	struct core_endpoint *endpoint;
+	struct core_number *entry;
+
+	(void)effects;
+	if (!dc)
+		return DVS_NODC;
+	if (number > DVS_EP_NUMBER_MAX || generation == 0 ||
+	    command->privileges.n_call_to > DVS_RANGES_MAX)
+		return DVS_BADARG;
+	if (number_page(dc, number, &entry) != DVS_OK)
+		return DVS_NOMEM;
+	if (entry->endpoint)
+		return DVS_INUSE;
+	endpoint = endpoint_add(core, dc, number, generation);
+	if (!endpoint)
+		return DVS_NOMEM;
+	endpoint->migrating = (command->flags & CORE_F_MIGRATING) != 0;
+	endpoint->replica = (command->flags & CORE_F_REPLICA) != 0;
+	endpoint->privileges = command->privileges;
+	return DVS_OK;
+}
+
+static dvs_err restore_check(const struct core_endpoint *endpoint,
+			     const struct core_command *command)
+{
+	bool orphan = (command->flags & CORE_F_ORPHAN) != 0;
+	const struct core_binding *primary = core_primary(endpoint, command->node);
+
+	if (command->kind < DVK_LOCAL || command->kind > DVK_REPLICA ||
+	    command->node >= CORE_NODES_MAX || command->process.node >= CORE_NODES_MAX)
+		return DVS_BADARG;
+	if (command->role != CORE_PRIMARY && command->role != CORE_BACKUP)
+		return DVS_BADARG;
+	if (endpoint->n_bindings == CORE_BINDINGS_MAX)
+		return DVS_FULL;
+	if (command->role == CORE_PRIMARY && primary)
+		return DVS_INUSE;
+	if (!orphan && core_binding_of(endpoint, &command->process))
+		return DVS_INUSE;
+	if (orphan && (!endpoint->migrating || command->role != CORE_PRIMARY))
+		return DVS_BADARG;
+	return DVS_OK;
+}
+
+dvs_err step_restore_binding(struct core *core, const struct core_command *command,
+			     struct core_effects *effects)
+{
+	const struct core_dc *dc = core_dc_find(core, command->dc);
+	struct core_endpoint *endpoint = dc ? core_endpoint_find(dc, command->ep) : NULL;
+	struct core_holder *holder = NULL;
+	struct core_binding *binding;
+	dvs_err err;
+
+	if (!dc)
+		return DVS_NODC;
+	if (!endpoint)
+		return DVS_NODEST;
+	err = restore_check(endpoint, command);
+	if (err == DVS_OK)
+		err = effects_reserve(effects, 1);
+	if (err != DVS_OK)
+		return err;
+	binding = calloc(1, sizeof(*binding));
+	if (!binding)
+		return DVS_NOMEM;
+	if (!(command->flags & CORE_F_ORPHAN))
+		err = holder_get(core, &command->process, command->area, &holder);
+	if (err != DVS_OK) {
+		free(binding);
+		return err;
+	}
+	binding->id = command->id;
+	binding->kind = (enum dvk_kind)command->kind;
+	binding->role = (enum core_role)command->role;
+	binding->node = command->node;
+	binding->slot = command->slot;
+	binding->given = (command->flags & CORE_F_GIVEN) != 0;
+	binding_attach(binding, endpoint, holder);
+	effects_add(effects, CORE_BOUND, endpoint, binding);
+	return DVS_OK;
+}
+
+static dvs_err emit_endpoint(const struct core_endpoint *endpoint, core_emit emit, void *context)
+{
+	struct core_command command = {
+		.op = CORE_RESTORE_ENDPOINT,
+		.dc = endpoint->dc->id,
+		.ep = endpoint->ep.n,
+		.flags = (endpoint->migrating ? CORE_F_MIGRATING : 0) |
+			 (endpoint->replica ? CORE_F_REPLICA : 0),
+		.privileges = endpoint->privileges,
+	};
+	dvs_err err = emit(context, &command);
+
+	if (err != DVS_OK)
+		return err;
+	LIST_FOREACH(link, &endpoint->bindings) {
+		const struct core_binding *binding =
+			CONTAINER_OF(link, struct core_binding, of_endpoint);
+
+		memset(&command, 0, sizeof(command));
+		command.op = CORE_RESTORE_BINDING;
+		command.dc = endpoint->dc->id;
+		command.ep = endpoint->ep.n;
+		command.id = binding->id;
+		command.kind = binding->kind;
+		command.role = binding->role;
+		command.node = binding->node;
+		command.slot = binding->slot;
+		command.flags = binding->given ? CORE_F_GIVEN : 0;
+		if (binding->holder) {
+			command.process = binding->holder->id;
+			command.area = binding->holder->area;
+		} else {
+			command.flags |= CORE_F_ORPHAN;
+		}
+		err = emit(context, &command);
+		if (err != DVS_OK)
+			return err;
+	}
+	return DVS_OK;
+}
+
+static dvs_err emit_number(const struct core_dc *dc, uint32_t number, core_emit emit, void *context)
+{
+	const struct core_number *entry =
+		&dc->pages[number / CORE_PAGE_NUMBERS][number % CORE_PAGE_NUMBERS];
+	struct core_command command = { .op = CORE_RESTORE_NUMBER, .dc = dc->id };
+
+	if (entry->endpoint)
+		return emit_endpoint(entry->endpoint, emit, context);
+	if (entry->generation == 0)
+		return DVS_OK;
+	command.ep = entry->generation << DVS_EP_NUMBER_BITS | number;
+	return emit(context, &command);
+}
+
+static dvs_err emit_dc(const struct core_dc *dc, core_emit emit, void *context)
+{
+	struct core_command command = { .op = CORE_RESTORE_DC,
+					.dc = dc->id,
+					.owner_uid = dc->owner_uid };
+	dvs_err err;
+
+	memcpy(command.name, dc->name, sizeof(command.name));
+	err = emit(context, &command);
+	for (uint32_t node = 0; node < CORE_NODES_MAX && err == DVS_OK; node++) {
+		command = (struct core_command){ .op = CORE_RESTORE_CLIENTS,
+						 .dc = dc->id,
+						 .node = node,
+						 .count = dc->next_client[node] };
+		if (command.count != 0)
+			err = emit(context, &command);
+	}
+	for (uint32_t page = 0; page < CORE_PAGES && err == DVS_OK; page++) {
+		if (!dc->pages[page])
+			continue;
+		for (uint32_t i = 0; i < CORE_PAGE_NUMBERS && err == DVS_OK; i++)
+			err = emit_number(dc, page * CORE_PAGE_NUMBERS + i, emit, context);
+	}
+	return err;
+}
+
+dvs_err core_snapshot(const struct core *core, core_emit emit, void *context)
+{
+	struct core_command command = { .op = CORE_RESTORE_COUNTERS,
+					.count = core->next_dc,
+					.id = core->next_binding };
+	dvs_err err = emit(context, &command);
+
+	for (size_t i = 0; i < core->n_dcs && err == DVS_OK; i++)
+		err = emit_dc(core->dcs[i], emit, context);
+	return err;
+}
+
+/* FNV-1a over the bytes of the snapshot. */
+static dvs_err digest_add(void *context, const struct core_command *command)
+{
+	uint8_t bytes[CORE_COMMAND_BYTES_MAX];
+	struct writer out = writer_over(bytes, sizeof(bytes));
+	uint64_t *digest = context;
+
+	core_command_encode(&out, command);
+	for (size_t i = 0; i < writer_len(&out); i++)
+		*digest = (*digest ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return DVS_OK;
+}
+
+uint64_t core_digest(const struct core *core)
+{
+	uint64_t digest = UINT64_C(0xcbf29ce484222325);
+
+	dvs_err err = core_snapshot(core, digest_add, &digest);
+
+	assert(err == DVS_OK); /* digest_add never fails */
+	(void)err;
+	return digest;
+}
