@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DCs: made, removed, listed, entered. Only over the admin socket. */
+#include <string.h>
+
+#include "node/api.h"
+
+/* Make a DC and its socket; the core forgets it again when the socket cannot be had. */
+dvs_err dc_open(struct host *host, const char *name, uint32_t owner_uid, dvs_dcid *dc)
+{
+	struct core_command command = { .op = CORE_DC_CREATE, .owner_uid = owner_uid };
+	dvs_err err;
+
+	memcpy(command.name, name, strlen(name) + 1);
+	err = host_command(host, &command);
+	if (err != DVS_OK)
+		return err;
+	*dc = host->effects.list[0].dc;
+	err = server_open_dc(host, *dc, name);
+	if (err != DVS_OK) {
+		command = (struct core_command){ .op = CORE_DC_REMOVE, .dc = *dc };
+		(void)!host_command(host, &command);
+		return err;
+	}
+	log_info(&host->log, "DC created", LOG_STR("name", name), LOG_U64("dc", dc->n));
+	return DVS_OK;
+}
+
+void op_dc_create(struct host *host, struct request *request)
+{
+	struct control_dc_create_req req;
+	struct control_dc_create_rep rep;
+	struct frame frame;
+	dvs_dcid dc;
+	dvs_err err = control_dc_create_req_decode(&request->body, &req);
+
+	if (err == DVS_OK)
+		err = dc_open(host, req.name, req.owner_uid, &dc);
+	if (err != DVS_OK) {
+		request_answer(host, request, err);
+		return;
+	}
+	rep.dc = dc.n;
+	frame_begin(&frame, request->op, request->id, DVS_OK);
+	control_dc_create_rep_encode(&frame.out, &rep);
+	link_send(host, request->link, &frame);
+}
+
+void op_dc_remove(struct host *host, struct request *request)
+{
+	struct control_dc_remove_req req;
+	const struct core_dc *dc = NULL;
+	dvs_err err = control_dc_remove_req_decode(&request->body, &req);
+
+	if (err == DVS_OK) {
+		dc = core_dc_by_name(host->core, req.name);
+		err = dc ? DVS_OK : DVS_NODC;
+	}
+	if (err == DVS_OK) {
+		struct core_command command = { .op = CORE_DC_REMOVE,
+						.dc = dc->id,
+						.flags = req.force ? CORE_F_FORCE : 0 };
+
+		err = host_command(host, &command);
+	}
+	if (err == DVS_OK)
+		log_info(&host->log, "DC removed", LOG_STR("name", req.name));
+	request_answer(host, request, err);
+}
+
+void op_dc_next(struct host *host, struct request *request)
+{
+	struct control_dc_next_req req;
+	struct control_dc_next_rep rep;
+	const struct core_dc *dc = NULL;
+	const struct server *server;
+	struct frame frame;
+	dvs_err err = control_dc_next_req_decode(&request->body, &req);
+
+	if (err == DVS_OK) {
+		dc = core_dc_next(host->core, req.cursor);
+		err = dc ? DVS_OK : DVS_NODC;
+	}
+	if (err != DVS_OK) {
+		request_answer(host, request, err);
+		return;
+	}
+	server = server_find(host, dc->id);
+	rep = (struct control_dc_next_rep){ .dc = dc->id.n,
+					    .endpoints = dc->n_endpoints,
+					    .channels = server ? server->n_channels : 0,
+					    .processes = server ? server->n_processes : 0,
+					    .owner_uid = dc->owner_uid };
+	memcpy(rep.name, dc->name, sizeof(rep.name));
+	frame_begin(&frame, request->op, request->id, DVS_OK);
+	control_dc_next_rep_encode(&frame.out, &rep);
+	link_send(host, request->link, &frame);
+}
+
+/* With endpoints in one DC an admin link stays in it. */
+void op_enter(struct host *host, struct request *request)
+{
+	struct link *link = request->link;
+	struct control_enter_req req;
+	struct control_enter_rep rep;
+	const struct core_dc *dc = NULL;
+	struct frame frame;
+	dvs_err err = control_enter_req_decode(&request->body, &req);
+
+	if (err == DVS_OK) {
+		dc = core_dc_by_name(host->core, req.name);
+		err = dc ? DVS_OK : DVS_NODC;
+	}
+	if (err == DVS_OK && link->process && link->process->n_bindings > 0 &&
+	    link->dc.n != dc->id.n)
+		err = DVS_BADSTATE;
+	if (err != DVS_OK) {
+		request_answer(host, request, err);
+		return;
+	}
+	link->dc = dc->id;
+	if (link->process)
+		process_move_to(link->process, server_find(host, dc->id));
+	rep.dc = dc->id.n;
+	frame_begin(&frame, request->op, request->id, DVS_OK);
+	control_enter_rep_encode(&frame.out, &rep);
+	link_send(host, link, &frame);
+}

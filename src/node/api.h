@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of dvsd offer each other, file by file. The data is in node/host.h. */
+#ifndef NODE_API_H
+#define NODE_API_H
+
+#include "node/host.h"
+
+/* ---- host.c: the loop ---- */
+
+DVS_MUST_USE dvs_err host_open(struct host *host, const struct config *config);
+/* Until a signal ends it. */
+void host_run(struct host *host);
+void host_close(struct host *host);
+/* Close what is doomed and try again what is due, until nothing is left of either. */
+void host_settle(struct host *host);
+DVS_MUST_USE dvs_err source_add(struct host *host, struct source *source, uint32_t events);
+void source_change(struct host *host, struct source *source, uint32_t events);
+/* Free what was closed since; when no event can name it any more. */
+void host_bury(struct host *host);
+void source_close(struct host *host, struct source *source);
+/* Run COMMAND in the core, write it to the journal and work its effects out. */
+DVS_MUST_USE dvs_err host_command(struct host *host, const struct core_command *command);
+DVS_MUST_USE dvs_err host_timer(struct host *host, struct timer *timer, uint64_t span_ns,
+				timer_fire fire);
+
+/* The parts of host_open() that are not about the loop. */
+DVS_MUST_USE dvs_err host_init(struct host *host, const struct config *config);
+DVS_MUST_USE dvs_err loop_open(struct host *host);
+void host_free(struct host *host);
+
+/* ---- effects.c ---- */
+
+void effects_apply(struct host *host);
+/* What an endpoint without its own wish is told: used by the effects and after a rejoin. */
+void binding_announce(struct host *host, struct binding *binding);
+struct binding *binding_create(struct host *host);
+void binding_destroy(struct host *host, struct binding *binding);
+void binding_attach_process(struct binding *binding, struct process *process, uint32_t slot);
+struct binding *binding_from_core(const struct core_binding *binding);
+
+/* ---- server.c: listening sockets ---- */
+
+DVS_MUST_USE dvs_err server_open_admin(struct host *host);
+/* The socket of a DC that the core knows. */
+DVS_MUST_USE dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name);
+void server_close_dc(struct host *host, dvs_dcid dc);
+void server_close_all(struct host *host);
+struct server *server_find(const struct host *host, dvs_dcid dc);
+
+/* ---- link.c ---- */
+
+/* Takes FD over. */
+/* A link for FD, which stays the caller's if there is none; for tests without a socket: -1. */
+struct link *link_new(struct host *host, struct server *server, int fd, uint32_t pid, uid_t uid);
+void link_create(struct host *host, struct server *server, int fd);
+/* Close LINK when the present event is done. WHY goes to the log when it is not NULL. */
+void link_doom(struct host *host, struct link *link, const char *why);
+void link_destroy(struct host *host, struct link *link);
+void link_receive(struct host *host, struct link *link);
+bool link_is_congested(const struct link *link);
+/* One frame of BYTES has come; FDS may be taken out of it. Entry for tests too. */
+void link_frame(struct host *host, struct link *link, const void *bytes, size_t len, int fds[2]);
+
+/* ---- send.c: frames out ---- */
+
+void frame_begin(struct frame *frame, uint32_t op, uint32_t id, dvs_err err);
+/* FD is held until the frame is sent. */
+void frame_attach(struct frame *frame, struct shared_fd *fd);
+/* Send it or queue it. Never blocks, never fails: a link that takes no more is doomed. */
+void link_send(struct host *host, struct link *link, struct frame *frame);
+void link_flush(struct host *host, struct link *link);
+void link_drop_queue(struct link *link);
+void link_reply(struct host *host, struct link *link, uint32_t op, uint32_t id, dvs_err err);
+/* An event to the process, which is told through page SLOT (SLOT_NONE: through nothing). */
+void process_send(struct host *host, struct process *process, struct frame *frame, uint32_t slot);
+struct shared_fd *shared_fd_create(int fd);
+struct shared_fd *shared_fd_hold(struct shared_fd *shared);
+void shared_fd_drop(struct shared_fd *shared);
+
+/* ---- memory.c: memfds ---- */
+
+/* A sealed memfd of SIZE bytes, or -1. */
+int memory_create(const char *name, size_t size);
+/* Whether FD is one. */
+bool memory_check(int fd, size_t size, uint64_t *inode);
+
+/* ---- process.c ---- */
+
+/* A process of PID for SERVER, with fresh areas or with those given (taken over). */
+struct areas {
+	int area_fd;
+	int stats_fd;
+};
+DVS_MUST_USE dvs_err areas_create(struct areas *areas);
+void areas_close(struct areas *areas);
+DVS_MUST_USE dvs_err process_create(struct host *host, struct server *server, uint32_t pid,
+				    struct process **process);
+/* AREAS are taken over; the stats descriptor is closed. */
+DVS_MUST_USE dvs_err process_set_areas(struct process *process, struct areas *areas);
+void process_drop_areas(struct process *process);
+/* It is dead, or lets go: its bindings end and it is forgotten. */
+void process_end(struct host *host, struct process *process);
+/* Forget it without a word to the core. */
+void process_forget(struct host *host, struct process *process);
+void process_ring(struct host *host, struct process *process, uint32_t slot);
+struct process *process_first(const struct host *host, uint32_t pid);
+struct process *process_next(const struct process *process);
+struct process *process_find(const struct host *host, const struct core_process *id);
+/* It has a link now: tell it what was bound for it. */
+void process_arrived(struct host *host, struct process *process);
+void process_move_to(struct process *process, struct server *server);
+/* Those who wait until it can take events try again. */
+void process_became_ready(struct host *host, struct process *process);
+bool process_is_ready(const struct process *process);
+struct binding *process_binding(const struct process *process, uint32_t ep);
+
+/* ---- proc.c: /proc ---- */
+
+/* 0 when there is no such process. */
+uint64_t proc_starttime(uint32_t pid);
+/* Number of the pid namespace of PID, 0 when unknown. */
+uint64_t proc_pid_ns(uint32_t pid);
+/* Our pid of the process that is PID in the pid namespace of process CALLER; 0: none. */
+uint32_t proc_pid_from(const struct host *host, uint32_t caller, uint64_t caller_ns, uint32_t pid);
+/* The pid of process PID in the pid namespace of CALLER; 0: not visible there. */
+uint32_t proc_pid_in(const struct host *host, uint64_t caller_ns, uint32_t pid);
+void proc_program(uint32_t pid, char *name, size_t size);
+/* Open the memfd with INODE among the descriptors of PID; -1. */
+int proc_open_memfd(uint32_t pid, uint64_t inode);
+int pidfd_of(uint32_t pid);
+
+/* ---- dispatch.c ---- */
+
+void dispatch(struct host *host, struct request *request);
+bool link_may(const struct link *link, uint32_t may);
+uint32_t link_all_may(const struct link *link);
+void request_answer(struct host *host, const struct request *request, dvs_err err);
+
+/* ---- pending.c ---- */
+
+/* Try PENDING once; if it must wait, keep it until it is answered or TIMEOUT_MS has passed. */
+void pending_start(struct host *host, const struct pending *pending, uint32_t timeout_ms);
+/* Something about what WATCH names has changed. */
+void watch_touch(struct host *host, uint64_t watch);
+uint64_t watch_number(dvs_dcid dc, uint32_t ep);
+uint64_t watch_process(const struct process *process);
+uint64_t watch_revoked(const struct binding *binding);
+void pending_free(struct host *host, struct pending *pending);
+void pending_try_again(struct host *host, struct pending *pending);
+
+/* ---- channel.c, renew.c ---- */
+
+struct channel *channel_find(const struct host *host, const struct binding *a,
+			     const struct binding *b);
+/* A channel in the tables, not yet anywhere else. FULL, NOMEM. */
+DVS_MUST_USE dvs_err channel_create(struct host *host, struct binding *from, struct binding *to,
+				    struct channel **made);
+void channel_destroy(struct host *host, struct channel *channel);
+/* Close it and tell the sides other than QUIET (may be NULL). */
+void channel_close(struct host *host, struct channel *channel, const struct binding *quiet,
+		   dvs_err reason);
+/* Close all of BINDING; it is itself told nothing. */
+void channels_close(struct host *host, struct binding *binding, dvs_err reason);
+/* Close those whose permissions are others now. */
+void channels_recheck(struct host *host, struct binding *binding);
+/* As channel_create(), without numbers. NULL: out of memory. */
+struct channel *channel_add(struct host *host, struct binding *from, struct binding *to);
+void channel_send(struct host *host, const struct channel *channel, unsigned int side,
+		  struct shared_fd *memory, uint8_t mode);
+void channel_fill(const struct channel *channel, unsigned int side,
+		  struct control_channel_req *event);
+/* All channels of FROM (may be TO itself) are TO's now and made anew, told in MODE. */
+void channels_renew(struct host *host, struct binding *from, struct binding *to, uint8_t mode);
+/* Go on making channels anew as far as the queues take them. */
+void channels_renew_more(struct host *host);
+
+/* ---- the ops; each answers ---- */
+
+typedef void (*op_handler)(struct host *host, struct request *request);
+
+/* hello.c */
+void op_hello(struct host *host, struct request *request);
+/* bind.c */
+struct process *process_by_caller(const struct host *host, const struct link *link, uint32_t pid,
+				  uint32_t *our_pid);
+void op_bind(struct host *host, struct request *request);
+void op_bind_for(struct host *host, struct request *request);
+void op_unbind(struct host *host, struct request *request);
+void op_endpoint_of(struct host *host, struct request *request);
+/* wait.c */
+void op_wait(struct host *host, struct request *request);
+/* connect.c */
+void op_connect(struct host *host, struct request *request);
+/* admin.c */
+DVS_MUST_USE dvs_err dc_open(struct host *host, const char *name, uint32_t owner_uid, dvs_dcid *dc);
+void op_dc_create(struct host *host, struct request *request);
+void op_dc_remove(struct host *host, struct request *request);
+void op_dc_next(struct host *host, struct request *request);
+void op_enter(struct host *host, struct request *request);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bounds of dvsd's tables and queues. Those of the core are in core/core.h. */
+#ifndef NODE_BOUNDS_H
+#define NODE_BOUNDS_H
+
+#include "proto/control_proto.h"
+
+/* op, id, err */
+#define FRAME_HEAD_BYTES 12u
+#define FRAME_BYTES_MAX (FRAME_HEAD_BYTES + CONTROL_BODY_BYTES_MAX)
+
+/* A link that sent so many malformed frames is closed. */
+#define LINK_BAD_FRAMES_MAX 8u
+/* Frames that wait for a process to read; one that lets more pile up is cut off. A server can
+ * lose as many partners at once as it has channels. */
+#define LINK_QUEUE_MAX 65536u
+/* Channels hold a descriptor while they wait in a queue: who asks for more waits in line. */
+#define LINK_QUEUE_CHANNELS_MAX 64u
+/* Requests of one link that wait: one for each of its endpoints, and some. */
+#define LINK_PENDINGS_MAX 20000u
+/* Frames read from one link before the others get their turn. */
+#define LINK_READS_MAX 32u
+/* Links of one process. */
+#define LINKS_PER_PROCESS_MAX 16u
+#define LINK_TRACES_MAX 64u
+/* Time for the first frame. */
+#define LINK_HELLO_NS (10 * CLOCK_NS_PER_S)
+
+#define GRANTS_MAX 1024u
+
+/* Copies that wait for the worker. */
+#define COPIES_MAX 256u
+#define COPY_CHUNK_BYTES ((size_t)256 << 10)
+
+/* Events that may lie unread: their inboxes are rung again after 10, 20, 40... ms. */
+#define RING_FIRST_NS (10 * CLOCK_NS_PER_MS)
+#define RING_LAST_NS CLOCK_NS_PER_S
+
+/* After a restart: how long a process may take to come back before it counts as complete. */
+#define REJOIN_GRACE_NS (10 * CLOCK_NS_PER_S)
+
+/* The state file is written anew when its journal has grown by so much. */
+#define JOURNAL_BYTES_MAX ((size_t)4 << 20)
+
+/* Steps along a chain of waits. */
+#define CYCLE_MAX 1024u
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Channels in dvsd's tables: which pairs of endpoints have one, under which numbers. dvsd
+ * makes the memory and hands it out, but neither keeps nor maps it. */
+#include <stdlib.h>
+
+#include "node/api.h"
+
+/* By endpoints and not by bindings: a promotion or a move does not change it. */
+static uint64_t pair_key(const struct binding *a, const struct binding *b)
+{
+	uint64_t low = a->ep.n < b->ep.n ? a->ep.n : b->ep.n;
+	uint64_t high = a->ep.n < b->ep.n ? b->ep.n : a->ep.n;
+
+	return map_key(low << 32 | high, a->core->endpoint->dc->id.n);
+}
+
+struct channel *channel_find(const struct host *host, const struct binding *a,
+			     const struct binding *b)
+{
+	struct map_node *node = map_first(&host->channels, pair_key(a, b));
+
+	for (; node; node = map_next(node)) {
+		struct channel *channel = CONTAINER_OF(node, struct channel, by_pair);
+
+		if (channel->end[0].binding == a && channel->end[1].binding == b)
+			return channel;
+		if (channel->end[0].binding == b && channel->end[1].binding == a)
+			return channel;
+	}
+	return NULL;
+}
+
+static void end_attach(struct channel *channel, unsigned int side, struct binding *binding)
+{
+	struct channel_end *end = &channel->end[side];
+
+	end->channel = channel;
+	end->binding = binding;
+	list_add_tail(&binding->channels, &end->of_binding);
+	binding->n_channels++;
+}
+
+static void permissions(const struct channel *channel, uint8_t may_call[2])
+{
+	for (unsigned int side = 0; side < 2; side++) {
+		const struct binding *from = channel->end[side].binding;
+		const struct binding *to = channel->end[1 - side].binding;
+
+		may_call[side] = core_may_call(from->core->endpoint, dvs_ep_number(to->ep));
+	}
+}
+
+struct channel *channel_add(struct host *host, struct binding *from, struct binding *to)
+{
+	struct channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel || map_reserve(&host->channels) != DVS_OK) {
+		free(channel);
+		return NULL;
+	}
+	end_attach(channel, 0, from);
+	end_attach(channel, 1, to);
+	permissions(channel, channel->may_call);
+	map_add(&host->channels, &channel->by_pair, pair_key(from, to));
+	if (from->server)
+		from->server->n_channels++;
+	return channel;
+}
+
+dvs_err channel_create(struct host *host, struct binding *from, struct binding *to,
+		       struct channel **made)
+{
+	uint32_t from_index;
+	uint32_t to_index;
+	dvs_err err = bitmap_take(&from->indexes, IPC_CHANNELS_MAX, &from_index);
+
+	if (err != DVS_OK)
+		return err;
+	err = bitmap_take(&to->indexes, IPC_CHANNELS_MAX, &to_index);
+	if (err == DVS_OK) {
+		*made = channel_add(host, from, to);
+		if (*made) {
+			(*made)->end[0].index = from_index;
+			(*made)->end[1].index = to_index;
+			(*made)->end[0].reported = true;
+			(*made)->end[1].reported = true;
+			return DVS_OK;
+		}
+		bitmap_clear(&to->indexes, to_index);
+		err = DVS_NOMEM;
+	}
+	bitmap_clear(&from->indexes, from_index);
+	return err;
+}
+
+void channel_destroy(struct host *host, struct channel *channel)
+{
+	for (unsigned int side = 0; side < 2; side++) {
+		struct channel_end *end = &channel->end[side];
+
+		list_remove(&end->of_binding);
+		end->binding->n_channels--;
+		/* after a restart a number is taken when its own process has told it */
+		if (end->reported)
+			bitmap_clear(&end->binding->indexes, end->index);
+	}
+	if (channel->end[0].binding->server)
+		channel->end[0].binding->server->n_channels--;
+	map_remove(&host->channels, &channel->by_pair);
+	free(channel);
+}
+
+static void send_gone(struct host *host, const struct channel *channel, unsigned int side,
+		      dvs_err reason)
+{
+	const struct binding *binding = channel->end[side].binding;
+	struct control_gone_req event = { .ep = binding->ep.n,
+					  .peer = channel->end[1 - side].binding->ep.n,
+					  .reason = (uint32_t)reason };
+	struct frame frame;
+
+	if (!binding->process)
+		return;
+	frame_begin(&frame, CONTROL_GONE, 0, DVS_OK);
+	control_gone_req_encode(&frame.out, &event);
+	process_send(host, binding->process, &frame, binding->slot);
+}
+
+void channel_close(struct host *host, struct channel *channel, const struct binding *quiet,
+		   dvs_err reason)
+{
+	for (unsigned int side = 0; side < 2; side++) {
+		if (channel->end[side].binding != quiet)
+			send_gone(host, channel, side, reason);
+	}
+	channel_destroy(host, channel);
+}
+
+void channels_close(struct host *host, struct binding *binding, dvs_err reason)
+{
+	while (!list_is_empty(&binding->channels)) {
+		struct channel_end *end =
+			CONTAINER_OF(binding->channels.next, struct channel_end, of_binding);
+
+		channel_close(host, end->channel, binding, reason);
+	}
+}
+
+void channels_recheck(struct host *host, struct binding *binding)
+{
+	LIST_FOREACH_SAFE(link, &binding->channels) {
+		struct channel *channel =
+			CONTAINER_OF(link, struct channel_end, of_binding)->channel;
+		uint8_t now[2];
+
+		permissions(channel, now);
+		if (now[0] != channel->may_call[0] || now[1] != channel->may_call[1])
+			channel_close(host, channel, NULL, DVS_DENIED);
+	}
+}
+
+void channel_fill(const struct channel *channel, unsigned int side,
+		  struct control_channel_req *event)
+{
+	const struct channel_end *mine = &channel->end[side];
+	const struct channel_end *other = &channel->end[1 - side];
+
+	*event = (struct control_channel_req){
+		.ep = mine->binding->ep.n,
+		.peer = other->binding->ep.n,
+		.my_index = mine->index,
+		.peer_index = other->index,
+		.peer_slot = other->binding->slot,
+		.side = (uint8_t)side,
+		.may_call = channel->may_call[side],
+		.may_serve = channel->may_call[1 - side],
+	};
+}
+
+/* Tell side SIDE of MEMORY, in MODE. */
+void channel_send(struct host *host, const struct channel *channel, unsigned int side,
+		  struct shared_fd *memory, uint8_t mode)
+{
+	const struct binding *binding = channel->end[side].binding;
+	struct control_channel_req event;
+	struct frame frame;
+
+	channel_fill(channel, side, &event);
+	event.mode = mode;
+	event.open = channel->open[side] ? channel->open[side] : channel->open[1 - side];
+	frame_begin(&frame, CONTROL_CHANNEL, 0, DVS_OK);
+	control_channel_req_encode(&frame.out, &event);
+	frame_attach(&frame, memory);
+	frame_attach(&frame, channel->end[1 - side].binding->process->area_fd);
+	process_send(host, binding->process, &frame, binding->slot);
+}

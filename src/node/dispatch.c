@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a request to its handler. Whether the sender is allowed to ask is decided here and only
+ * here, from the protocol's own table; what depends on the arguments is left to the handler. */
+#include "node/api.h"
+
+enum needs { NEEDS_NOTHING, NEEDS_DC, NEEDS_PROCESS };
+
+struct op {
+	op_handler handler;
+	enum needs needs;
+};
+
+#define OPS_END 64u
+
+static const struct op ops[OPS_END] = {
+	[CONTROL_HELLO] = { op_hello, NEEDS_NOTHING },
+	[CONTROL_BIND] = { op_bind, NEEDS_PROCESS },
+	[CONTROL_BIND_FOR] = { op_bind_for, NEEDS_DC },
+	[CONTROL_UNBIND] = { op_unbind, NEEDS_DC },
+	[CONTROL_WAIT] = { op_wait, NEEDS_DC },
+	[CONTROL_ENDPOINT_OF] = { op_endpoint_of, NEEDS_DC },
+	[CONTROL_CONNECT] = { op_connect, NEEDS_PROCESS },
+	[CONTROL_DC_CREATE] = { op_dc_create, NEEDS_NOTHING },
+	[CONTROL_DC_REMOVE] = { op_dc_remove, NEEDS_NOTHING },
+	[CONTROL_DC_NEXT] = { op_dc_next, NEEDS_NOTHING },
+	[CONTROL_ENTER] = { op_enter, NEEDS_NOTHING },
+};
+
+/* All that the endpoints of the link may, together. */
+uint32_t link_all_may(const struct link *link)
+{
+	uint32_t may = 0;
+
+	if (link->manager)
+		return DVS_MAY_ALL;
+	if (!link->process)
+		return 0;
+	LIST_FOREACH(at, &link->process->bindings) {
+		const struct binding *binding = CONTAINER_OF(at, struct binding, of_process);
+
+		may |= binding->core->endpoint->privileges.may;
+		if (may == DVS_MAY_ALL)
+			break;
+	}
+	return may;
+}
+
+bool link_may(const struct link *link, uint32_t may)
+{
+	return (link_all_may(link) & may) == may;
+}
+
+static bool link_is_allowed(const struct link *link, enum control_allow allow)
+{
+	switch (allow) {
+	case CONTROL_ALLOW_NOBODY:
+		return false;
+	case CONTROL_ALLOW_ANY:
+		return true;
+	case CONTROL_ALLOW_BIND:
+		return link_may(link, DVS_MAY_BIND);
+	case CONTROL_ALLOW_GRANT:
+		return link_may(link, DVS_MAY_GRANT);
+	case CONTROL_ALLOW_MIGRATE:
+		return link_may(link, DVS_MAY_MIGRATE);
+	case CONTROL_ALLOW_MANAGER:
+		return link->manager;
+	case CONTROL_ALLOW_ADMIN:
+		return link->admin;
+	}
+	return false;
+}
+
+void request_answer(struct host *host, const struct request *request, dvs_err err)
+{
+	if (err == DVS_PROTO && ++request->link->n_bad_frames >= LINK_BAD_FRAMES_MAX)
+		link_doom(host, request->link, "it sends malformed frames");
+	link_reply(host, request->link, request->op, request->id, err);
+}
+
+void dispatch(struct host *host, struct request *request)
+{
+	const struct link *link = request->link;
+	const struct op *op = request->op < OPS_END ? &ops[request->op] : NULL;
+
+	if (!op || !op->handler) {
+		request_answer(host, request, DVS_PROTO);
+	} else if (!link_is_allowed(link, control_op_allow(request->op))) {
+		request_answer(host, request, DVS_DENIED);
+	} else if (op->needs != NEEDS_NOTHING && !core_dc_find(host->core, link->dc)) {
+		request_answer(host, request, DVS_NODC);
+	} else if (op->needs != NEEDS_NOTHING && !link->greeted && !link->admin) {
+		request_answer(host, request, DVS_PROTO);
+	} else if (op->needs == NEEDS_PROCESS && !link->process) {
+		request_answer(host, request, DVS_PROTO);
+	} else {
+		op->handler(host, request);
+	}
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the core decided becomes what processes are told. Effects about bindings of other nodes
+ * have no host data and concern nobody here. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "node/api.h"
+
+struct binding *binding_create(struct host *host)
+{
+	struct binding *binding = host->spare;
+
+	host->spare = NULL;
+	if (!binding)
+		binding = calloc(1, sizeof(*binding));
+	if (!binding)
+		return NULL;
+	list_init(&binding->of_process);
+	list_init(&binding->of_renewing);
+	list_init(&binding->channels);
+	binding->blocked_on = BLOCKED_NOT;
+	return binding;
+}
+
+static void binding_leave_process(struct binding *binding)
+{
+	struct process *process = binding->process;
+
+	if (!process)
+		return;
+	list_remove(&binding->of_process);
+	process->n_bindings--;
+	bitmap_clear(&process->slots, binding->slot);
+	binding->process = NULL;
+}
+
+void binding_destroy(struct host *host, struct binding *binding)
+{
+	assert(list_is_empty(&binding->channels));
+	watch_touch(host, watch_revoked(binding));
+	binding_leave_process(binding);
+	list_remove(&binding->of_renewing);
+	bitmap_free(&binding->indexes);
+	free(binding->taken.list);
+	free(binding);
+}
+
+/* SLOT is taken already. */
+void binding_attach_process(struct binding *binding, struct process *process, uint32_t slot)
+{
+	binding->process = process;
+	binding->slot = slot;
+	binding->server = process->server;
+	list_add_tail(&process->bindings, &binding->of_process);
+	process->n_bindings++;
+}
+
+struct binding *binding_from_core(const struct core_binding *binding)
+{
+	return binding ? binding->host : NULL;
+}
+
+void binding_announce(struct host *host, struct binding *binding)
+{
+	struct control_bound_req event = {
+		.ep = binding->ep.n,
+		.slot = binding->slot,
+		.binding = (uint8_t)binding->core->kind,
+		.role = (uint8_t)binding->core->role,
+		.may = binding->core->endpoint->privileges.may,
+	};
+	struct frame frame;
+
+	frame_begin(&frame, CONTROL_BOUND, 0, DVS_OK);
+	control_bound_req_encode(&frame.out, &event);
+	process_send(host, binding->process, &frame, binding->slot);
+}
+
+static void send_unbound(struct host *host, struct process *process, dvs_ep ep, uint32_t slot)
+{
+	struct control_unbound_req event = { .ep = ep.n, .slot = slot };
+	struct frame frame;
+
+	frame_begin(&frame, CONTROL_UNBOUND, 0, DVS_OK);
+	control_unbound_req_encode(&frame.out, &event);
+	process_send(host, process, &frame, slot);
+}
+
+static void send_role(struct host *host, const struct binding *binding)
+{
+	struct control_role_req event = { .ep = binding->ep.n,
+					  .slot = binding->slot,
+					  .role = (uint8_t)binding->core->role };
+	struct frame frame;
+
+	if (!binding->process)
+		return;
+	frame_begin(&frame, CONTROL_ROLE, 0, DVS_OK);
+	control_role_req_encode(&frame.out, &event);
+	process_send(host, binding->process, &frame, binding->slot);
+}
+
+static void send_migrate(struct host *host, const struct binding *binding, uint8_t what)
+{
+	struct control_migrate_req event = { .ep = binding->ep.n, .what = what };
+	struct frame frame;
+
+	if (!binding->process)
+		return;
+	frame_begin(&frame, CONTROL_MIGRATE, 0, DVS_OK);
+	control_migrate_req_encode(&frame.out, &event);
+	process_send(host, binding->process, &frame, binding->slot);
+}
+
+/* op_bind and op_bind_for made the spare and took the slot. */
+static void on_bound(struct host *host, const struct core_effect *effect)
+{
+	struct core_binding *core = effect->binding;
+	struct process *process = process_find(host, &effect->process);
+	struct binding *binding;
+
+	if (!process)
+		return;
+	binding = binding_create(host);
+	assert(binding);
+	binding->core = core;
+	core->host = binding;
+	binding->ep = effect->ep;
+	binding->rejoined = true;
+	binding_attach_process(binding, process, core->slot);
+	if (core->given && process->state == PROCESS_LINKED)
+		binding_announce(host, binding);
+}
+
+static void on_unbound(struct host *host, const struct core_effect *effect, struct binding *heir)
+{
+	struct binding *binding = effect->host;
+
+	if (binding && binding->process && !binding->quiet)
+		send_unbound(host, binding->process, effect->ep, effect->slot);
+	if (heir)
+		send_role(host, heir);
+	if (!binding)
+		return;
+	if (heir)
+		channels_renew(host, binding, heir, 3);
+	else
+		channels_close(host, binding, DVS_PEERDEAD);
+	binding_destroy(host, binding);
+}
+
+static void on_orphaned(struct host *host, const struct core_effect *effect)
+{
+	struct binding *binding = effect->host;
+
+	(void)host;
+	if (!binding)
+		return;
+	binding_leave_process(binding);
+	binding->parked = true;
+}
+
+static void on_moved(struct host *host, const struct core_effect *effect)
+{
+	struct binding *binding = effect->host;
+	struct process *former = binding ? binding->process : NULL;
+	struct process *process = process_find(host, &effect->binding->holder->id);
+
+	if (!binding || !process)
+		return;
+	if (former)
+		send_unbound(host, former, effect->ep, effect->slot);
+	binding_leave_process(binding);
+	binding_attach_process(binding, process, effect->binding->slot);
+	binding->tid = 0;
+	binding->parked = false;
+	if (process->state == PROCESS_LINKED)
+		binding_announce(host, binding);
+	channels_renew(host, binding, binding, 2);
+	binding->taken.n = 0;
+}
+
+static void on_privileges(struct host *host, const struct core_effect *effect)
+{
+	const struct core_endpoint *endpoint =
+		core_endpoint_find(core_dc_find(host->core, effect->dc), effect->ep.n);
+
+	LIST_FOREACH(link, &endpoint->bindings) {
+		const struct core_binding *core =
+			CONTAINER_OF(link, struct core_binding, of_endpoint);
+		struct binding *binding = core->host;
+		struct control_may_req event = { .ep = effect->ep.n,
+						 .may = endpoint->privileges.may };
+		struct frame frame;
+
+		if (!binding)
+			continue;
+		channels_recheck(host, binding);
+		if (!binding->process)
+			continue;
+		frame_begin(&frame, CONTROL_MAY, 0, DVS_OK);
+		control_may_req_encode(&frame.out, &event);
+		process_send(host, binding->process, &frame, binding->slot);
+	}
+}
+
+/* The PROMOTED that follows an UNBOUND or DEMOTED of the same endpoint names the heir. */
+static struct binding *heir_of(const struct host *host, size_t at)
+{
+	const struct core_effect *effect = &host->effects.list[at];
+	const struct core_effect *next = effect + 1;
+
+	if (at + 1 == host->effects.n || next->kind != CORE_PROMOTED ||
+	    next->ep.n != effect->ep.n || next->dc.n != effect->dc.n)
+		return NULL;
+	return next->host;
+}
+
+static void apply_one(struct host *host, size_t at)
+{
+	const struct core_effect *effect = &host->effects.list[at];
+	struct binding *binding = effect->host;
+	struct binding *heir = heir_of(host, at);
+
+	switch (effect->kind) {
+	case CORE_BOUND:
+		on_bound(host, effect);
+		break;
+	case CORE_UNBOUND:
+		on_unbound(host, effect, heir);
+		break;
+	case CORE_ORPHANED:
+		on_orphaned(host, effect);
+		break;
+	case CORE_DEMOTED:
+		if (binding)
+			send_role(host, binding);
+		if (heir)
+			send_role(host, heir);
+		if (binding && heir)
+			channels_renew(host, binding, heir, 3);
+		break;
+	case CORE_PROMOTED: /* see heir_of() */
+	case CORE_OVER:
+		break;
+	case CORE_MOVED:
+		on_moved(host, effect);
+		break;
+	case CORE_MIGRATING:
+		if (binding)
+			send_migrate(host, binding, 1);
+		break;
+	case CORE_ROLLED_BACK:
+		if (binding) {
+			send_migrate(host, binding, 2);
+			binding->parked = false;
+			binding->taken.n = 0;
+		}
+		break;
+	case CORE_PRIVILEGES_CHANGED:
+		on_privileges(host, effect);
+		break;
+	case CORE_DC_CREATED:
+		break; /* who asked for it opens the socket, to be able to say that it failed */
+	case CORE_DC_REMOVED:
+		server_close_dc(host, effect->dc);
+		break;
+	}
+	if (effect->ep.n != 0)
+		watch_touch(host, watch_number(effect->dc, effect->ep.n));
+}
+
+void effects_apply(struct host *host)
+{
+	for (size_t i = 0; i < host->effects.n; i++)
+		apply_one(host, i);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvsd's own data: what its files share.
+ *
+ *	host     everything; one per dvsd, owned by its one loop
+ *	server   a listening socket: the admin socket, and one per DC
+ *	link     a connection to one of them
+ *	process  what stands behind a link that said hello: its inboxes, its endpoints. It can
+ *	         be without a link for a while: bound by another before it came, or not back
+ *	         yet after a restart of dvsd.
+ *	binding  an endpoint of a process of this node; the host's side of a core_binding
+ *	channel  a pair of bindings
+ *	pending  a request that waits for something
+ *
+ * One rule keeps this simple: handling a request or an event never frees a link, a process or
+ * a pending request, and never runs another command in the core while effects of one are being
+ * worked on. Both are put on lists (doomed, due) that host_settle() empties afterwards. */
+#ifndef NODE_HOST_H
+#define NODE_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "core/core.h"
+#include "core/map.h"
+#include "ipc/layout.h"
+#include "node/bitmap.h"
+#include "node/bounds.h"
+#include "node/timer.h"
+#include "proto/control_proto.h"
+
+struct host;
+struct link;
+struct process;
+struct copier;
+struct state;
+
+/* ---- the loop ---- */
+
+/* What epoll watches; the struct that waits has it inside. */
+struct source {
+	int fd; /* -1: closed */
+	void (*ready)(struct host *host, struct source *source, uint32_t events);
+};
+
+/* Memory that an event of this round may still name: freed after the round. */
+struct remains {
+	struct list of_dead;
+	void *memory;
+};
+
+struct config {
+	char run_dir[256];
+	char dc[DVS_NAME_MAX + 1]; /* to create at start; "" for none */
+	uint32_t node;
+	enum log_level log_level;
+};
+
+struct server {
+	struct source source;
+	struct list of_host;
+	struct remains remains;
+	dvs_dcid dc; /* 0: the admin socket */
+	char name[DVS_NAME_MAX + 1];
+	uint32_t n_channels;
+	uint32_t n_processes;
+};
+
+struct host {
+	struct config config;
+	struct log log;
+	uid_t uid;
+	uint64_t pid_ns;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	bool stopping;
+	bool applying; /* effects are being worked on */
+
+	struct core *core;
+	struct core_effects effects;
+	struct binding *spare; /* for the next effect that needs one, so that it cannot fail */
+	struct state *state;
+
+	int epoll_fd;
+	int lock_fd;
+	int spare_fd; /* given up to refuse a connection when descriptors run out */
+	struct source signals;
+	struct source clock;
+	uint64_t clock_set_ns;
+	struct timers timers;
+
+	struct server admin;
+	struct list servers; /* of DCs */
+	struct list links;
+	size_t n_links;
+	struct list processes;
+	struct map by_pid;
+	struct map channels; /* by pair */
+	struct map watches;  /* pending requests by what they wait for */
+	struct list doomed;  /* links to close */
+	struct list due;     /* pending requests to try again */
+	struct list dead;    /* remains */
+	uint64_t last_serial;
+	uint32_t last_probe;
+	struct list renewing; /* bindings whose channels must be made anew */
+	bool renew_more;      /* something changed that may let them go on */
+	struct list copies;   /* pending copies */
+	struct copier *copier;
+};
+
+/* ---- links ---- */
+
+/* A descriptor that several queued frames hold. */
+struct shared_fd {
+	int fd;
+	unsigned int holders;
+};
+
+/* A frame being put together. */
+struct frame {
+	struct writer out;
+	struct shared_fd *fds[2];
+	unsigned int n_fds;
+	uint32_t ring; /* page to ring when it was sent; SLOT_NONE */
+	uint8_t bytes[FRAME_BYTES_MAX];
+};
+
+#define SLOT_NONE UINT32_MAX
+
+struct link {
+	struct source source;
+	struct list of_host;
+	struct list of_doomed;
+	struct remains remains;
+	struct timer hello_timer;
+	struct server *server;
+	uint32_t pid;
+	uint64_t starttime;
+	uint64_t pid_ns;
+	uid_t uid;
+	dvs_dcid dc; /* 0: an admin link that entered none */
+	bool admin;
+	bool manager;
+	bool greeted;
+	bool doomed;
+	bool wants_out; /* epoll tells when the socket takes more */
+	unsigned int n_bad_frames;
+	struct process *process;
+	struct list queue; /* frames not sent yet */
+	size_t n_queued;
+	size_t n_queued_channels;
+	struct list pendings;
+	size_t n_pendings;
+	struct list traces;
+	unsigned int n_traces;
+};
+
+/* A request as it arrives. */
+struct request {
+	struct link *link;
+	uint32_t op;
+	uint32_t id;
+	struct cursor body;
+	int fds[2]; /* -1: none; the handler takes what it wants */
+};
+
+/* ---- processes ---- */
+
+enum process_state {
+	PROCESS_AWAITED = 1, /* bound by another, never said hello */
+	PROCESS_LINKED,
+	PROCESS_LOST,	   /* known from before a restart, not back yet */
+	PROCESS_REJOINING, /* back, still telling what it has */
+};
+
+#define RINGS_MAX 8u
+
+struct process {
+	struct source source; /* pidfd */
+	struct map_node by_pid;
+	struct list of_host;
+	struct remains remains;
+	struct core_process id;
+	uint64_t pid_ns;
+	enum process_state state;
+	struct link *link;
+	struct server *server; /* its DC; NULL for an admin's that entered none */
+	struct timer rejoin_timer;
+
+	struct shared_fd *area_fd;
+	uint64_t area; /* inode */
+	uint8_t *inboxes;
+	struct ipc_stats *stats;
+
+	struct bitmap slots;
+	struct list bindings;
+	uint32_t n_bindings;
+
+	/* events that may lie unread in the socket: their inboxes are rung again */
+	struct timer ring_timer;
+	uint64_t ring_delay_ns;
+	uint32_t ring_slots[RINGS_MAX];
+	unsigned int n_ring_slots; /* RINGS_MAX + 1: all */
+};
+
+struct grants;
+struct trace;
+
+struct taken_list {
+	struct control_taken *list;
+	uint32_t n;
+	uint32_t room;
+};
+
+struct binding {
+	struct list of_process;
+	struct list of_renewing;
+	struct process *process; /* NULL: died while it migrated */
+	struct core_binding *core;
+	struct server *server;
+	dvs_ep ep;
+	uint32_t slot;
+	uint32_t tid;
+	bool rejoined; /* told again after a restart */
+	bool parked;
+	bool quiet; /* ended by its own process: that needs no event */
+
+	struct list channels; /* channel_end */
+	uint32_t n_channels;
+	struct bitmap indexes;
+	struct taken_list taken; /* of a parked migration */
+
+	struct grants *grants;
+	struct trace *trace;
+
+	/* a declared wait */
+	uint32_t blocked_on; /* number; BLOCKED_NOT */
+	uint32_t blocked_wait;
+	uint32_t probe; /* awaiting its confirmation */
+	bool confirmed;
+};
+
+#define BLOCKED_NOT UINT32_MAX
+
+struct channel;
+
+struct channel_end {
+	struct list of_binding;
+	struct channel *channel;
+	struct binding *binding;
+	uint32_t index;
+	bool reported; /* its process knows it; false only after a restart */
+};
+
+struct channel {
+	struct map_node by_pair;
+	struct channel_end end[2]; /* end n is side n */
+	uint8_t may_call[2];
+	uint8_t renew;	  /* the mode of the event that must be sent, 0: none */
+	uint32_t open[2]; /* number of the request of side n that is to be answered */
+};
+
+/* ---- requests that wait ---- */
+
+struct pending;
+
+/* Try to answer; true when it did. Otherwise pending->watch names what it waits for. */
+typedef bool (*pending_try)(struct host *host, struct pending *pending);
+
+struct pending {
+	struct map_node by_watch;
+	struct list of_link;
+	struct list of_due;
+	struct timer timer;
+	struct link *link;
+	pending_try try;
+	uint64_t watch;
+	bool watching; /* in the map */
+	uint32_t op;
+	uint32_t id;
+	uint32_t ep;
+	uint32_t to;
+	uint32_t what;
+	struct core_process process;
+	bool last_try; /* the time is over: answer now */
+};
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections: accepted by a server, read frame by frame, closed when they end or misbehave. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "node/api.h"
+
+/* Descriptors that one frame may bring; what a sender adds beyond is closed. */
+#define RECEIVE_FDS_MAX 8
+
+struct received {
+	uint8_t bytes[FRAME_BYTES_MAX];
+	size_t len;
+	uint32_t pid;
+	int fds[2];
+	bool cut;
+};
+
+static void keep_fds(struct received *received, const struct cmsghdr *head)
+{
+	size_t n = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(int));
+		if (received->fds[0] < 0)
+			received->fds[0] = fd;
+		else if (received->fds[1] < 0)
+			received->fds[1] = fd;
+		else
+			close(fd);
+	}
+}
+
+/* 1: a frame, 0: none there, -1: the other side is gone. */
+static int receive(int socket, struct received *received)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(RECEIVE_FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec part = { .iov_base = received->bytes, .iov_len = sizeof(received->bytes) };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control.bytes,
+				  .msg_controllen = sizeof(control.bytes) };
+	ssize_t len = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (len < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	received->len = (size_t)len;
+	received->pid = 0;
+	received->fds[0] = -1;
+	received->fds[1] = -1;
+	received->cut = (message.msg_flags & MSG_TRUNC) != 0;
+	for (struct cmsghdr *head = CMSG_FIRSTHDR(&message); head;
+	     head = CMSG_NXTHDR(&message, head)) {
+		if (head->cmsg_level != SOL_SOCKET)
+			continue;
+		if (head->cmsg_type == SCM_RIGHTS)
+			keep_fds(received, head);
+		if (head->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred who;
+
+			memcpy(&who, CMSG_DATA(head), sizeof(who));
+			received->pid = (uint32_t)who.pid;
+		}
+	}
+	/* An empty record and the end look alike; only the end comes without a sender. */
+	return len == 0 && received->pid == 0 ? -1 : 1;
+}
+
+static void bad_frame(struct host *host, struct link *link)
+{
+	if (++link->n_bad_frames >= LINK_BAD_FRAMES_MAX)
+		link_doom(host, link, "it sends malformed frames");
+}
+
+void link_frame(struct host *host, struct link *link, const void *bytes, size_t len, int fds[2])
+{
+	struct request request = { .link = link,
+				   .body = cursor_over(bytes, len),
+				   .fds = { fds[0], fds[1] } };
+	uint32_t err;
+
+	fds[0] = fds[1] = -1;
+	request.op = cursor_u32(&request.body);
+	request.id = cursor_u32(&request.body);
+	err = cursor_u32(&request.body);
+	if (request.body.failed || request.id == 0 || err != 0) {
+		link_reply(host, link, request.op, request.id, DVS_PROTO);
+		bad_frame(host, link);
+	} else {
+		dispatch(host, &request);
+	}
+	cleanup_close(&request.fds[0]);
+	cleanup_close(&request.fds[1]);
+}
+
+void link_receive(struct host *host, struct link *link)
+{
+	struct received received;
+
+	for (unsigned int i = 0; i < LINK_READS_MAX && !link->doomed; i++) {
+		int got = receive(link->source.fd, &received);
+
+		if (got == 0)
+			return;
+		if (got < 0) {
+			link_doom(host, link, NULL);
+			return;
+		}
+		if (received.pid != link->pid) {
+			/* the socket was inherited or handed on */
+			link_doom(host, link, "a frame came from another process");
+		} else if (received.cut) {
+			bad_frame(host, link);
+		} else {
+			link_frame(host, link, received.bytes, received.len, received.fds);
+			host_settle(host);
+		}
+		cleanup_close(&received.fds[0]);
+		cleanup_close(&received.fds[1]);
+	}
+}
+
+static void on_link(struct host *host, struct source *source, uint32_t events)
+{
+	struct link *link = CONTAINER_OF(source, struct link, source);
+
+	if (events & EPOLLOUT)
+		link_flush(host, link);
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		link_receive(host, link);
+}
+
+static void on_hello_late(struct host *host, struct timer *timer)
+{
+	link_doom(host, CONTAINER_OF(timer, struct link, hello_timer), "it never said hello");
+}
+
+static unsigned int links_of_process(const struct host *host, uint32_t pid)
+{
+	unsigned int n = 0;
+
+	for (const struct process *process = process_first(host, pid); process;
+	     process = process_next(process))
+		n++;
+	return n;
+}
+
+struct link *link_new(struct host *host, struct server *server, int fd, uint32_t pid, uid_t uid)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	const struct core_dc *dc = core_dc_find(host->core, server->dc);
+
+	if (!link)
+		return NULL;
+	link->source = (struct source){ .fd = fd, .ready = on_link };
+	link->server = server;
+	link->dc = server->dc;
+	link->pid = pid;
+	link->uid = uid;
+	link->admin = server->dc.n == 0;
+	link->manager = uid == 0 || uid == host->uid || (dc && uid == dc->owner_uid);
+	list_init(&link->of_doomed);
+	list_init(&link->queue);
+	list_init(&link->pendings);
+	list_init(&link->traces);
+	list_add_tail(&host->links, &link->of_host);
+	host->n_links++;
+	return link;
+}
+
+void link_create(struct host *host, struct server *server, int fd)
+{
+	AUTO_CLOSE int owned = fd;
+	struct ucred who;
+	socklen_t size = sizeof(who);
+	struct link *link;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || who.pid <= 0)
+		return;
+	if (server->dc.n == 0 && who.uid != 0 && who.uid != host->uid)
+		return;
+	if (links_of_process(host, (uint32_t)who.pid) >= LINKS_PER_PROCESS_MAX)
+		return;
+	link = link_new(host, server, fd, (uint32_t)who.pid, who.uid);
+	if (!link)
+		return;
+	owned = -1; /* the link has it now */
+	link->starttime = proc_starttime(link->pid);
+	link->pid_ns = proc_pid_ns(link->pid);
+	if (link->starttime == 0 || source_add(host, &link->source, EPOLLIN) != DVS_OK ||
+	    host_timer(host, &link->hello_timer, LINK_HELLO_NS, on_hello_late) != DVS_OK)
+		link_doom(host, link, NULL);
+}
+
+void link_doom(struct host *host, struct link *link, const char *why)
+{
+	if (link->doomed)
+		return;
+	link->doomed = true;
+	list_add_tail(&host->doomed, &link->of_doomed);
+	if (why)
+		log_warning(&host->log, "closing a connection", LOG_STR("why", why),
+			    LOG_U64("pid", link->pid), LOG_U64("dc", link->dc.n));
+}
+
+void link_destroy(struct host *host, struct link *link)
+{
+	struct process *process = link->process;
+
+	timer_cancel(&host->timers, &link->hello_timer);
+	list_remove(&link->of_host);
+	host->n_links--;
+	while (!list_is_empty(&link->pendings))
+		pending_free(host, CONTAINER_OF(link->pendings.next, struct pending, of_link));
+	link_drop_queue(link);
+	source_close(host, &link->source);
+	link->process = NULL;
+	if (process) {
+		process->link = NULL;
+		if (!host->stopping)
+			process_end(host, process);
+	}
+	link->remains.memory = link;
+	list_add_tail(&host->dead, &link->remains.of_dead);
+}

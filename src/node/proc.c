@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What /proc tells about processes, and pids as seen from other pid namespaces. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/nsfs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "node/api.h"
+
+/* Nested pid namespaces: the kernel's own bound. */
+#define NS_DEPTH_MAX 33
+
+int pidfd_of(uint32_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+}
+
+static ssize_t proc_read(uint32_t pid, const char *file, char *text, size_t size)
+{
+	char path[64];
+	AUTO_CLOSE int fd = -1;
+	ssize_t len;
+
+	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/%s", pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	len = read(fd, text, size - 1);
+	if (len >= 0)
+		text[len] = '\0';
+	return len;
+}
+
+/* The name in field 2 may hold anything, so fields are counted from the last ')'. */
+uint64_t proc_starttime(uint32_t pid)
+{
+	char text[1024];
+	char *at;
+
+	if (proc_read(pid, "stat", text, sizeof(text)) <= 0)
+		return 0;
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+void proc_program(uint32_t pid, char *name, size_t size)
+{
+	char text[64];
+
+	name[0] = '\0';
+	if (proc_read(pid, "comm", text, sizeof(text)) <= 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	(void)snprintf(name, size, "%.*s", (int)size - 1, text);
+}
+
+static int ns_open(uint32_t pid)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/ns/pid", pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static uint64_t ns_number(int fd)
+{
+	struct stat file;
+
+	return fd >= 0 && fstat(fd, &file) == 0 ? file.st_ino : 0;
+}
+
+uint64_t proc_pid_ns(uint32_t pid)
+{
+	AUTO_CLOSE int fd = ns_open(pid);
+
+	return ns_number(fd);
+}
+
+/* The pids of process PID, ours first, then one for each namespace further in. */
+static int proc_nspids(uint32_t pid, uint32_t pids[NS_DEPTH_MAX])
+{
+	char text[4096];
+	char *at;
+	int n = 0;
+
+	if (proc_read(pid, "status", text, sizeof(text)) <= 0)
+		return 0;
+	at = strstr(text, "\nNSpid:");
+	if (!at)
+		return 0;
+	at += strlen("\nNSpid:");
+	while (n < NS_DEPTH_MAX) {
+		char *end;
+		unsigned long value = strtoul(at, &end, 10);
+
+		if (end == at || value > UINT32_MAX)
+			break;
+		pids[n++] = (uint32_t)value;
+		at = end;
+		if (*at == '\n')
+			break;
+	}
+	return n;
+}
+
+/* The last of the pids belongs to the process's own namespace, each one before it to the
+ * parent of that. */
+uint32_t proc_pid_in(const struct host *host, uint64_t caller_ns, uint32_t pid)
+{
+	uint32_t pids[NS_DEPTH_MAX];
+	AUTO_CLOSE int ns = -1;
+	int n;
+
+	if (caller_ns == host->pid_ns)
+		return pid;
+	n = proc_nspids(pid, pids);
+	ns = ns_open(pid);
+	for (int i = n - 1; i >= 0 && ns >= 0; i--) {
+		int parent;
+
+		if (ns_number(ns) == caller_ns)
+			return pids[i];
+		parent = ioctl(ns, NS_GET_PARENT);
+		close(ns);
+		ns = parent;
+	}
+	return 0;
+}
+
+uint32_t proc_pid_from(const struct host *host, uint32_t caller, uint64_t caller_ns, uint32_t pid)
+{
+	AUTO_CLOSEDIR DIR *all = NULL;
+	const struct dirent *entry;
+
+	if (pid == 0)
+		return 0;
+	if (caller_ns == host->pid_ns)
+		return pid;
+	if (caller_ns == 0 || caller == 0)
+		return 0;
+	all = opendir("/proc");
+	while (all && (entry = readdir(all)) != NULL) {
+		char *end;
+		unsigned long candidate = strtoul(entry->d_name, &end, 10);
+
+		if (end == entry->d_name || *end != '\0' || candidate > UINT32_MAX)
+			continue;
+		if (proc_pid_in(host, caller_ns, (uint32_t)candidate) == pid)
+			return (uint32_t)candidate;
+	}
+	return 0;
+}
+
+int proc_open_memfd(uint32_t pid, uint64_t inode)
+{
+	char path[64];
+	AUTO_CLOSEDIR DIR *all = NULL;
+	const struct dirent *entry;
+
+	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/fd", pid);
+	all = opendir(path);
+	while (all && (entry = readdir(all)) != NULL) {
+		AUTO_CLOSE int fd = -1;
+		struct stat file;
+		uint64_t found;
+
+		if (entry->d_name[0] == '.' || fstatat(dirfd(all), entry->d_name, &file, 0) != 0 ||
+		    file.st_ino != inode || !S_ISREG(file.st_mode))
+			continue;
+		fd = openat(dirfd(all), entry->d_name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		if (fd >= 0 && memory_check(fd, IPC_AREA_BYTES, &found) && found == inode)
+			return take_fd(&fd);
+	}
+	return -1;
+}
