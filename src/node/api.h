@@ -138,8 +138,8 @@ void request_answer(struct host *host, const struct request *request, dvs_err er
 
 /* ---- pending.c ---- */
 
-/* Try PENDING once; if it must wait, keep it until it is answered or TIMEOUT_MS has passed. */
-void pending_start(struct host *host, const struct pending *pending, uint32_t timeout_ms);
+/* Try FIRST once; if it must wait, keep it until it is answered or TIMEOUT_MS has passed. */
+void pending_start(struct host *host, const struct pending *first, uint32_t timeout_ms);
 /* Something about what WATCH names has changed. */
 void watch_touch(struct host *host, uint64_t watch);
 uint64_t watch_number(dvs_dcid dc, uint32_t ep);

@@ -138,12 +138,9 @@ void channel_close(struct host *host, struct channel *channel, const struct bind
 
 void channels_close(struct host *host, struct binding *binding, dvs_err reason)
 {
-	while (!list_is_empty(&binding->channels)) {
-		struct channel_end *end =
-			CONTAINER_OF(binding->channels.next, struct channel_end, of_binding);
-
-		channel_close(host, end->channel, binding, reason);
-	}
+	LIST_FOREACH_SAFE(link, &binding->channels)
+		channel_close(host, CONTAINER_OF(link, struct channel_end, of_binding)->channel,
+			      binding, reason);
 }
 
 void channels_recheck(struct host *host, struct binding *binding)

@@ -145,10 +145,9 @@ dvs_err loop_open(struct host *host)
 
 void host_bury(struct host *host)
 {
-	struct list *at;
-
-	while ((at = list_take_head(&host->dead)) != NULL)
+	LIST_FOREACH_SAFE(at, &host->dead)
 		free(CONTAINER_OF(at, struct remains, of_dead)->memory);
+	list_init(&host->dead);
 }
 
 void host_run(struct host *host)

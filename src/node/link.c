@@ -183,21 +183,20 @@ struct link *link_new(struct host *host, struct server *server, int fd, uint32_t
 
 void link_create(struct host *host, struct server *server, int fd)
 {
-	AUTO_CLOSE int owned = fd;
 	struct ucred who;
 	socklen_t size = sizeof(who);
 	struct link *link;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || who.pid <= 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || who.pid <= 0 ||
+	    (server->dc.n == 0 && who.uid != 0 && who.uid != host->uid) ||
+	    links_of_process(host, (uint32_t)who.pid) >= LINKS_PER_PROCESS_MAX)
+		link = NULL;
+	else
+		link = link_new(host, server, fd, (uint32_t)who.pid, who.uid);
+	if (!link) {
+		close(fd);
 		return;
-	if (server->dc.n == 0 && who.uid != 0 && who.uid != host->uid)
-		return;
-	if (links_of_process(host, (uint32_t)who.pid) >= LINKS_PER_PROCESS_MAX)
-		return;
-	link = link_new(host, server, fd, (uint32_t)who.pid, who.uid);
-	if (!link)
-		return;
-	owned = -1; /* the link has it now */
+	}
 	link->starttime = proc_starttime(link->pid);
 	link->pid_ns = proc_pid_ns(link->pid);
 	if (link->starttime == 0 || source_add(host, &link->source, EPOLLIN) != DVS_OK ||

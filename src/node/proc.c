@@ -24,14 +24,19 @@ int pidfd_of(uint32_t pid)
 	return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 }
 
-static ssize_t proc_read(uint32_t pid, const char *file, char *text, size_t size)
+static int proc_open(uint32_t pid, const char *file)
 {
 	char path[64];
-	AUTO_CLOSE int fd = -1;
-	ssize_t len;
 
 	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/%s", pid, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static ssize_t proc_read(uint32_t pid, const char *file, char *text, size_t size)
+{
+	AUTO_CLOSE int fd = proc_open(pid, file);
+	ssize_t len;
+
 	if (fd < 0)
 		return -1;
 	len = read(fd, text, size - 1);
@@ -65,14 +70,6 @@ void proc_program(uint32_t pid, char *name, size_t size)
 	(void)snprintf(name, size, "%.*s", (int)size - 1, text);
 }
 
-static int ns_open(uint32_t pid)
-{
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/ns/pid", pid);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
 static uint64_t ns_number(int fd)
 {
 	struct stat file;
@@ -82,7 +79,7 @@ static uint64_t ns_number(int fd)
 
 uint64_t proc_pid_ns(uint32_t pid)
 {
-	AUTO_CLOSE int fd = ns_open(pid);
+	AUTO_CLOSE int fd = proc_open(pid, "ns/pid");
 
 	return ns_number(fd);
 }
@@ -125,7 +122,7 @@ uint32_t proc_pid_in(const struct host *host, uint64_t caller_ns, uint32_t pid)
 	if (caller_ns == host->pid_ns)
 		return pid;
 	n = proc_nspids(pid, pids);
-	ns = ns_open(pid);
+	ns = proc_open(pid, "ns/pid");
 	for (int i = n - 1; i >= 0 && ns >= 0; i--) {
 		int parent;
 

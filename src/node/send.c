@@ -197,8 +197,8 @@ void link_flush(struct host *host, struct link *link)
 
 void link_drop_queue(struct link *link)
 {
-	while (!list_is_empty(&link->queue))
-		queued_free(link, CONTAINER_OF(link->queue.next, struct queued, of_queue));
+	LIST_FOREACH_SAFE(at, &link->queue)
+		queued_free(link, CONTAINER_OF(at, struct queued, of_queue));
 }
 
 bool link_is_congested(const struct link *link)
