@@ -148,16 +148,34 @@ start()
 	"$@" >"$TAP_DIR/$tap_name.log" 2>&1 </dev/null &
 	echo $! >"$TAP_DIR/$tap_name.pid"
 	at_end "stop $tap_name"
+	# Until it is itself: a signal that comes between fork and exec would get lost.
+	wait_for 10 tap_is_itself $!
+}
+
+tap_is_itself()
+{
+	! cmp -s "/proc/$1/cmdline" /proc/$$/cmdline
+}
+
+tap_is_over()
+{
+	case $(sed 's/.*) //' "/proc/$1/stat") in
+	[!Z]*) return 1 ;;
+	esac
 }
 
 # stop NAME [SIGNAL]: end what start started, by TERM or SIGNAL, and wait until it is gone.
-# Its exit status is the result.
+# Its exit status is the result; what does not end in 10 seconds is killed.
 stop()
 {
 	[ -e "$TAP_DIR/$1.pid" ] || return 0
 	tap_pid=$(cat "$TAP_DIR/$1.pid")
 	rm -f "$TAP_DIR/$1.pid"
 	kill -s "${2:-TERM}" "$tap_pid" 2>/dev/null
+	if ! wait_for 10 tap_is_over "$tap_pid"; then
+		echo "# $1 did not end by ${2:-TERM} in 10 seconds: killed"
+		kill -s KILL "$tap_pid" 2>/dev/null
+	fi
 	wait "$tap_pid" 2>/dev/null
 }
 
