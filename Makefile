@@ -16,8 +16,11 @@ JOBS = 2
 all: build/build.ninja
 	$(NINJA) -j $(JOBS) -C build
 
-build/build.ninja:
-	CC=gcc $(MESON) setup --prefix=$(PREFIX) build
+# Meson looks whether a room exists, and does not notice by itself when one appears.
+build/build.ninja: $(wildcard src/*/meson.build tests/*/meson.build tests/unit/*/meson.build)
+	CC=gcc $(MESON) setup $(if $(wildcard build/build.ninja),--reconfigure) \
+		--prefix=$(PREFIX) build
+	@touch $@
 
 run:
 	@tools/install-deps
