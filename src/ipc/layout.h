@@ -70,6 +70,7 @@ struct ipc_control {
 	_Alignas(IPC_LINE) _Atomic uint32_t watch;  /* enum ipc_watch: for requests to me */
 	_Atomic uint32_t answer;		    /* enum ipc_answer: for answers to me */
 	_Atomic uint32_t cpu;			    /* where I ran when I last waited, plus 1; 0: unknown */
+	_Atomic uint32_t draw;			    /* I call rarely from this CPU, plus 1: sleep there; 0: no wish */
 };
 
 struct ipc_ext {

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ipc/bits.h"
+
+/* The first word at or after INDEX that is not 0. */
+static uint32_t next_word(const struct bits *bits, uint32_t index)
+{
+	while (index < bits->n_words) {
+		uint64_t rest = bits->summary[index / 64] >> (index % 64);
+
+		if (rest)
+			return index + (uint32_t)__builtin_ctzll(rest);
+		index = (index / 64 + 1) * 64;
+	}
+	return BITS_NONE;
+}
+
+uint32_t bits_next(const struct bits *bits, uint32_t from)
+{
+	uint32_t index = from / 64;
+	uint64_t rest;
+
+	if (index >= bits->n_words)
+		return BITS_NONE;
+	rest = bits->word[index] >> (from % 64);
+	if (rest)
+		return from + (uint32_t)__builtin_ctzll(rest);
+	index = next_word(bits, index + 1);
+	if (index == BITS_NONE)
+		return BITS_NONE;
+	return index * 64 + (uint32_t)__builtin_ctzll(bits->word[index]);
+}

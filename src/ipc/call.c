@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calling side of the rendezvous: post, ring, wait for the answer, give up; and notifications. */
+#include <dvs/dvk.h>
+
+#include "base/clock.h"
+#include "ipc/endpoint.h"
+#include "ipc/inbox.h"
+
+/* A sleep is cut short once after this time to tell dvsd that the wait is long (deadlock detection), ... */
+#define DECLARE_AFTER_NS (20 * CLOCK_NS_PER_MS)
+/* ... and where other processes can wipe the hints of the inbox, from this time on, doubling up to the second one. */
+#define LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
+#define LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
+/* A call with time-out 0 gives a partner that waits for it the time to wake up, ... */
+#define GRACE_WOKEN_NS (2 * CLOCK_NS_PER_MS)
+/* ... and one that may be polling the time to look. */
+#define GRACE_NS (50 * UINT64_C(1000))
+
+struct call {
+	struct endpoint *ep;
+	struct channel *ch;
+	enum ipc_kind kind;
+	const struct dvs_msg *msg;
+	const struct call_data *data;
+	uint64_t deadline_ns;
+	uint64_t start_ns;
+	uint64_t look_again_ns;
+	bool woke; /* the partner slept and was woken */
+};
+
+static bool ring(struct channel *ch)
+{
+	return !channel_peer_hot(ch) && inbox_ring_request(ch->peer_inbox, ch->peer_index);
+}
+
+static void publish_cpu(struct channel *ch, uint32_t cpu)
+{
+	if (atomic_load_explicit(&ch->mine->control.cpu, memory_order_relaxed) != cpu)
+		atomic_store_explicit(&ch->mine->control.cpu, cpu, memory_order_relaxed);
+}
+
+/* The call found its server asleep. If that goes on because this client calls rarely, ask the server to sleep here. */
+static void note_rare_call(struct channel *ch)
+{
+	uint32_t draw = 0;
+
+	if (ch->returned_ns && clock_now_ns() - ch->returned_ns > POLICY_RARE_NS)
+		ch->rare_calls += ch->rare_calls < POLICY_RARE_CALLS;
+	else
+		ch->rare_calls = 0;
+	if (ch->rare_calls >= POLICY_RARE_CALLS)
+		draw = policy_cpu();
+	if (atomic_load_explicit(&ch->mine->control.draw, memory_order_relaxed) != draw)
+		atomic_store_explicit(&ch->mine->control.draw, draw, memory_order_relaxed);
+}
+
+static void note_frequent_call(struct channel *ch)
+{
+	ch->returned_ns = 0;
+	if (ch->rare_calls) {
+		ch->rare_calls = 0;
+		atomic_store_explicit(&ch->mine->control.draw, 0, memory_order_relaxed);
+	}
+}
+
+/* Take the call back and fail with ERR, unless it was received in the meantime. */
+static dvs_err give_up(struct call *c, dvs_err err)
+{
+	return channel_withdraw(c->ch, c->kind) ? err : DVS_OK;
+}
+
+/* The partner has moved or was promoted, and did not answer before: the call goes to the new channel, in which it is known
+ * as received already if the former partner had said so. */
+static void go_over(struct call *c)
+{
+	bool lost = c->ch->next.lost;
+
+	channel_replace(c->ch, &c->ch->next);
+	channel_post_again(c->ch, c->kind, c->msg, c->data, lost);
+	(void)ring(c->ch);
+}
+
+/* Is the wait over for another reason than the time? Then *ERR is the result. */
+static bool settled(struct call *c, dvs_err *err)
+{
+	struct endpoint *ep = c->ep;
+
+	if (endpoint_has_events(ep))
+		endpoint_handle_events(ep);
+	*err = DVS_OK;
+	if (channel_is_answered(c->ch, c->kind))
+		return true;
+	if (c->ch->next.pending)
+		go_over(c);
+	else if (c->ch->gone)
+		*err = c->ch->gone;
+	else if (ep->halt == HALT_UNBOUND)
+		*err = give_up(c, DVS_NOTBOUND);
+	else if (ep->woken)
+		*err = give_up(c, DVS_WOKEN);
+	else if (ep->deadlock_wait == ep->wait)
+		*err = give_up(c, DVS_DEADLOCK);
+	else
+		return false;
+	if (*err == DVS_WOKEN)
+		ep->woken = false;
+	return *err != DVS_OK || channel_is_answered(c->ch, c->kind);
+}
+
+/* Poll for at most SPIN_NS; true when answered. */
+static bool spin(struct call *c, uint32_t spin_ns)
+{
+	for (;;) {
+		for (unsigned i = 0; i < POLICY_POLLS_MIN; i++) {
+			if (channel_is_answered(c->ch, c->kind))
+				return true;
+			if (endpoint_has_events(c->ep))
+				return false;
+			policy_pause();
+		}
+		if (c->start_ns == 0)
+			c->start_ns = clock_now_ns();
+		else if (clock_now_ns() - c->start_ns > spin_ns)
+			return false;
+	}
+}
+
+static void sleep_once(struct call *c, uint64_t until_ns, uint32_t cpu)
+{
+	struct policy_binding binding = { .bound = false };
+	struct endpoint *ep = c->ep;
+	struct channel *ch = c->ch;
+	uint32_t bell;
+
+	atomic_store(&ch->mine->control.answer, IPC_ASLEEP);
+	bell = endpoint_sleep_announce(ep, IPC_BELL_WAITS);
+	if (!channel_is_answered(ch, c->kind) && !endpoint_has_events(ep)) {
+		if (ch->rare_calls >= POLICY_RARE_CALLS &&
+		    atomic_load_explicit(&ch->theirs->control.cpu, memory_order_relaxed) == cpu)
+			policy_bind(&binding, cpu);
+		endpoint_sleep(ep, bell, until_ns);
+		policy_unbind(&binding);
+	}
+	endpoint_sleep_over(ep);
+	atomic_store_explicit(&ch->mine->control.answer, IPC_SPINNING, memory_order_relaxed);
+}
+
+/* How long the next sleep may last. */
+static uint64_t sleep_until_ns(struct call *c, uint64_t now_ns)
+{
+	uint64_t until_ns = c->deadline_ns;
+
+	if (!c->ep->declared && c->ep->host->blocked && until_ns > now_ns + DECLARE_AFTER_NS)
+		until_ns = now_ns + DECLARE_AFTER_NS;
+	if (c->ep->exposed) {
+		if (until_ns > now_ns + c->look_again_ns)
+			until_ns = now_ns + c->look_again_ns;
+		if (c->look_again_ns < LOOK_AGAIN_MAX_NS)
+			c->look_again_ns *= 2;
+	}
+	return until_ns;
+}
+
+/* After a sleep that ended without an answer: ring again, the hints may have been wiped; tell dvsd. */
+static void insist(struct call *c, uint64_t now_ns)
+{
+	struct endpoint *ep = c->ep;
+
+	if (ep->exposed || now_ns - c->start_ns >= DECLARE_AFTER_NS)
+		(void)inbox_ring_request(c->ch->peer_inbox, c->ch->peer_index);
+	if (!ep->declared && ep->host->blocked && now_ns - c->start_ns >= DECLARE_AFTER_NS) {
+		ep->declared = true;
+		ep->host->blocked(ep, c->ch->peer, ep->wait, true);
+	}
+}
+
+static void report_wait(struct call *c, bool waits)
+{
+	struct ipc_stats *stats = c->ep->stats;
+	uint32_t what = c->kind == IPC_SEND ? DVK_SENDING : DVK_CALLING;
+
+	atomic_store_explicit(&stats->partner, waits ? c->ch->peer.n : 0, memory_order_relaxed);
+	atomic_store_explicit(&stats->activity, waits ? what : DVK_RUNNING, memory_order_relaxed);
+}
+
+/* The slow part: the answer did not come while polling. */
+static dvs_err wait_asleep(struct call *c, uint32_t cpu)
+{
+	dvs_err err = DVS_OK;
+	uint64_t now_ns = clock_now_ns();
+
+	report_wait(c, true);
+	while (!settled(c, &err)) {
+		if (now_ns >= c->deadline_ns) {
+			err = give_up(c, DVS_TIMEOUT);
+			break;
+		}
+		if (channel_peer_waits(c->ch) && !channel_is_answered(c->ch, c->kind)) {
+			err = give_up(c, DVS_DEADLOCK);
+			break;
+		}
+		sleep_once(c, sleep_until_ns(c, now_ns), cpu);
+		if (channel_is_answered(c->ch, c->kind))
+			break;
+		now_ns = clock_now_ns();
+		/* Also without a new count: a hostile partner may have turned it back. */
+		endpoint_handle_events(c->ep);
+		insist(c, now_ns);
+	}
+	report_wait(c, false);
+	if (c->ep->declared) {
+		c->ep->declared = false;
+		c->ep->host->blocked(c->ep, c->ch->peer, c->ep->wait, false);
+	}
+	policy_learn(&c->ep->answer_policy, clock_now_ns() - c->start_ns);
+	return err;
+}
+
+static void set_deadline(struct call *c, struct wait_limit *limit)
+{
+	c->deadline_ns = limit_deadline_ns(limit);
+	if (limit->timeout_ms == 0)
+		c->deadline_ns += c->woke ? GRACE_WOKEN_NS : GRACE_NS;
+}
+
+static dvs_err wait_answer(struct call *c, struct wait_limit *limit)
+{
+	uint32_t cpu = policy_cpu();
+	uint32_t spin_ns = policy_spin_ns(&c->ep->answer_policy);
+	dvs_err err;
+
+	publish_cpu(c->ch, cpu);
+	if (atomic_load_explicit(&c->ch->theirs->control.cpu, memory_order_relaxed) == cpu)
+		spin_ns = 0;
+	else if (spin(c, 0))
+		return DVS_OK;
+	if (c->start_ns == 0)
+		c->start_ns = clock_now_ns();
+	set_deadline(c, limit);
+	while (spin_ns) {
+		if (spin(c, spin_ns)) {
+			policy_learn(&c->ep->answer_policy, 0);
+			return DVS_OK;
+		}
+		if (settled(c, &err))
+			return err;
+		if (clock_now_ns() - c->start_ns > spin_ns)
+			break;
+	}
+	return wait_asleep(c, cpu);
+}
+
+dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind, struct dvs_msg *msg,
+		      struct call_data *data, struct wait_limit *limit, dvs_ep *relay_to)
+{
+	uint32_t what = kind == IPC_SEND ? IPC_TRACE_SEND : IPC_TRACE_CALL;
+	size_t out_bytes = data ? data->out_bytes : 0;
+	struct call c = { .ep = ep, .ch = ch, .kind = kind, .msg = msg, .data = data,
+			  .look_again_ns = LOOK_AGAIN_MIN_NS };
+	dvs_err err;
+
+	*relay_to = dvs_ep_any();
+	ep->wait++;
+	ep->calling = ch;
+	endpoint_trace(ep, what, ch->peer, msg, out_bytes, DVS_OK);
+	channel_post(ch, kind, msg, data);
+	c.woke = ring(ch);
+	if (c.woke)
+		note_rare_call(ch);
+	else if (ch->returned_ns)
+		note_frequent_call(ch);
+	stats_add(&ep->stats->messages_out, 1);
+	if (out_bytes)
+		stats_add(&ep->stats->bytes_out, out_bytes);
+	err = wait_answer(&c, limit);
+	ep->calling = NULL;
+	if (err == DVS_OK && kind == IPC_REQUEST) {
+		dvs_ep to;
+
+		if (channel_take_reply(ch, msg, data, &to) == IPC_RELAYED)
+			*relay_to = to;
+		msg->source = ch->peer;
+		if (data && data->in_bytes)
+			stats_add(&ep->stats->bytes_in, data->in_bytes);
+		stats_add(&ep->stats->messages_in, 1);
+	}
+	if (c.woke)
+		ch->returned_ns = clock_now_ns();
+	if (ch->next.pending)
+		channel_replace(ch, &ch->next);
+	if (kind == IPC_REQUEST || err)
+		endpoint_trace(ep, IPC_TRACE_RETURN, ch->peer, msg, data ? data->in_bytes : 0, err);
+	return err;
+}
+
+void endpoint_notify(struct endpoint *ep, struct channel *ch, uint64_t value)
+{
+	struct dvs_msg msg = { .type = DVS_TYPE_NOTIFY };
+
+	channel_note(ch, value);
+	/* A hot channel is watched for requests only. */
+	(void)inbox_ring_request(ch->peer_inbox, ch->peer_index);
+	endpoint_trace(ep, IPC_TRACE_NOTIFY, ch->peer, &msg, 0, DVS_OK);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One bound endpoint: its inbox, its channels, and the rendezvous over them. Everything here belongs to one thread.
+ *
+ * The host (libdvk) makes the channels and handles what dvsd says; it comes in by the calls of struct endpoint_host, always in the
+ * endpoint's own thread. */
+#ifndef IPC_ENDPOINT_H
+#define IPC_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/bits.h"
+#include "ipc/channel.h"
+#include "ipc/policy.h"
+
+struct endpoint;
+
+struct endpoint_host {
+	/* inbox->events has changed: look at what dvsd sent for this endpoint. May change channels and ep->halt. */
+	void (*events)(struct endpoint *ep);
+	/* ep sleeps in wait number WAIT for ON for long; with WAITS false: it does so no more. */
+	void (*blocked)(struct endpoint *ep, dvs_ep on, uint32_t wait, bool waits);
+	/* ep->halt is HALT_PARKING and the endpoint can be parked now. Sets HALT_PARKED. */
+	void (*park)(struct endpoint *ep);
+	/* A record for dvs trace. */
+	void (*trace)(struct endpoint *ep, uint32_t what, dvs_ep partner, const struct dvs_msg *msg,
+		      size_t bytes, dvs_err result);
+};
+
+/* Why the endpoint may not communicate. */
+enum endpoint_halt {
+	HALT_NO = 0,
+	HALT_BACKUP,  /* silent until promoted */
+	HALT_PARKING, /* a migration has begun: park at the next wait */
+	HALT_PARKED,  /* wait for the end of the migration */
+	HALT_UNBOUND,
+};
+
+#define ENDPOINT_BY_NUMBER_MIN 8u
+
+struct endpoint {
+	/* fixed after the binding */
+	dvs_ep self;
+	struct ipc_inbox *inbox;
+	struct ipc_stats *stats;
+	const struct endpoint_host *host;
+	void *host_arg;
+	/* state */
+	enum endpoint_halt halt;
+	bool woken;
+	bool exposed; /* several processes can write to the inbox: look again now and then */
+	bool declared; /* dvsd knows that the present wait is long */
+	uint32_t deadlock_wait; /* the wait that dvsd found in a cycle */
+	uint32_t events_seen;
+	uint32_t wait; /* number of the present wait */
+	uint32_t cursor; /* receive goes on behind it */
+	struct channel *hot;
+	struct channel *served;
+	struct channel *calling; /* my call in flight */
+	uint32_t streak;	 /* calls in a row from `served` */
+	bool slept;		 /* in the present receive */
+	struct wait_policy receive_policy;
+	struct wait_policy answer_policy;
+	struct bits pending;
+	struct channel **by_index; /* pending.n_words * 64 */
+	struct channel **by_number; /* open hash, power of two */
+	uint32_t by_number_size;
+	uint32_t n_channels;
+	/* the last delivery */
+	struct m3_delivery last;
+};
+
+struct wait_limit {
+	uint32_t timeout_ms;
+	uint64_t start_ns; /* 0: the clock was not looked at yet */
+};
+
+void endpoint_init(struct endpoint *ep, dvs_ep self, struct ipc_inbox *inbox, struct ipc_stats *stats,
+		   const struct endpoint_host *host, void *host_arg);
+
+/* Free the tables, not the channels. */
+void endpoint_fini(struct endpoint *ep);
+
+/* Enter CH under its index and its peer's number. NOMEM; FULL; EXISTS: the index or number is taken. */
+DVS_MUST_USE dvs_err endpoint_add(struct endpoint *ep, struct channel *ch);
+void endpoint_remove(struct endpoint *ep, struct channel *ch);
+
+/* The channel with the endpoint NUMBER of DST; NULL if there is none. */
+struct channel *endpoint_find(const struct endpoint *ep, dvs_ep dst);
+
+/* ---- the calls; CH is alive and belongs to EP ---- */
+
+/* To be called first in every call: looks at events, and waits while the endpoint is halted. ANSWERS: the call only answers or
+ * tells, so that a migration that has begun lets it through. */
+DVS_MUST_USE dvs_err endpoint_enter(struct endpoint *ep, struct wait_limit *limit, bool answers);
+
+/* IPC_SEND: returns when received. IPC_REQUEST: when answered; *RELAY_TO is then dvs_ep_any(), or the endpoint that is
+ * to be called instead, with what now is in MSG. */
+DVS_MUST_USE dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind, struct dvs_msg *msg,
+				   struct call_data *data, struct wait_limit *limit, dvs_ep *relay_to);
+
+/* From FROM (NULL: anyone). */
+DVS_MUST_USE dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_requests,
+				      struct dvs_msg *msg, struct wait_limit *limit);
+
+/* Answer or relay CALL of CH. */
+void endpoint_reply(struct endpoint *ep, struct channel *ch, struct open_call *call, enum ipc_kind kind,
+		    const struct dvs_msg *msg, const void *data, size_t bytes, dvs_ep relay_to);
+
+void endpoint_notify(struct endpoint *ep, struct channel *ch, uint64_t value);
+
+/* Wait until something has happened for the endpoint, at most until the limit: TIMEOUT. For halted endpoints. */
+DVS_MUST_USE dvs_err endpoint_wait_event(struct endpoint *ep, struct wait_limit *limit);
+
+/* ---- for the files of this room ---- */
+
+/* Events that were not looked at yet? */
+static inline bool endpoint_has_events(const struct endpoint *ep)
+{
+	return atomic_load_explicit(&ep->inbox->events, memory_order_acquire) != ep->events_seen;
+}
+
+void endpoint_handle_events(struct endpoint *ep);
+
+/* Sleep: announce it (FLAG is IPC_BELL_SLEEPS or IPC_BELL_WAITS), look once more at what is waited for, then sleep until the
+ * bell rings or UNTIL_NS. */
+uint32_t endpoint_sleep_announce(struct endpoint *ep, uint32_t flag);
+void endpoint_sleep(struct endpoint *ep, uint32_t bell, uint64_t until_ns);
+void endpoint_sleep_over(struct endpoint *ep);
+
+/* Nanoseconds until the limit; 0: past; UINT64_MAX: never. */
+uint64_t limit_deadline_ns(struct wait_limit *limit);
+
+static inline void stats_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	/* One writer: no locked instruction is needed. */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+static inline void endpoint_trace(struct endpoint *ep, uint32_t what, dvs_ep partner, const struct dvs_msg *msg,
+				  size_t bytes, dvs_err result)
+{
+	if (__builtin_expect(atomic_load_explicit(&ep->stats->tracing, memory_order_relaxed) != 0, 0))
+		ep->host->trace(ep, what, partner, msg, bytes, result);
+}
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ipc/policy.h"
+
+#include <assert.h>
+#include <sched.h>
+#include <string.h>
+
+static_assert(sizeof(cpu_set_t) <= sizeof(((struct policy_binding *)0)->mask), "room for a CPU set");
+
+uint32_t policy_cpu(void)
+{
+	int cpu = sched_getcpu();
+
+	return cpu < 0 ? 0 : (uint32_t)cpu + 1;
+}
+
+void policy_bind(struct policy_binding *binding, uint32_t cpu)
+{
+	cpu_set_t now;
+	cpu_set_t one;
+
+	binding->bound = false;
+	if (cpu == 0 || cpu > CPU_SETSIZE || sched_getaffinity(0, sizeof(now), &now))
+		return;
+	if (CPU_COUNT(&now) < 2 || !CPU_ISSET(cpu - 1, &now))
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(cpu - 1, &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		return;
+	memcpy(binding->mask, &now, sizeof(now));
+	binding->bound = true;
+}
+
+void policy_unbind(struct policy_binding *binding)
+{
+	cpu_set_t before;
+
+	if (!binding->bound)
+		return;
+	memcpy(&before, binding->mask, sizeof(before));
+	/* It can fail only if the CPUs of the old mask have gone off line since: then the kernel has widened it already. */
+	(void)sched_setaffinity(0, sizeof(before), &before);
+	binding->bound = false;
+}
