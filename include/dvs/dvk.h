@@ -46,35 +46,41 @@ DVS_PUBLIC void dvk_close(struct dvk *dvk);
 /* ---- bindings ---- */
 
 enum dvk_kind {
-	DVK_LOCAL = 1,	 /* the process here, alone */
-	DVK_BACKUP = 2,	 /* silent, with the endpoint of its primary, until promoted */
-	DVK_REPLICA = 3, /* the same endpoint may be bound on other nodes too, each node uses its own */
-	DVK_REMOTE = 4,	 /* the process is on another node (only reported) */
+	DVK_LOCAL = 1,	/* the process here, alone */
+	DVK_BACKUP = 2, /* silent, with the endpoint of its primary, until promoted */
+	DVK_REPLICA =
+		3, /* the same endpoint may be bound on other nodes too, each node uses its own */
+	DVK_REMOTE = 4, /* the process is on another node (only reported) */
 };
 
 /* Bind the calling thread to WANT (a number, or dvs_ep_any(): the next free client number of this node).
  * The binding ends with dvk_unbind(), with the thread, with the process, or with exec().
  * INUSE: bound already (or, for a replica, already on this node).  DENIED: a number below DVS_EP_SERVERS without
  * DVS_MAY_BIND, or a backup without it.  NODEST: a backup for an endpoint nobody has.  FULL. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_bind(struct dvk *dvk, dvs_ep want, enum dvk_kind kind, struct m3 **self);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_bind(struct dvk *dvk, dvs_ep want, enum dvk_kind kind,
+					 struct m3 **self);
 
 /* Bind WANT for process PID (as this process sees pids), which takes it with dvk_wait_bound(). Needs DVS_MAY_BIND.
  * Callers of the endpoint wait until it is taken. *EP gets the endpoint. INUSE, DENIED, NODEST as dvk_bind(); NOPROC. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_bind_for(struct dvk *dvk, pid_t pid, dvs_ep want, enum dvk_kind kind, dvs_ep *ep);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_bind_for(struct dvk *dvk, pid_t pid, dvs_ep want,
+					     enum dvk_kind kind, dvs_ep *ep);
 
 /* Wait until somebody has bound an endpoint for this process (or moved one here, dvk_migrate_commit()), and take it
  * for the calling thread. TIMEOUT. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_wait_bound(struct dvk *dvk, uint32_t timeout_ms, struct m3 **self);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_wait_bound(struct dvk *dvk, uint32_t timeout_ms,
+					       struct m3 **self);
 
 /* Give up the binding; SELF is freed. Partners in a call with it get PEERDEAD. NULL is fine. */
 DVS_PUBLIC void dvk_unbind(struct m3 *self);
 
 /* End another endpoint's binding, and wait until it is over. Its calls return NOTBOUND. Needs DVS_MAY_BIND unless it is an
  * endpoint of this process. NODEST, DENIED, TIMEOUT. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_unbind_endpoint(struct dvk *dvk, dvs_ep ep, uint32_t timeout_ms);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_unbind_endpoint(struct dvk *dvk, dvs_ep ep,
+						    uint32_t timeout_ms);
 
 /* Wait until somebody is bound to EP; *BOUND (may be NULL) gets it with its generation. TIMEOUT. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_wait_bind(struct dvk *dvk, dvs_ep ep, uint32_t timeout_ms, dvs_ep *bound);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_wait_bind(struct dvk *dvk, dvs_ep ep, uint32_t timeout_ms,
+					      dvs_ep *bound);
 
 /* Wait until nobody is bound to EP (with its generation, if it has one). TIMEOUT. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_wait_unbind(struct dvk *dvk, dvs_ep ep, uint32_t timeout_ms);
@@ -107,10 +113,12 @@ struct dvk_privileges {
 };
 
 /* NODEST. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_privileges_get(struct dvk *dvk, dvs_ep ep, struct dvk_privileges *privileges);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_privileges_get(struct dvk *dvk, dvs_ep ep,
+						   struct dvk_privileges *privileges);
 
 /* Channels that are no longer allowed are closed. Needs DVS_MAY_GRANT. NODEST, DENIED. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_privileges_set(struct dvk *dvk, dvs_ep ep, const struct dvk_privileges *privileges);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_privileges_set(struct dvk *dvk, dvs_ep ep,
+						   const struct dvk_privileges *privileges);
 
 /* ---- migration and promotion; all need DVS_MAY_MIGRATE: DENIED; NODEST ---- */
 
@@ -122,7 +130,8 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_start(struct dvk *dvk, dvs_ep ep);
  * that it took longer; requests that the old process received and did not answer are answered by the new one.
  * Waits until the old process has parked or is dead. TIMEOUT: it did not park; the migration is still on.
  * BADSTATE: EP does not migrate.  NOPROC: PID has no link in this DC. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_commit(struct dvk *dvk, dvs_ep ep, pid_t pid, uint32_t timeout_ms);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_commit(struct dvk *dvk, dvs_ep ep, pid_t pid,
+						   uint32_t timeout_ms);
 
 /* The migration is off; the old process goes on with the held messages. BADSTATE. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_rollback(struct dvk *dvk, dvs_ep ep);
@@ -185,10 +194,12 @@ struct dvk_endpoint_info {
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dvs_info(struct dvk *dvk, struct dvk_dvs_info *info);
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_info(struct dvk *dvk, struct dvk_dc_info *info);
 /* NODEST. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_info(struct dvk *dvk, dvs_ep ep, struct dvk_endpoint_info *info);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_info(struct dvk *dvk, dvs_ep ep,
+						  struct dvk_endpoint_info *info);
 /* The first endpoint (backups included) that follows *CURSOR in the order of numbers; start with *CURSOR 0.
  * NODEST: that was all. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_next(struct dvk *dvk, uint64_t *cursor, struct dvk_endpoint_info *info);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_next(struct dvk *dvk, uint64_t *cursor,
+						  struct dvk_endpoint_info *info);
 
 /* ---- DCs: only over the admin socket (root or the owner of dvsd) ---- */
 
@@ -197,11 +208,13 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_next(struct dvk *dvk, uint64_t *cur
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_admin_open(const char *run_dir, struct dvk **admin);
 
 /* NAME: letters, digits, '-', '_' and '.', not first a '.', up to DVS_NAME_MAX. EXISTS. FULL. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_create(struct dvk *admin, const char *name, uint32_t owner_uid, dvs_dcid *id);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_create(struct dvk *admin, const char *name,
+					      uint32_t owner_uid, dvs_dcid *id);
 /* End all its bindings, then forget it. BADSTATE: endpoints are bound and FORCE is zero. NODC. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_remove(struct dvk *admin, const char *name, int force);
 /* The first DC whose id follows *CURSOR; start with 0. NODC: that was all. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_next(struct dvk *admin, uint32_t *cursor, struct dvk_dc_info *info);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_next(struct dvk *admin, uint32_t *cursor,
+					    struct dvk_dc_info *info);
 /* From now on the calls that speak of endpoints mean those of DC NAME, with all privileges. NODC. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_admin_enter(struct dvk *admin, const char *name);
 
@@ -220,7 +233,8 @@ struct dvk_trace_record {
 };
 
 /* Follow the messages of EP from now on. Needs a manager. NODEST, DENIED. */
-DVS_PUBLIC DVS_MUST_USE dvs_err dvk_trace_open(struct dvk *dvk, dvs_ep ep, struct dvk_trace **trace);
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_trace_open(struct dvk *dvk, dvs_ep ep,
+					       struct dvk_trace **trace);
 /* The next record; *LOST (may be NULL) counts those that were overwritten unread. TIMEOUT. PEERDEAD: EP is unbound. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_trace_next(struct dvk_trace *trace, uint32_t timeout_ms,
 					       struct dvk_trace_record *record, uint64_t *lost);

@@ -51,7 +51,7 @@ typedef struct dvs_ep {
 
 static inline dvs_ep dvs_ep_of(uint32_t number)
 {
-	dvs_ep ep = {number};
+	dvs_ep ep = { number };
 	return ep;
 }
 
@@ -103,7 +103,8 @@ struct m3;
 /* The endpoint of SELF, with its generation. Never fails. */
 DVS_PUBLIC dvs_ep m3_self(const struct m3 *self);
 
-/* Send MSG to DST and wait until DST has received it.
+/* Send MSG to DST and wait until DST has received it. If DST waits for the reply to a request that SELF has received, MSG is
+ * that reply, as in Minix.
  * NODEST: nobody is bound to DST, or its generation is over.  DENIED: SELF may not call DST.
  * PEERDEAD: DST exited before it received.  DEADLOCK: DST waits, directly or through others, for SELF.
  * TIMEOUT: DST did not receive in time, and now never will.  WOKEN: m3_wakeup() ended the wait; as with TIMEOUT. */
@@ -113,22 +114,31 @@ DVS_PUBLIC DVS_MUST_USE dvs_err m3_send(struct m3 *self, dvs_ep dst, const struc
 /* Wait for a message, a request or a notification from SRC, or from anyone (dvs_ep_any()), into MSG.
  * Notifications come first, lowest channel first, then callers in turn, none passed over twice.
  * From one source: NODEST, DENIED and PEERDEAD as in m3_send().  TIMEOUT: nobody came.  WOKEN: m3_wakeup(). */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_receive(struct m3 *self, dvs_ep src, struct dvs_msg *msg, uint32_t timeout_ms);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_receive(struct m3 *self, dvs_ep src, struct dvs_msg *msg,
+					   uint32_t timeout_ms);
 
 /* As m3_receive() from anyone, but take only requests: what arrives by m3_sendrec() or m3_call() and must be answered.
  * Other messages and notifications stay for m3_receive(). */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_receive_request(struct m3 *self, struct dvs_msg *msg, uint32_t timeout_ms);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_receive_request(struct m3 *self, struct dvs_msg *msg,
+						   uint32_t timeout_ms);
 
 /* Send the request MSG to DST and wait for the reply, which replaces MSG. One operation: nothing comes between.
  * Errors as m3_send(), except TIMEOUT and WOKEN: no reply came, DST may or may not have worked on the request, and
  * a reply that comes later is dropped. */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_sendrec(struct m3 *self, dvs_ep dst, struct dvs_msg *msg, uint32_t timeout_ms);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_sendrec(struct m3 *self, dvs_ep dst, struct dvs_msg *msg,
+					   uint32_t timeout_ms);
 
 /* As m3_sendrec(), with data: OUT_LEN bytes at OUT go with the request; up to IN_CAP bytes that come with the reply are
  * stored at IN, and *IN_LEN (may be NULL) tells how many. OUT may be NULL when OUT_LEN is 0, IN when IN_CAP is 0.
  * TOOBIG: OUT_LEN or IN_CAP exceed DVS_DATA_MAX. */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_call(struct m3 *self, dvs_ep dst, struct dvs_msg *msg, const void *out,
-					size_t out_len, void *in, size_t in_cap, size_t *in_len, uint32_t timeout_ms);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_call(struct m3 *self, dvs_ep dst, struct dvs_msg *msg,
+					const void *out, size_t out_len, void *in, size_t in_cap,
+					size_t *in_len, uint32_t timeout_ms);
+
+/* Where SELF may write the data of its next call to DST in place: pass *WINDOW as OUT of m3_call(), then nothing is copied.
+ * DVS_DATA_MAX bytes, valid until DST is gone or replaced; after each call it must be asked for again. Errors as m3_send(). */
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_call_window(struct m3 *self, dvs_ep dst, uint32_t timeout_ms,
+					       void **window);
 
 /* Answer the oldest request that CLIENT made and SELF has received and not answered. Never waits.
  * NOTWAITING: there is none.  PEERDEAD: CLIENT is gone.  A client that stopped waiting drops the reply: that is not
@@ -137,14 +147,16 @@ DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply(struct m3 *self, dvs_ep client, const s
 
 /* As m3_reply(), with LEN bytes at DATA. DATA may be the address that m3_reply_window() gave: then nothing is copied.
  * TOOBIG: the client takes fewer bytes (see m3_delivery); the request stays unanswered. */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply_data(struct m3 *self, dvs_ep client, const struct dvs_msg *msg,
-					      const void *data, size_t len);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply_data(struct m3 *self, dvs_ep client,
+					      const struct dvs_msg *msg, const void *data,
+					      size_t len);
 
 /* Hand the oldest unanswered request of CLIENT on to DST, as MSG, with the data that the client attached. DST sees
  * CLIENT as the source and answers it; SELF is out of it. Never waits for DST. The client's own library carries the
  * request over, so it needs the privilege to call DST, and DST learns nothing from SELF about it.
  * NOTWAITING: as m3_reply().  The client gets NODEST, DENIED or PEERDEAD if DST cannot be called. */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_relay(struct m3 *self, dvs_ep client, dvs_ep dst, const struct dvs_msg *msg);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_relay(struct m3 *self, dvs_ep client, dvs_ep dst,
+					 const struct dvs_msg *msg);
 
 /* Tell DST something without waiting: VALUE (up to DVS_NOTIFY_VALUE_MAX) is or-ed into what DST has not yet received
  * from SELF. NODEST, DENIED as m3_send(). (The first call to a new partner looks it up at dvsd.) */
@@ -166,9 +178,11 @@ enum m3_kind {
 struct m3_delivery {
 	dvs_ep source;
 	enum m3_kind kind;
-	uint32_t call;	   /* numbers the calls of this source; the same when it is sent again after a promotion */
-	int resent;	   /* nonzero: sent again after a promotion; the former primary may have worked on it */
-	const void *data;  /* attached data in place, NULL if none; valid until the reply. The partner can change it
+	uint32_t
+		call; /* numbers the calls of this source; the same when it is sent again after a promotion */
+	int resent; /* nonzero: sent again after a promotion; the former primary may have worked on it */
+	const void *
+		data; /* attached data in place, NULL if none; valid until the reply. The partner can change it
 			    * at any time: copy first, then check. */
 	size_t data_bytes;
 	size_t reply_cap; /* how many bytes the source takes with the reply */
@@ -179,12 +193,14 @@ DVS_PUBLIC DVS_MUST_USE dvs_err m3_delivered(struct m3 *self, struct m3_delivery
 
 /* Where SELF may write the data of its reply to CLIENT in place, and how much fits. Valid until the reply.
  * NOTWAITING as m3_reply(). */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply_window(struct m3 *self, dvs_ep client, void **window, size_t *cap);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply_window(struct m3 *self, dvs_ep client, void **window,
+						size_t *cap);
 
 /* As m3_reply_data(), for a server that answers out of order: CALL is m3_delivery.call. Calls of that client that it
  * has given up are skipped, so that a late answer is never taken for another's. NOTWAITING: CALL is not open. */
 DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply_call(struct m3 *self, dvs_ep client, uint32_t call,
-					      const struct dvs_msg *msg, const void *data, size_t len);
+					      const struct dvs_msg *msg, const void *data,
+					      size_t len);
 
 /* ---- grants and copies between address spaces (papers: vcopy) ---- */
 
@@ -193,8 +209,8 @@ DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply_call(struct m3 *self, dvs_ep client, ui
 
 /* Let GRANTEE (or anyone in the DC: dvs_ep_any()) read or write LEN bytes at ADDR of this process, by m3_copy().
  * *GRANT is above 0 and unique for this endpoint. FULL: too many grants. Grants end with m3_revoke() or the binding. */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_grant(struct m3 *self, dvs_ep grantee, void *addr, uint64_t len, unsigned rights,
-					 uint32_t *grant);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_grant(struct m3 *self, dvs_ep grantee, void *addr, uint64_t len,
+					 unsigned rights, uint32_t *grant);
 
 /* End a grant. When it returns no copy uses it any more. NOGRANT. */
 DVS_PUBLIC DVS_MUST_USE dvs_err m3_revoke(struct m3 *self, uint32_t grant);
@@ -210,8 +226,8 @@ struct m3_span {
 /* Copy BYTES from one span to the other, and wait for it. SELF may be either side, or, with DVS_MAY_COPY, neither: then
  * the grants must name SELF or anyone. NODEST, NOGRANT, DENIED; TOOBIG: BYTES exceeds a grant or DVS_COPY_MAX;
  * FAULT: the memory behind a grant is not mapped; PEERDEAD: an owner exited; what was copied until then stays. */
-DVS_PUBLIC DVS_MUST_USE dvs_err m3_copy(struct m3 *self, const struct m3_span *from, const struct m3_span *to,
-					uint64_t bytes);
+DVS_PUBLIC DVS_MUST_USE dvs_err m3_copy(struct m3 *self, const struct m3_span *from,
+					const struct m3_span *to, uint64_t bytes);
 
 #ifdef __cplusplus
 }

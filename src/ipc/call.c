@@ -75,7 +75,7 @@ static void go_over(struct call *c)
 {
 	bool lost = c->ch->next.lost;
 
-	channel_replace(c->ch, &c->ch->next);
+	endpoint_replace(c->ep, c->ch);
 	channel_post_again(c->ch, c->kind, c->msg, c->data, lost);
 	(void)ring(c->ch);
 }
@@ -250,18 +250,24 @@ static dvs_err wait_answer(struct call *c, struct wait_limit *limit)
 	return wait_asleep(c, cpu);
 }
 
-dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind, struct dvs_msg *msg,
-		      struct call_data *data, struct wait_limit *limit, dvs_ep *relay_to)
+dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind,
+		      struct dvs_msg *msg, struct call_data *data, struct wait_limit *limit,
+		      dvs_ep *relay_to)
 {
 	uint32_t what = kind == IPC_SEND ? IPC_TRACE_SEND : IPC_TRACE_CALL;
 	size_t out_bytes = data ? data->out_bytes : 0;
-	struct call c = { .ep = ep, .ch = ch, .kind = kind, .msg = msg, .data = data,
+	struct call c = { .ep = ep,
+			  .ch = ch,
+			  .kind = kind,
+			  .msg = msg,
+			  .data = data,
 			  .look_again_ns = LOOK_AGAIN_MIN_NS };
 	dvs_err err;
 
 	*relay_to = dvs_ep_any();
 	ep->wait++;
 	ep->calling = ch;
+	ep->calling_kind = kind;
 	endpoint_trace(ep, what, ch->peer, msg, out_bytes, DVS_OK);
 	channel_post(ch, kind, msg, data);
 	c.woke = ring(ch);
@@ -287,7 +293,7 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 	if (c.woke)
 		ch->returned_ns = clock_now_ns();
 	if (ch->next.pending)
-		channel_replace(ch, &ch->next);
+		endpoint_replace(ep, ch);
 	if (kind == IPC_REQUEST || err)
 		endpoint_trace(ep, IPC_TRACE_RETURN, ch->peer, msg, data ? data->in_bytes : 0, err);
 	return err;

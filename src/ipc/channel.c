@@ -25,7 +25,8 @@ static uint32_t clipped(uint32_t value, size_t most)
 	return value < most ? value : (uint32_t)most;
 }
 
-static void post(struct channel *ch, uint32_t kind, const struct dvs_msg *msg, const struct call_data *data)
+static void post(struct channel *ch, uint32_t kind, const struct dvs_msg *msg,
+		 const struct call_data *data)
 {
 	if (data && (data->out_bytes || data->in_cap)) {
 		if (data->out_bytes && data->out != ch->my_window)
@@ -41,7 +42,8 @@ static void post(struct channel *ch, uint32_t kind, const struct dvs_msg *msg, c
 	(void)atomic_exchange(&ch->mine->request.head, IPC_HEAD(ch->number, kind));
 }
 
-void channel_post(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg, const struct call_data *data)
+void channel_post(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg,
+		  const struct call_data *data)
 {
 	ch->number = ch->number == IPC_NUMBER_MAX ? 1 : ch->number + 1;
 	post(ch, kind, msg, data);
@@ -53,7 +55,8 @@ void channel_post_again(struct channel *ch, enum ipc_kind kind, const struct dvs
 	post(ch, resent ? kind | IPC_RESENT : kind, msg, data);
 }
 
-enum ipc_kind channel_take_reply(struct channel *ch, struct dvs_msg *msg, struct call_data *data, dvs_ep *relay_to)
+enum ipc_kind channel_take_reply(struct channel *ch, struct dvs_msg *msg, struct call_data *data,
+				 dvs_ep *relay_to)
 {
 	uint32_t head = atomic_load_explicit(&ch->theirs->reply.head, memory_order_acquire);
 
@@ -62,8 +65,8 @@ enum ipc_kind channel_take_reply(struct channel *ch, struct dvs_msg *msg, struct
 	if (data)
 		data->in_bytes = 0;
 	if (IPC_KIND(head) == IPC_REPLY && (head & IPC_HAS_DATA) && data && data->in_cap) {
-		uint32_t bytes = atomic_load_explicit(&ch->theirs->ext.reply_bytes,
-						      memory_order_relaxed);
+		uint32_t bytes =
+			atomic_load_explicit(&ch->theirs->ext.reply_bytes, memory_order_relaxed);
 
 		data->in_bytes = clipped(bytes, data->in_cap);
 		memcpy(data->in, ch->their_window, data->in_bytes);
@@ -127,7 +130,8 @@ void channel_open(struct channel *ch, const struct open_call *call)
 	ch->open[ch->n_open++] = *call;
 }
 
-enum ipc_kind channel_take_call(struct channel *ch, bool only_requests, struct dvs_msg *msg, struct open_call *call)
+enum ipc_kind channel_take_call(struct channel *ch, bool only_requests, struct dvs_msg *msg,
+				struct open_call *call)
 {
 	uint32_t head = atomic_load_explicit(&ch->theirs->request.head, memory_order_acquire);
 	uint32_t kind = IPC_KIND(head);
@@ -142,9 +146,9 @@ enum ipc_kind channel_take_call(struct channel *ch, bool only_requests, struct d
 		call->data_bytes = clipped(atomic_load_explicit(&ch->theirs->ext.out_bytes,
 								memory_order_relaxed),
 					   IPC_WINDOW_BYTES);
-		call->reply_cap = clipped(atomic_load_explicit(&ch->theirs->ext.in_cap,
-							       memory_order_relaxed),
-					  IPC_WINDOW_BYTES);
+		call->reply_cap =
+			clipped(atomic_load_explicit(&ch->theirs->ext.in_cap, memory_order_relaxed),
+				IPC_WINDOW_BYTES);
 	}
 	if (kind == IPC_SEND) {
 		/* Taking and giving up exclude each other: one of the two changes the word. */
@@ -176,8 +180,8 @@ bool channel_take_note(struct channel *ch, uint64_t *value)
 	return note & IPC_NOTE_PENDING;
 }
 
-void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kind, const struct dvs_msg *msg,
-		   const void *data, size_t bytes, dvs_ep relay_to)
+void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kind,
+		   const struct dvs_msg *msg, const void *data, size_t bytes, dvs_ep relay_to)
 {
 	uint32_t number = call->number;
 	uint32_t flags = (uint32_t)kind;
@@ -213,7 +217,8 @@ static void use_memory(struct channel *ch, const struct channel_memory *memory, 
 	ch->peer_inbox = memory->peer_inbox;
 }
 
-void channel_init(struct channel *ch, const struct channel_memory *memory, unsigned side, dvs_ep peer)
+void channel_init(struct channel *ch, const struct channel_memory *memory, unsigned side,
+		  dvs_ep peer)
 {
 	memset(ch, 0, sizeof(*ch));
 	use_memory(ch, memory, side);

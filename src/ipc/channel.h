@@ -34,8 +34,9 @@ struct channel_memory {
 /* What replaces a channel when the partner has moved or was promoted. */
 struct channel_next {
 	bool pending;
-	bool lost;     /* promoted: nobody knows what the former partner had taken */
-	uint32_t open; /* the number of my call that the partner had taken before it moved; 0: none */
+	bool lost; /* promoted: nobody knows what the former partner had taken */
+	uint32_t
+		open; /* the number of my call that the partner had taken before it moved; 0: none */
 	unsigned side;
 	uint32_t peer_index;
 	struct channel_memory memory;
@@ -62,11 +63,14 @@ struct channel {
 	/* now and then */
 	unsigned side;
 	struct channel_memory memory;
-	struct channel_memory former; /* of a replaced channel: kept mapped, data of open calls may lie in it */
-	uint64_t saved_note;	      /* the partner's note from the former memory */
-	struct channel_next next;     /* to go over to when the call in flight has ended, or is not answered here */
-	unsigned rare_calls;	      /* calls in a row that came long after the one before and found the partner asleep */
-	uint64_t returned_ns;	      /* when the last such call returned; 0: the last call was not such */
+	struct channel_memory
+		former; /* of a replaced channel: kept mapped, data of open calls may lie in it */
+	uint64_t saved_note; /* the partner's note from the former memory */
+	struct channel_next
+		next; /* to go over to when the call in flight has ended, or is not answered here */
+	unsigned
+		rare_calls; /* calls in a row that came long after the one before and found the partner asleep */
+	uint64_t returned_ns; /* when the last such call returned; 0: the last call was not such */
 };
 
 /* What a call sends along, and where its reply goes. */
@@ -78,12 +82,14 @@ struct call_data {
 	size_t in_bytes; /* result */
 };
 
-void channel_init(struct channel *ch, const struct channel_memory *memory, unsigned side, dvs_ep peer);
+void channel_init(struct channel *ch, const struct channel_memory *memory, unsigned side,
+		  dvs_ep peer);
 
 /* ---- my calls ---- */
 
 /* Post MSG as the next call (KIND is IPC_SEND or IPC_REQUEST). DATA may be NULL. The partner is not rung. */
-void channel_post(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg, const struct call_data *data);
+void channel_post(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg,
+		  const struct call_data *data);
 
 /* Post the call in flight once more, after the channel was replaced; RESENT marks it for the partner. */
 void channel_post_again(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg,
@@ -103,7 +109,8 @@ static inline bool channel_is_answered(const struct channel *ch, enum ipc_kind k
 }
 
 /* Copy the answer to my request into MSG and its data into DATA; returns IPC_REPLY, or IPC_RELAYED with *RELAY_TO. */
-enum ipc_kind channel_take_reply(struct channel *ch, struct dvs_msg *msg, struct call_data *data, dvs_ep *relay_to);
+enum ipc_kind channel_take_reply(struct channel *ch, struct dvs_msg *msg, struct call_data *data,
+				 dvs_ep *relay_to);
 
 /* Take back the call in flight. False: too late, the partner has the plain message. */
 bool channel_withdraw(struct channel *ch, enum ipc_kind kind);
@@ -129,7 +136,8 @@ static inline bool channel_has_note(const struct channel *ch)
 
 /* Take the partner's call if there is one (with ONLY_REQUESTS: and it is a request). MSG gets the message, *CALL the data
  * that came with it. Returns IPC_NONE, IPC_SEND or IPC_REQUEST; a request is then open. */
-enum ipc_kind channel_take_call(struct channel *ch, bool only_requests, struct dvs_msg *msg, struct open_call *call);
+enum ipc_kind channel_take_call(struct channel *ch, bool only_requests, struct dvs_msg *msg,
+				struct open_call *call);
 
 /* Empty the partner's note; false if it was empty. */
 bool channel_take_note(struct channel *ch, uint64_t *value);
@@ -145,8 +153,8 @@ void channel_close_call(struct channel *ch, struct open_call *call);
 
 /* Answer CALL (and forget it): KIND is IPC_REPLY, or IPC_RELAYED to RELAY_TO. DATA of BYTES goes into my window, unless it
  * is there already. */
-void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kind, const struct dvs_msg *msg,
-		   const void *data, size_t bytes, dvs_ep relay_to);
+void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kind,
+		   const struct dvs_msg *msg, const void *data, size_t bytes, dvs_ep relay_to);
 
 /* Or VALUE into my note. */
 void channel_note(struct channel *ch, uint64_t value);
@@ -154,7 +162,8 @@ void channel_note(struct channel *ch, uint64_t value);
 /* Is the partner asleep until I answer? To be read after the answer was posted. */
 static inline bool channel_peer_asleep(const struct channel *ch)
 {
-	return atomic_load_explicit(&ch->theirs->control.answer, memory_order_seq_cst) == IPC_ASLEEP;
+	return atomic_load_explicit(&ch->theirs->control.answer, memory_order_seq_cst) ==
+	       IPC_ASLEEP;
 }
 
 /* Does the partner look at my request cell by itself? To be read after the call was posted. */

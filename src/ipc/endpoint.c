@@ -8,8 +8,8 @@
 #include "ipc/futex.h"
 #include "ipc/inbox.h"
 
-void endpoint_init(struct endpoint *ep, dvs_ep self, struct ipc_inbox *inbox, struct ipc_stats *stats,
-		   const struct endpoint_host *host, void *host_arg)
+void endpoint_init(struct endpoint *ep, dvs_ep self, struct ipc_inbox *inbox,
+		   struct ipc_stats *stats, const struct endpoint_host *host, void *host_arg)
 {
 	memset(ep, 0, sizeof(*ep));
 	ep->self = self;
@@ -89,7 +89,8 @@ static dvs_err index_grow(struct endpoint *ep, uint32_t index)
 	by_index = realloc(ep->by_index, (size_t)want * 64 * sizeof(struct channel *));
 	if (!by_index)
 		return DVS_NOMEM;
-	memset(by_index + (size_t)have * 64, 0, (size_t)(want - have) * 64 * sizeof(struct channel *));
+	memset(by_index + (size_t)have * 64, 0,
+	       (size_t)(want - have) * 64 * sizeof(struct channel *));
 	ep->by_index = by_index;
 	word = realloc(ep->pending.word, want * sizeof(uint64_t));
 	if (!word)
@@ -143,6 +144,15 @@ void endpoint_remove(struct endpoint *ep, struct channel *ch)
 		ep->by_number[at] = NULL;
 		hash_insert(ep, moved);
 	}
+}
+
+void endpoint_replace(struct endpoint *ep, struct channel *ch)
+{
+	if (ep->hot == ch)
+		ep->hot = NULL;
+	channel_replace(ch, &ch->next);
+	bits_add(&ep->pending, ch->index);
+	(void)inbox_ring_request(ch->peer_inbox, ch->peer_index);
 }
 
 struct channel *endpoint_find(const struct endpoint *ep, dvs_ep dst)

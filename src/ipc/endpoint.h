@@ -48,21 +48,22 @@ struct endpoint {
 	/* state */
 	enum endpoint_halt halt;
 	bool woken;
-	bool exposed; /* several processes can write to the inbox: look again now and then */
+	bool exposed;  /* several processes can write to the inbox: look again now and then */
 	bool declared; /* dvsd knows that the present wait is long */
 	uint32_t deadlock_wait; /* the wait that dvsd found in a cycle */
 	uint32_t events_seen;
-	uint32_t wait; /* number of the present wait */
+	uint32_t wait;	 /* number of the present wait */
 	uint32_t cursor; /* receive goes on behind it */
 	struct channel *hot;
 	struct channel *served;
-	struct channel *calling; /* my call in flight */
-	uint32_t streak;	 /* calls in a row from `served` */
-	bool slept;		 /* in the present receive */
+	struct channel *calling;    /* my call in flight, ... */
+	enum ipc_kind calling_kind; /* ... and what it is */
+	uint32_t streak;	    /* calls in a row from `served` */
+	bool slept;		    /* in the present receive */
 	struct wait_policy receive_policy;
 	struct wait_policy answer_policy;
 	struct bits pending;
-	struct channel **by_index; /* pending.n_words * 64 */
+	struct channel **by_index;  /* pending.n_words * 64 */
 	struct channel **by_number; /* open hash, power of two */
 	uint32_t by_number_size;
 	uint32_t n_channels;
@@ -75,8 +76,8 @@ struct wait_limit {
 	uint64_t start_ns; /* 0: the clock was not looked at yet */
 };
 
-void endpoint_init(struct endpoint *ep, dvs_ep self, struct ipc_inbox *inbox, struct ipc_stats *stats,
-		   const struct endpoint_host *host, void *host_arg);
+void endpoint_init(struct endpoint *ep, dvs_ep self, struct ipc_inbox *inbox,
+		   struct ipc_stats *stats, const struct endpoint_host *host, void *host_arg);
 
 /* Free the tables, not the channels. */
 void endpoint_fini(struct endpoint *ep);
@@ -84,6 +85,9 @@ void endpoint_fini(struct endpoint *ep);
 /* Enter CH under its index and its peer's number. NOMEM; FULL; EXISTS: the index or number is taken. */
 DVS_MUST_USE dvs_err endpoint_add(struct endpoint *ep, struct channel *ch);
 void endpoint_remove(struct endpoint *ep, struct channel *ch);
+
+/* Go over to ch->next, see channel_replace(), and ring the new partner: there may be notes for it. */
+void endpoint_replace(struct endpoint *ep, struct channel *ch);
 
 /* The channel with the endpoint NUMBER of DST; NULL if there is none. */
 struct channel *endpoint_find(const struct endpoint *ep, dvs_ep dst);
@@ -96,16 +100,18 @@ DVS_MUST_USE dvs_err endpoint_enter(struct endpoint *ep, struct wait_limit *limi
 
 /* IPC_SEND: returns when received. IPC_REQUEST: when answered; *RELAY_TO is then dvs_ep_any(), or the endpoint that is
  * to be called instead, with what now is in MSG. */
-DVS_MUST_USE dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind, struct dvs_msg *msg,
-				   struct call_data *data, struct wait_limit *limit, dvs_ep *relay_to);
+DVS_MUST_USE dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind,
+				   struct dvs_msg *msg, struct call_data *data,
+				   struct wait_limit *limit, dvs_ep *relay_to);
 
 /* From FROM (NULL: anyone). */
 DVS_MUST_USE dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_requests,
 				      struct dvs_msg *msg, struct wait_limit *limit);
 
 /* Answer or relay CALL of CH. */
-void endpoint_reply(struct endpoint *ep, struct channel *ch, struct open_call *call, enum ipc_kind kind,
-		    const struct dvs_msg *msg, const void *data, size_t bytes, dvs_ep relay_to);
+void endpoint_reply(struct endpoint *ep, struct channel *ch, struct open_call *call,
+		    enum ipc_kind kind, const struct dvs_msg *msg, const void *data, size_t bytes,
+		    dvs_ep relay_to);
 
 void endpoint_notify(struct endpoint *ep, struct channel *ch, uint64_t value);
 
@@ -138,10 +144,11 @@ static inline void stats_add(_Atomic uint64_t *counter, uint64_t n)
 			      memory_order_relaxed);
 }
 
-static inline void endpoint_trace(struct endpoint *ep, uint32_t what, dvs_ep partner, const struct dvs_msg *msg,
-				  size_t bytes, dvs_err result)
+static inline void endpoint_trace(struct endpoint *ep, uint32_t what, dvs_ep partner,
+				  const struct dvs_msg *msg, size_t bytes, dvs_err result)
 {
-	if (__builtin_expect(atomic_load_explicit(&ep->stats->tracing, memory_order_relaxed) != 0, 0))
+	if (__builtin_expect(atomic_load_explicit(&ep->stats->tracing, memory_order_relaxed) != 0,
+			     0))
 		ep->host->trace(ep, what, partner, msg, bytes, result);
 }
 

@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 /* Sleep while WORD is VALUE, at most until DEADLINE (CLOCK_MONOTONIC; NULL: without end). Also returns early. */
-static inline void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *deadline)
+static inline void futex_wait(_Atomic uint32_t *word, uint32_t value,
+			      const struct timespec *deadline)
 {
-	(void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, deadline, NULL, FUTEX_BITSET_MATCH_ANY);
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, deadline, NULL,
+		      FUTEX_BITSET_MATCH_ANY);
 }
 
 /* Wake up to COUNT sleepers. */

@@ -32,17 +32,18 @@
 
 /* `head` of a cell: a number in the high 24 bits, which never is 0 for a posted cell, and the kind in the low 8. */
 enum ipc_kind {
-	IPC_NONE = 0,	 /* nothing; also: withdrawn */
-	IPC_SEND = 1,	 /* plain message: the receiver takes it by changing the kind to IPC_TAKEN */
-	IPC_TAKEN = 2,	 /* plain message that was received */
+	IPC_NONE = 0,  /* nothing; also: withdrawn */
+	IPC_SEND = 1,  /* plain message: the receiver takes it by changing the kind to IPC_TAKEN */
+	IPC_TAKEN = 2, /* plain message that was received */
 	IPC_REQUEST = 3, /* the reply with the same number answers it */
 	IPC_REPLY = 4,
-	IPC_RELAYED = 5, /* in a reply cell: call the endpoint in ext.relay_to instead, with this message */
+	IPC_RELAYED =
+		5, /* in a reply cell: call the endpoint in ext.relay_to instead, with this message */
 };
 #define IPC_KIND_MASK UINT32_C(0xff)
 #define IPC_HAS_DATA UINT32_C(0x80) /* or-ed to the kind: lengths stand in ext */
-#define IPC_RESENT UINT32_C(0x40)   /* or-ed to the kind of a request: sent again after a promotion */
-#define IPC_KIND(head) ((head) & UINT32_C(0x3f))
+#define IPC_RESENT UINT32_C(0x40) /* or-ed to the kind of a request: sent again after a promotion */
+#define IPC_KIND(head) ((head)&UINT32_C(0x3f))
 #define IPC_NUMBER(head) ((head) >> 8)
 #define IPC_HEAD(number, kind) (((uint32_t)(number) << 8) | (uint32_t)(kind))
 #define IPC_NUMBER_MAX UINT32_C(0xffffff)
@@ -67,10 +68,10 @@ enum ipc_answer {
 };
 
 struct ipc_control {
-	_Alignas(IPC_LINE) _Atomic uint32_t watch;  /* enum ipc_watch: for requests to me */
-	_Atomic uint32_t answer;		    /* enum ipc_answer: for answers to me */
-	_Atomic uint32_t cpu;			    /* where I ran when I last waited, plus 1; 0: unknown */
-	_Atomic uint32_t draw;			    /* I call rarely from this CPU, plus 1: sleep there; 0: no wish */
+	_Alignas(IPC_LINE) _Atomic uint32_t watch; /* enum ipc_watch: for requests to me */
+	_Atomic uint32_t answer;		   /* enum ipc_answer: for answers to me */
+	_Atomic uint32_t cpu;  /* where I ran when I last waited, plus 1; 0: unknown */
+	_Atomic uint32_t draw; /* I call rarely from this CPU, plus 1: sleep there; 0: no wish */
 };
 
 struct ipc_ext {
@@ -84,7 +85,8 @@ struct ipc_ext {
 
 struct ipc_lane {
 	struct ipc_cell request;
-	struct ipc_cell pad0; /* the pair of lines that a prefetcher fetches together belongs to one writer and reader */
+	struct ipc_cell
+		pad0; /* the pair of lines that a prefetcher fetches together belongs to one writer and reader */
 	struct ipc_cell reply;
 	struct ipc_cell pad1;
 	struct ipc_control control;
@@ -107,8 +109,8 @@ static_assert(sizeof(struct ipc_channel) <= IPC_PAGE, "the lanes fit the first p
 /* ---- the inbox ---- */
 
 /* Bits of `bell`: who may ring, the rest counts the rings. The owner sleeps on this word. */
-#define IPC_BELL_SLEEPS UINT32_C(1)  /* asleep, wants to hear of requests and notifications */
-#define IPC_BELL_WAITS UINT32_C(2)   /* asleep, wants to hear of one answer only */
+#define IPC_BELL_SLEEPS UINT32_C(1) /* asleep, wants to hear of requests and notifications */
+#define IPC_BELL_WAITS UINT32_C(2)  /* asleep, wants to hear of one answer only */
 #define IPC_BELL_RING UINT32_C(4)
 
 /* Channels of an endpoint are numbered from 0; number c has bit c % 64 of word c / 64. Word 0 is `first` and stands beside
@@ -151,7 +153,8 @@ static_assert(sizeof(struct ipc_stats) == IPC_LINE, "one line per endpoint");
 /* ---- the trace ring: written by the traced process, read by dvs ---- */
 
 struct ipc_trace_record {
-	_Alignas(IPC_LINE) _Atomic uint64_t number; /* 1, 2, ...; written last; 0 while it is being written */
+	_Alignas(IPC_LINE) _Atomic uint64_t
+		number; /* 1, 2, ...; written last; 0 while it is being written */
 	_Atomic uint64_t time_ns;
 	_Atomic uint32_t self;
 	_Atomic uint32_t partner;
@@ -163,10 +166,10 @@ struct ipc_trace_record {
 
 enum ipc_trace_what {
 	IPC_TRACE_SEND = 1,
-	IPC_TRACE_CALL = 2,	/* request goes out */
-	IPC_TRACE_RETURN = 3,	/* the reply is in, or the call failed */
-	IPC_TRACE_RECEIVE = 4,	/* a message was received */
-	IPC_TRACE_REQUEST = 5,	/* a request was received */
+	IPC_TRACE_CALL = 2,    /* request goes out */
+	IPC_TRACE_RETURN = 3,  /* the reply is in, or the call failed */
+	IPC_TRACE_RECEIVE = 4, /* a message was received */
+	IPC_TRACE_REQUEST = 5, /* a request was received */
 	IPC_TRACE_REPLY = 6,
 	IPC_TRACE_NOTIFY = 7,	/* a notification goes out */
 	IPC_TRACE_NOTIFIED = 8, /* a notification was received */
@@ -177,7 +180,7 @@ enum ipc_trace_what {
 
 struct ipc_trace {
 	_Alignas(IPC_LINE) _Atomic uint64_t written; /* number of the last record */
-	_Atomic uint32_t bell;			     /* counts up with each record; the reader waits on it */
+	_Atomic uint32_t bell; /* counts up with each record; the reader waits on it */
 	_Atomic uint32_t reader_sleeps;
 	_Atomic uint32_t ended; /* the endpoint is unbound */
 	_Alignas(IPC_LINE) struct ipc_trace_record record[IPC_TRACE_RECORDS];

@@ -5,7 +5,8 @@
 #include <sched.h>
 #include <string.h>
 
-static_assert(sizeof(cpu_set_t) <= sizeof(((struct policy_binding *)0)->mask), "room for a CPU set");
+static_assert(sizeof(cpu_set_t) <= sizeof(((struct policy_binding *)0)->mask),
+	      "room for a CPU set");
 
 uint32_t policy_cpu(void)
 {

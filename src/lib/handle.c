@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/handle.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "ipc/inbox.h"
+#include "lib/partner.h"
+#include "lib/trace.h"
+
+struct m3 *handle_new(struct dvk *dvk)
+{
+	struct m3 *self = calloc(1, sizeof(*self));
+
+	if (!self)
+		return NULL;
+	self->dvk = dvk;
+	self->alive = dvk->alive;
+	list_init(&self->node);
+	list_init(&self->in_bucket);
+	list_init(&self->unclaimed);
+	list_init(&self->mail);
+	list_init(&self->links);
+	return self;
+}
+
+void handle_set_role_locked(struct m3 *self, uint8_t role)
+{
+	self->primary = role == 1;
+}
+
+void handle_bind_locked(struct m3 *self, uint32_t ep, uint32_t slot, uint8_t binding, uint8_t role,
+			uint32_t may)
+{
+	struct dvk *dvk = self->dvk;
+
+	self->slot = slot;
+	self->binding = binding;
+	self->may = may;
+	handle_set_role_locked(self, role);
+	memset(&dvk->stats[slot], 0, sizeof(dvk->stats[slot]));
+	endpoint_init(&self->ep, dvs_ep_of(ep), dvk_inbox(dvk, slot), &dvk->stats[slot],
+		      &handle_host, self);
+	self->ep.halt = self->primary ? HALT_NO : HALT_BACKUP;
+	atomic_store(&dvk->stats[slot].ep, ep);
+	list_add_tail(&dvk->handles, &self->node);
+	list_add_tail(&dvk->bucket[dvs_ep_number(self->ep.self) % DVK_BUCKETS], &self->in_bucket);
+}
+
+void handle_leave_locked(struct m3 *self)
+{
+	list_remove(&self->node);
+	list_remove(&self->in_bucket);
+	list_remove(&self->unclaimed);
+}
+
+void handle_own(struct m3 *self)
+{
+	struct dvk *dvk = self->dvk;
+
+	self->owner = pthread_self();
+	self->tid = (uint32_t)gettid();
+	self->next_of_thread = pthread_getspecific(dvk->thread_key);
+	/* Without memory for it the endpoint outlives its thread, until the link is closed. */
+	(void)pthread_setspecific(dvk->thread_key, self);
+}
+
+static void mail_free(struct mail *mail)
+{
+	frame_close_fds(mail->fd);
+	free(mail);
+}
+
+void handle_free(struct m3 *self)
+{
+	struct list *node;
+
+	partner_all_gone(self);
+	partner_bury(self, true);
+	while ((node = list_take_head(&self->mail)))
+		mail_free(CONTAINER_OF(node, struct mail, node));
+	trace_end(self);
+	atomic_store(&self->ep.stats->ep, 0);
+	endpoint_fini(&self->ep);
+	free(self);
+}
+
+/* ---- events come in, under the lock, in any thread ---- */
+
+static struct m3 *find_locked(struct dvk *dvk, uint32_t ep, uint32_t slot)
+{
+	LIST_FOREACH(node, &dvk->bucket[dvs_ep_number(dvs_ep_of(ep)) % DVK_BUCKETS]) {
+		struct m3 *self = CONTAINER_OF(node, struct m3, in_bucket);
+
+		if (self->ep.self.n != ep || self->unbound)
+			continue;
+		if (slot == UINT32_MAX ? self->primary : self->slot == slot)
+			return self;
+	}
+	return NULL;
+}
+
+static void deliver_locked(struct m3 *self, struct mail *mail)
+{
+	list_add_tail(&self->mail, &mail->node);
+	inbox_ring_event(self->ep.inbox);
+}
+
+void handle_unbound_locked(struct m3 *self)
+{
+	struct mail *mail = calloc(1, sizeof(*mail));
+
+	self->unbound = true;
+	if (!mail)
+		return;
+	mail->op = CONTROL_UNBOUND;
+	mail->fd[0] = mail->fd[1] = -1;
+	deliver_locked(self, mail);
+}
+
+/* Bound for this process by another one. */
+static void bound_locked(struct dvk *dvk, const struct control_bound_req *event)
+{
+	struct m3 *self = handle_new(dvk);
+
+	if (!self)
+		return;
+	handle_bind_locked(self, event->ep, event->slot, event->binding, event->role, event->may);
+	list_add_tail(&dvk->unclaimed, &self->unclaimed);
+}
+
+/* Decode the body into MAIL; *SLOT stays UINT32_MAX where the event has none. Returns its endpoint. */
+static dvs_err decode(struct frame *frame, struct mail *mail, uint32_t *ep, uint32_t *slot)
+{
+	struct control_unbound_req unbound;
+	struct control_woken_req woken;
+	struct control_trace_ring_req ring;
+	dvs_err err = DVS_PROTO;
+
+	if (frame->op == CONTROL_CHANNEL) {
+		err = control_channel_req_decode(&frame->in, &mail->channel);
+		*ep = mail->channel.ep;
+	} else if (frame->op == CONTROL_GONE) {
+		err = control_gone_req_decode(&frame->in, &mail->gone);
+		*ep = mail->gone.ep;
+	} else if (frame->op == CONTROL_UNBOUND) {
+		err = control_unbound_req_decode(&frame->in, &unbound);
+		*ep = unbound.ep;
+		*slot = unbound.slot;
+	} else if (frame->op == CONTROL_ROLE) {
+		err = control_role_req_decode(&frame->in, &mail->role);
+		*ep = mail->role.ep;
+		*slot = mail->role.slot;
+	} else if (frame->op == CONTROL_MIGRATE) {
+		err = control_migrate_req_decode(&frame->in, &mail->migrate);
+		*ep = mail->migrate.ep;
+	} else if (frame->op == CONTROL_WOKEN) {
+		err = control_woken_req_decode(&frame->in, &woken);
+		*ep = woken.ep;
+	} else if (frame->op == CONTROL_PROBE) {
+		err = control_probe_req_decode(&frame->in, &mail->probe);
+		*ep = mail->probe.ep;
+	} else if (frame->op == CONTROL_DEADLOCK) {
+		err = control_deadlock_req_decode(&frame->in, &mail->deadlock);
+		*ep = mail->deadlock.ep;
+	} else if (frame->op == CONTROL_TRACE_RING) {
+		err = control_trace_ring_req_decode(&frame->in, &ring);
+		*ep = ring.ep;
+	} else if (frame->op == CONTROL_MAY) {
+		err = control_may_req_decode(&frame->in, &mail->may);
+		*ep = mail->may.ep;
+	}
+	return err;
+}
+
+void handle_event(struct dvk *dvk, struct frame *frame)
+{
+	struct control_bound_req bound;
+	struct mail *mail;
+	struct m3 *self;
+	uint32_t slot = UINT32_MAX;
+	uint32_t ep;
+
+	if (frame->op == CONTROL_BOUND) {
+		if (control_bound_req_decode(&frame->in, &bound) == DVS_OK &&
+		    bound.slot < IPC_SLOTS_MAX)
+			bound_locked(dvk, &bound);
+		frame_close_fds(frame->fd);
+		return;
+	}
+	mail = calloc(1, sizeof(*mail));
+	self = NULL;
+	if (mail && decode(frame, mail, &ep, &slot) == DVS_OK)
+		self = find_locked(dvk, ep, slot);
+	if (!self) {
+		frame_close_fds(frame->fd);
+		free(mail);
+		return;
+	}
+	mail->op = frame->op;
+	memcpy(mail->fd, frame->fd, sizeof(mail->fd));
+	/* What later events and a rejoin must know at once. */
+	if (mail->op == CONTROL_UNBOUND)
+		self->unbound = true;
+	else if (mail->op == CONTROL_ROLE)
+		handle_set_role_locked(self, mail->role.role);
+	else if (mail->op == CONTROL_MAY)
+		self->may = mail->may.may;
+	deliver_locked(self, mail);
+}
+
+/* ---- events are handled, by the owner ---- */
+
+static void set_role(struct m3 *self, uint8_t role)
+{
+	if (role == 1) {
+		self->ep.halt = HALT_NO;
+		return;
+	}
+	/* Its partners go over to the new primary. */
+	partner_all_gone(self);
+	self->ep.halt = HALT_BACKUP;
+}
+
+static void set_parked(struct m3 *self, bool parked)
+{
+	pthread_mutex_lock(&self->dvk->lock);
+	self->parked = parked;
+	pthread_mutex_unlock(&self->dvk->lock);
+}
+
+static void migrate(struct m3 *self, uint8_t what)
+{
+	if (what == 1 && self->ep.halt == HALT_NO) {
+		self->ep.halt = HALT_PARKING;
+	} else if (what == 2) {
+		set_parked(self, false);
+		if (self->ep.halt == HALT_PARKING || self->ep.halt == HALT_PARKED)
+			self->ep.halt = HALT_NO;
+	}
+}
+
+static void tell_blocked(struct m3 *self, uint32_t on, uint32_t wait, uint32_t probe)
+{
+	struct control_blocked_req request = {
+		.ep = self->ep.self.n, .on = on, .wait = wait, .probe = probe
+	};
+	struct exchange x;
+	struct writer out = exchange_init(&x, CONTROL_BLOCKED, 0);
+
+	control_blocked_req_encode(&out, &request);
+	link_tell(self->dvk, &x, &out);
+}
+
+static void answer_probe(struct m3 *self, const struct control_probe_req *probe)
+{
+	const struct endpoint *ep = &self->ep;
+
+	if (ep->calling && ep->wait == probe->wait &&
+	    !channel_is_answered(ep->calling, ep->calling_kind))
+		tell_blocked(self, ep->calling->peer.n, ep->wait, probe->probe);
+}
+
+static void read_mail(struct m3 *self, struct mail *mail)
+{
+	if (mail->op == CONTROL_CHANNEL) {
+		partner_add(self, &mail->channel, mail->fd);
+	} else if (mail->op == CONTROL_GONE) {
+		partner_gone(self, dvs_ep_of(mail->gone.peer),
+			     mail->gone.reason == DVS_DENIED ? DVS_DENIED : DVS_PEERDEAD);
+	} else if (mail->op == CONTROL_UNBOUND) {
+		self->ep.halt = HALT_UNBOUND;
+		partner_all_gone(self);
+	} else if (mail->op == CONTROL_ROLE) {
+		set_role(self, mail->role.role);
+	} else if (mail->op == CONTROL_MIGRATE) {
+		migrate(self, mail->migrate.what);
+	} else if (mail->op == CONTROL_WOKEN) {
+		self->ep.woken = true;
+	} else if (mail->op == CONTROL_PROBE) {
+		answer_probe(self, &mail->probe);
+	} else if (mail->op == CONTROL_DEADLOCK) {
+		self->ep.deadlock_wait = mail->deadlock.wait;
+	} else if (mail->op == CONTROL_TRACE_RING) {
+		trace_start(self, mail->fd[0]);
+	}
+	mail_free(mail);
+}
+
+static void host_events(struct endpoint *ep)
+{
+	struct m3 *self = ep->host_arg;
+	struct dvk *dvk = self->dvk;
+
+	link_pump(dvk);
+	for (;;) {
+		struct list *node;
+
+		pthread_mutex_lock(&dvk->lock);
+		node = list_take_head(&self->mail);
+		pthread_mutex_unlock(&dvk->lock);
+		if (!node)
+			break;
+		read_mail(self, CONTAINER_OF(node, struct mail, node));
+	}
+	/* Memory was too short for the mail that says so. */
+	if (self->unbound)
+		self->ep.halt = HALT_UNBOUND;
+	ep->exposed = atomic_load(&dvk->exposed);
+}
+
+static void host_blocked(struct endpoint *ep, dvs_ep on, uint32_t wait, bool waits)
+{
+	tell_blocked(ep->host_arg, waits ? on.n : UINT32_MAX, wait, 0);
+}
+
+LINK_CALL(parked, CONTROL_PARKED)
+
+static void host_park(struct endpoint *ep)
+{
+	struct m3 *self = ep->host_arg;
+	struct control_parked_req request = { .ep = ep->self.n, .slot = self->slot, .more = 1 };
+	struct control_parked_rep reply;
+	dvs_err err = DVS_OK;
+
+	for (uint32_t i = 0; i < ep->pending.n_words * 64 && !err; i++) {
+		const struct channel *ch = ep->by_index[i];
+
+		if (!ch || ch->n_open == 0)
+			continue;
+		request.taken[request.n_taken].peer = ch->peer.n;
+		request.taken[request.n_taken++].number = ch->open[ch->n_open - 1].number;
+		if (request.n_taken == ARRAY_LEN(request.taken)) {
+			err = call_parked(self->dvk, 0, &request, &reply);
+			request.n_taken = 0;
+		}
+	}
+	request.more = 0;
+	if (!err)
+		err = call_parked(self->dvk, 0, &request, &reply);
+	/* BADSTATE: the migration is over already, which another event tells. */
+	ep->halt = HALT_PARKED;
+	set_parked(self, err == DVS_OK);
+	if (err && err != DVS_NODVSD)
+		endpoint_handle_events(ep);
+	if (err == DVS_BADSTATE && ep->halt == HALT_PARKED)
+		ep->halt = HALT_NO;
+}
+
+const struct endpoint_host handle_host = {
+	.events = host_events,
+	.blocked = host_blocked,
+	.park = host_park,
+	.trace = trace_write,
+};

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/partner.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "ipc/inbox.h"
+#include "lib/handle.h"
+#include "lib/link.h"
+
+#define WINDOWS_BYTES (2 * IPC_WINDOW_BYTES)
+
+static struct partner *partner_of(struct channel *ch)
+{
+	return CONTAINER_OF(ch, struct partner, ch);
+}
+
+/* ---- memory ---- */
+
+static void unmap(struct dvk *dvk, struct channel_memory *memory)
+{
+	pthread_mutex_lock(&dvk->lock);
+	pages_unmap(&dvk->pages, memory->lanes);
+	pages_unmap(&dvk->pages, memory->peer_inbox);
+	pthread_mutex_unlock(&dvk->lock);
+	if (memory->window[0])
+		(void)munmap(memory->window[0], WINDOWS_BYTES);
+	*memory = (struct channel_memory){ .lanes = NULL };
+}
+
+/* Once a second process can write into our inboxes, nobody here sleeps without looking again now and then. */
+static void note_area_locked(struct dvk *dvk, int area_fd)
+{
+	struct stat area;
+
+	if (fstat(area_fd, &area) || dvk->peer_area == area.st_ino)
+		return;
+	if (dvk->peer_area == 0) {
+		dvk->peer_area = area.st_ino;
+		return;
+	}
+	if (atomic_exchange(&dvk->exposed, true))
+		return;
+	LIST_FOREACH(node, &dvk->handles)
+		inbox_ring_event(CONTAINER_OF(node, struct m3, node)->ep.inbox);
+}
+
+/* Map a channel and the partner's inbox; the descriptors stay the caller's. */
+static dvs_err map(struct dvk *dvk, const int fd[LINK_FDS_MAX], uint32_t peer_slot,
+		   struct channel_memory *memory)
+{
+	void *windows;
+
+	*memory = (struct channel_memory){ .lanes = NULL };
+	if (fd[0] < 0 || fd[1] < 0 || peer_slot >= IPC_SLOTS_MAX)
+		return DVS_PROTO;
+	pthread_mutex_lock(&dvk->lock);
+	memory->lanes = pages_map(&dvk->pages, fd[0], 0);
+	memory->peer_inbox = pages_map(&dvk->pages, fd[1], peer_slot);
+	note_area_locked(dvk, fd[1]);
+	pthread_mutex_unlock(&dvk->lock);
+	/* Addresses only: no table and no page until data is attached. */
+	windows = mmap(NULL, WINDOWS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd[0], IPC_PAGE);
+	if (windows != MAP_FAILED) {
+		memory->window[0] = windows;
+		memory->window[1] = memory->window[0] + IPC_WINDOW_BYTES;
+	}
+	if (memory->lanes && memory->peer_inbox && memory->window[0])
+		return DVS_OK;
+	unmap(dvk, memory);
+	return DVS_NOMEM;
+}
+
+/* ---- the life of a partner ---- */
+
+static void partner_free(struct m3 *self, struct partner *p)
+{
+	if (p->ch.next.pending)
+		unmap(self->dvk, &p->ch.next.memory);
+	if (p->ch.former.lanes)
+		unmap(self->dvk, &p->ch.former);
+	if (p->ch.memory.lanes)
+		unmap(self->dvk, &p->ch.memory);
+	free(p->known);
+	free(p);
+}
+
+static void know(struct m3 *self, struct partner *p)
+{
+	pthread_mutex_lock(&self->dvk->lock);
+	p->known->row = (struct control_link){ .ep = self->ep.self.n,
+					       .peer = p->ch.peer.n,
+					       .my_index = p->ch.index,
+					       .peer_index = p->ch.peer_index,
+					       .side = (uint8_t)p->ch.side };
+	list_remove(&p->known->node);
+	list_add_tail(&self->links, &p->known->node);
+	pthread_mutex_unlock(&self->dvk->lock);
+}
+
+static void forget(struct m3 *self, struct partner *p)
+{
+	pthread_mutex_lock(&self->dvk->lock);
+	list_remove(&p->known->node);
+	pthread_mutex_unlock(&self->dvk->lock);
+}
+
+/* Out of the tables; freed later, somebody may look at it. */
+static void partner_end(struct m3 *self, struct partner *p, dvs_err reason)
+{
+	p->ch.gone = reason;
+	endpoint_remove(&self->ep, &p->ch);
+	forget(self, p);
+	p->next_grave = self->graves;
+	self->graves = p;
+}
+
+void partner_bury(struct m3 *self, bool all)
+{
+	struct partner **at = &self->graves;
+
+	while (*at) {
+		struct partner *p = *at;
+
+		if (!all && p->ch.n_open) {
+			at = &p->next_grave;
+			continue;
+		}
+		*at = p->next_grave;
+		partner_free(self, p);
+	}
+}
+
+static dvs_err partner_new(struct m3 *self, const struct control_channel_req *from,
+			   const struct channel_memory *memory, struct channel **ch)
+{
+	struct partner *p = calloc(1, sizeof(*p));
+	dvs_err err;
+
+	if (p)
+		p->known = calloc(1, sizeof(*p->known));
+	if (!p || !p->known) {
+		free(p);
+		return DVS_NOMEM;
+	}
+	list_init(&p->known->node);
+	channel_init(&p->ch, memory, from->side & 1, dvs_ep_of(from->peer));
+	p->ch.index = from->my_index;
+	p->ch.peer_index = from->peer_index;
+	p->ch.may_call = from->may_call;
+	p->ch.may_serve = from->may_serve;
+	if (from->open) {
+		struct open_call open = { .number = from->open, .reply_cap = DVS_DATA_MAX };
+
+		p->ch.taken = from->open;
+		channel_open(&p->ch, &open);
+	}
+	err = endpoint_add(&self->ep, &p->ch);
+	if (err) {
+		p->ch.memory.lanes = NULL; /* the caller's again */
+		partner_free(self, p);
+		return err;
+	}
+	know(self, p);
+	*ch = &p->ch;
+	return DVS_OK;
+}
+
+/* The partner has moved or was promoted: the same conversation goes on in other memory. */
+static void replace(struct m3 *self, struct channel *ch, const struct control_channel_req *event,
+		    const struct channel_memory *memory)
+{
+	if (ch->next.pending)
+		unmap(self->dvk, &ch->next.memory);
+	if (ch->former.lanes)
+		unmap(self->dvk, &ch->former);
+	ch->next = (struct channel_next){ .pending = true,
+					  .lost = event->mode == 3,
+					  .open = event->open,
+					  .side = event->side & 1,
+					  .peer_index = event->peer_index,
+					  .memory = *memory };
+	ch->may_call = event->may_call;
+	ch->may_serve = event->may_serve;
+	if (self->ep.calling != ch)
+		endpoint_replace(&self->ep, ch);
+	partner_of(ch)->known->row.peer_index = event->peer_index;
+}
+
+void partner_add(struct m3 *self, const struct control_channel_req *event, int fd[LINK_FDS_MAX])
+{
+	dvs_ep peer = dvs_ep_of(event->peer);
+	struct channel *ch = endpoint_find(&self->ep, peer);
+	struct channel_memory memory;
+
+	if (map(self->dvk, fd, event->peer_slot, &memory))
+		return;
+	if (ch && event->mode != 1 && ch->peer.n == peer.n && ch->index == event->my_index) {
+		replace(self, ch, event, &memory);
+		return;
+	}
+	if (ch)
+		partner_end(self, partner_of(ch), DVS_PEERDEAD);
+	if (partner_new(self, event, &memory, &ch))
+		unmap(self->dvk, &memory);
+}
+
+void partner_gone(struct m3 *self, dvs_ep peer, dvs_err reason)
+{
+	struct channel *ch = endpoint_find(&self->ep, peer);
+
+	if (ch && ch->peer.n == peer.n)
+		partner_end(self, partner_of(ch), reason);
+}
+
+void partner_all_gone(struct m3 *self)
+{
+	for (uint32_t i = 0; i < self->ep.pending.n_words * 64; i++) {
+		struct channel *ch = self->ep.by_index[i];
+
+		if (ch)
+			partner_end(self, partner_of(ch), DVS_NOTBOUND);
+	}
+}
+
+/* ---- finding and connecting ---- */
+
+/* As LINK_CALL's, and keeps the descriptors. */
+static dvs_err ask_connect(struct m3 *self, dvs_ep dst, uint32_t timeout_ms,
+			   struct control_connect_rep *reply, int fd[LINK_FDS_MAX])
+{
+	struct control_connect_req request = { .ep = self->ep.self.n,
+					       .to = dst.n,
+					       .timeout_ms = timeout_ms };
+	struct exchange x;
+	struct cursor in;
+	struct writer out = exchange_init(&x, CONTROL_CONNECT, timeout_ms);
+	dvs_err err;
+
+	control_connect_req_encode(&out, &request);
+	err = link_exchange(self->dvk, &x, &out, &in);
+	for (unsigned i = 0; i < LINK_FDS_MAX; i++)
+		fd[i] = take_fd(&x.fd[i]);
+	return err ? err : control_connect_rep_decode(&in, reply);
+}
+
+static uint32_t left_ms(struct wait_limit *limit)
+{
+	uint64_t deadline_ns = limit_deadline_ns(limit);
+	int left;
+
+	if (deadline_ns == UINT64_MAX)
+		return DVS_FOREVER;
+	left = clock_poll_ms(deadline_ns);
+	return left > 0 ? (uint32_t)left : 0;
+}
+
+static dvs_err connect_to(struct m3 *self, dvs_ep dst, struct wait_limit *limit,
+			  struct channel **ch)
+{
+	int fd[LINK_FDS_MAX] = { -1, -1 };
+	struct control_connect_rep reply;
+	struct channel_memory memory;
+	dvs_err err = ask_connect(self, dst, left_ms(limit), &reply, fd);
+
+	if (!err) {
+		struct control_channel_req from = { .ep = self->ep.self.n,
+						    .peer = reply.peer,
+						    .my_index = reply.my_index,
+						    .peer_index = reply.peer_index,
+						    .side = reply.side,
+						    .may_call = reply.may_call,
+						    .may_serve = reply.may_serve,
+						    .mode = 1 };
+
+		err = map(self->dvk, fd, reply.peer_slot, &memory);
+		if (!err) {
+			err = partner_new(self, &from, &memory, ch);
+			if (err)
+				unmap(self->dvk, &memory);
+		}
+	}
+	frame_close_fds(fd);
+	return err;
+}
+
+/* The living channel of DST; NODEST when it is of another generation. */
+static dvs_err find(struct m3 *self, dvs_ep dst, struct channel **ch)
+{
+	*ch = endpoint_find(&self->ep, dst);
+	if (*ch && dvs_ep_generation(dst) && (*ch)->peer.n != dst.n)
+		return DVS_NODEST;
+	return DVS_OK;
+}
+
+static dvs_err find_or_connect(struct m3 *self, dvs_ep dst, struct wait_limit *limit,
+			       struct channel **ch)
+{
+	for (;;) {
+		dvs_err err = find(self, dst, ch);
+
+		if (err || *ch)
+			return err;
+		err = connect_to(self, dst, limit, ch);
+		if (err == DVS_EXISTS)
+			err = DVS_BADSTATE;
+		if (err != DVS_BADSTATE)
+			return err;
+		/* The partner was first: its channel is in the mail, or about to be. */
+		endpoint_handle_events(&self->ep);
+		if (endpoint_find(&self->ep, dst))
+			continue;
+		err = endpoint_wait_event(&self->ep, limit);
+		if (err)
+			return err;
+	}
+}
+
+dvs_err partner_for_call(struct m3 *self, dvs_ep dst, struct wait_limit *limit, struct channel **ch)
+{
+	dvs_err err;
+
+	*ch = endpoint_find(&self->ep, dst);
+	if (__builtin_expect(!*ch || (dvs_ep_generation(dst) && (*ch)->peer.n != dst.n), 0)) {
+		if (dvs_ep_number(dst) > DVS_EP_NUMBER_MAX)
+			return DVS_BADARG;
+		if (dvs_ep_number(dst) == dvs_ep_number(self->ep.self))
+			return DVS_DEADLOCK;
+		err = find_or_connect(self, dst, limit, ch);
+		if (err)
+			return err;
+	}
+	return (*ch)->may_call ? DVS_OK : DVS_DENIED;
+}
+
+dvs_err partner_for_receive(struct m3 *self, dvs_ep src, struct wait_limit *limit,
+			    struct channel **ch)
+{
+	dvs_err err;
+
+	if (dvs_ep_number(src) > DVS_EP_NUMBER_MAX)
+		return DVS_BADARG;
+	if (dvs_ep_number(src) == dvs_ep_number(self->ep.self))
+		return DVS_DEADLOCK;
+	err = find_or_connect(self, src, limit, ch);
+	while (err == DVS_DENIED) {
+		/* SELF may not call SRC, but SRC may be allowed to call SELF. */
+		err = endpoint_wait_event(&self->ep, limit);
+		if (!err)
+			err = find(self, src, ch);
+		if (!err && self->ep.halt != HALT_NO)
+			err = endpoint_enter(&self->ep, limit, false);
+		if (!err && !*ch)
+			err = DVS_DENIED;
+	}
+	return err;
+}
+
+struct channel *partner_of_client(struct m3 *self, dvs_ep client)
+{
+	struct channel *ch = endpoint_find(&self->ep, client);
+
+	if (ch && (dvs_ep_generation(client) == 0 || ch->peer.n == client.n))
+		return ch;
+	for (struct partner *p = self->graves; p; p = p->next_grave) {
+		if (p->ch.n_open && (p->ch.peer.n == client.n ||
+				     (dvs_ep_generation(client) == 0 &&
+				      dvs_ep_number(p->ch.peer) == dvs_ep_number(client))))
+			return &p->ch;
+	}
+	return NULL;
+}
