@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ipc/bits.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+bool bits_grow(struct bits *bits, uint32_t n_words)
+{
+	uint64_t *word;
+
+	if (n_words <= bits->n_words)
+		return true;
+	word = realloc(bits->word, n_words * sizeof(uint64_t));
+	if (!word)
+		return false;
+	memset(word + bits->n_words, 0, (n_words - bits->n_words) * sizeof(uint64_t));
+	bits->word = word;
+	bits->n_words = n_words;
+	return true;
+}
+
 /* The first word at or after INDEX that is not 0. */
 static uint32_t next_word(const struct bits *bits, uint32_t index)
 {

@@ -47,6 +47,9 @@ static inline void bits_remove(struct bits *bits, uint32_t bit)
 		bits->summary[index / 64] &= ~(UINT64_C(1) << (index % 64));
 }
 
+/* Make room for N_WORDS words; false without memory. */
+bool bits_grow(struct bits *bits, uint32_t n_words);
+
 /* The first member at or after FROM; BITS_NONE if there is none. */
 uint32_t bits_next(const struct bits *bits, uint32_t from);
 

@@ -7,7 +7,7 @@
 #include "ipc/inbox.h"
 
 /* A sleep is cut short once after this time to tell dvsd that the wait is long (deadlock detection), ... */
-#define DECLARE_AFTER_NS (20 * CLOCK_NS_PER_MS)
+#define DECLARE_AFTER_NS IPC_DEFER_MAX_NS
 /* ... and where other processes can wipe the hints of the inbox, from this time on, doubling up to the second one. */
 #define LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
 #define LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
@@ -25,18 +25,13 @@ struct call {
 	uint64_t deadline_ns;
 	uint64_t start_ns;
 	uint64_t look_again_ns;
-	bool woke; /* the partner slept and was woken */
+	bool slept_long; /* the first sleep, which is bounded, is over */
+	bool woke;	 /* the partner slept and was woken */
 };
 
 static bool ring(struct channel *ch)
 {
 	return !channel_peer_hot(ch) && inbox_ring_request(ch->peer_inbox, ch->peer_index);
-}
-
-static void publish_cpu(struct channel *ch, uint32_t cpu)
-{
-	if (atomic_load_explicit(&ch->mine->control.cpu, memory_order_relaxed) != cpu)
-		atomic_store_explicit(&ch->mine->control.cpu, cpu, memory_order_relaxed);
 }
 
 /* The call found its server asleep. If that goes on because this client calls rarely, ask the server to sleep here. */
@@ -132,12 +127,16 @@ static void sleep_once(struct call *c, uint64_t until_ns, uint32_t cpu)
 	struct channel *ch = c->ch;
 	uint32_t bell;
 
-	atomic_store(&ch->mine->control.answer, IPC_ASLEEP);
+	atomic_store(&ch->mine->control.answer, c->slept_long ? IPC_ASLEEP_LONG : IPC_ASLEEP);
 	bell = endpoint_sleep_announce(ep, IPC_BELL_WAITS);
 	if (!channel_is_answered(ch, c->kind) && !endpoint_has_events(ep)) {
-		if (ch->rare_calls >= POLICY_RARE_CALLS &&
-		    atomic_load_explicit(&ch->theirs->control.cpu, memory_order_relaxed) == cpu)
+		uint32_t there =
+			atomic_load_explicit(&ch->theirs->control.cpu, memory_order_relaxed);
+
+		if (ch->rare_calls >= POLICY_RARE_CALLS && there == cpu)
 			policy_bind(&binding, cpu);
+		else if (!c->woke)
+			policy_avoid(&binding, there);
 		endpoint_sleep(ep, bell, until_ns);
 		policy_unbind(&binding);
 	}
@@ -150,7 +149,7 @@ static uint64_t sleep_until_ns(struct call *c, uint64_t now_ns)
 {
 	uint64_t until_ns = c->deadline_ns;
 
-	if (!c->ep->declared && c->ep->host->blocked && until_ns > now_ns + DECLARE_AFTER_NS)
+	if (!c->slept_long && until_ns > now_ns + DECLARE_AFTER_NS)
 		until_ns = now_ns + DECLARE_AFTER_NS;
 	if (c->ep->exposed) {
 		if (until_ns > now_ns + c->look_again_ns)
@@ -166,9 +165,10 @@ static void insist(struct call *c, uint64_t now_ns)
 {
 	struct endpoint *ep = c->ep;
 
-	if (ep->exposed || now_ns - c->start_ns >= DECLARE_AFTER_NS)
+	c->slept_long |= now_ns - c->start_ns >= DECLARE_AFTER_NS;
+	if (ep->exposed || c->slept_long)
 		(void)inbox_ring_request(c->ch->peer_inbox, c->ch->peer_index);
-	if (!ep->declared && ep->host->blocked && now_ns - c->start_ns >= DECLARE_AFTER_NS) {
+	if (!ep->declared && c->slept_long) {
 		ep->declared = true;
 		ep->host->blocked(ep, c->ch->peer, ep->wait, true);
 	}
@@ -229,7 +229,11 @@ static dvs_err wait_answer(struct call *c, struct wait_limit *limit)
 	uint32_t spin_ns = policy_spin_ns(&c->ep->answer_policy);
 	dvs_err err;
 
-	publish_cpu(c->ch, cpu);
+	if (!c->woke &&
+	    atomic_load_explicit(&c->ch->theirs->control.cpu, memory_order_relaxed) == cpu &&
+	    policy_leave(cpu))
+		cpu = policy_cpu();
+	channel_publish_cpu(c->ch, cpu);
 	if (atomic_load_explicit(&c->ch->theirs->control.cpu, memory_order_relaxed) == cpu)
 		spin_ns = 0;
 	else if (spin(c, 0))
@@ -265,6 +269,7 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 	dvs_err err;
 
 	*relay_to = dvs_ep_any();
+	endpoint_wake_deferred(ep);
 	ep->wait++;
 	ep->calling = ch;
 	ep->calling_kind = kind;

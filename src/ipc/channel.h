@@ -159,11 +159,17 @@ void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kin
 /* Or VALUE into my note. */
 void channel_note(struct channel *ch, uint64_t value);
 
-/* Is the partner asleep until I answer? To be read after the answer was posted. */
-static inline bool channel_peer_asleep(const struct channel *ch)
+/* Is the partner asleep until I answer, and how (enum ipc_answer)? To be read after the answer was posted. */
+static inline uint32_t channel_peer_asleep(const struct channel *ch)
 {
-	return atomic_load_explicit(&ch->theirs->control.answer, memory_order_seq_cst) ==
-	       IPC_ASLEEP;
+	return atomic_load_explicit(&ch->theirs->control.answer, memory_order_seq_cst);
+}
+
+/* Tell the partner where I run; written only when it changes. */
+static inline void channel_publish_cpu(struct channel *ch, uint32_t cpu)
+{
+	if (atomic_load_explicit(&ch->mine->control.cpu, memory_order_relaxed) != cpu)
+		atomic_store_explicit(&ch->mine->control.cpu, cpu, memory_order_relaxed);
 }
 
 /* Does the partner look at my request cell by itself? To be read after the call was posted. */

@@ -28,6 +28,8 @@ void endpoint_fini(struct endpoint *ep)
 	free(ep->by_index);
 	free(ep->by_number);
 	free(ep->pending.word);
+	free(ep->deferred.word);
+	ep->deferred.word = NULL;
 	ep->by_index = NULL;
 	ep->by_number = NULL;
 	ep->pending.word = NULL;
@@ -80,7 +82,6 @@ static dvs_err index_grow(struct endpoint *ep, uint32_t index)
 	uint32_t have = ep->pending.n_words;
 	uint32_t want = have ? have : 1;
 	struct channel **by_index;
-	uint64_t *word;
 
 	while (want * 64 <= index)
 		want *= 2;
@@ -92,12 +93,8 @@ static dvs_err index_grow(struct endpoint *ep, uint32_t index)
 	memset(by_index + (size_t)have * 64, 0,
 	       (size_t)(want - have) * 64 * sizeof(struct channel *));
 	ep->by_index = by_index;
-	word = realloc(ep->pending.word, want * sizeof(uint64_t));
-	if (!word)
+	if (!bits_grow(&ep->pending, want) || !bits_grow(&ep->deferred, want))
 		return DVS_NOMEM;
-	memset(word + have, 0, (want - have) * sizeof(uint64_t));
-	ep->pending.word = word;
-	ep->pending.n_words = want;
 	return DVS_OK;
 }
 
@@ -133,6 +130,7 @@ void endpoint_remove(struct endpoint *ep, struct channel *ch)
 		ep->served = NULL;
 	ep->by_index[ch->index] = NULL;
 	bits_remove(&ep->pending, ch->index);
+	bits_remove(&ep->deferred, ch->index);
 	while (ep->by_number[at] != ch)
 		at = (at + 1) & mask;
 	ep->by_number[at] = NULL;

@@ -63,6 +63,9 @@ struct endpoint {
 	struct wait_policy receive_policy;
 	struct wait_policy answer_policy;
 	struct bits pending;
+	struct bits deferred;	    /* channels whose partners are to be woken for an answer */
+	uint32_t wake_cursor;	    /* waking goes on there */
+	uint64_t woke_ns;	    /* when an answer last had to wake somebody */
 	struct channel **by_index;  /* pending.n_words * 64 */
 	struct channel **by_number; /* open hash, power of two */
 	uint32_t by_number_size;
@@ -112,6 +115,9 @@ DVS_MUST_USE dvs_err endpoint_receive(struct endpoint *ep, struct channel *from,
 void endpoint_reply(struct endpoint *ep, struct channel *ch, struct open_call *call,
 		    enum ipc_kind kind, const struct dvs_msg *msg, const void *data, size_t bytes,
 		    dvs_ep relay_to);
+
+/* Wake all whose answers were given without waking them. */
+void endpoint_wake_deferred(struct endpoint *ep);
 
 void endpoint_notify(struct endpoint *ep, struct channel *ch, uint64_t value);
 

@@ -64,8 +64,12 @@ enum ipc_watch {
 };
 enum ipc_answer {
 	IPC_SPINNING = 0, /* I look for the answer by myself */
-	IPC_ASLEEP = 1,	  /* ring my bell when you answer */
+	IPC_ASLEEP = 1, /* ring my bell when you answer; if you are busy, within IPC_DEFER_MAX_NS */
+	IPC_ASLEEP_LONG = 2, /* ring it at once: nothing else ends my sleep */
 };
+
+/* A caller's first sleep ends by itself after this time. */
+#define IPC_DEFER_MAX_NS UINT64_C(20000000)
 
 struct ipc_control {
 	_Alignas(IPC_LINE) _Atomic uint32_t watch; /* enum ipc_watch: for requests to me */

@@ -15,22 +15,41 @@ uint32_t policy_cpu(void)
 	return cpu < 0 ? 0 : (uint32_t)cpu + 1;
 }
 
+/* Change the affinity from `now` to WANTED for a sleep. */
+static void bind_to(struct policy_binding *binding, const cpu_set_t *now, const cpu_set_t *wanted)
+{
+	if (sched_setaffinity(0, sizeof(*wanted), wanted))
+		return;
+	memcpy(binding->mask, now, sizeof(*now));
+	binding->bound = true;
+}
+
 void policy_bind(struct policy_binding *binding, uint32_t cpu)
 {
 	cpu_set_t now;
 	cpu_set_t one;
 
-	binding->bound = false;
 	if (cpu == 0 || cpu > CPU_SETSIZE || sched_getaffinity(0, sizeof(now), &now))
 		return;
 	if (CPU_COUNT(&now) < 2 || !CPU_ISSET(cpu - 1, &now))
 		return;
 	CPU_ZERO(&one);
 	CPU_SET(cpu - 1, &one);
-	if (sched_setaffinity(0, sizeof(one), &one))
+	bind_to(binding, &now, &one);
+}
+
+void policy_avoid(struct policy_binding *binding, uint32_t cpu)
+{
+	cpu_set_t now;
+	cpu_set_t others;
+
+	if (cpu == 0 || cpu > CPU_SETSIZE || sched_getaffinity(0, sizeof(now), &now))
 		return;
-	memcpy(binding->mask, &now, sizeof(now));
-	binding->bound = true;
+	if (CPU_COUNT(&now) < 2 || !CPU_ISSET(cpu - 1, &now))
+		return;
+	others = now;
+	CPU_CLR(cpu - 1, &others);
+	bind_to(binding, &now, &others);
 }
 
 void policy_unbind(struct policy_binding *binding)
@@ -43,4 +62,15 @@ void policy_unbind(struct policy_binding *binding)
 	/* It can fail only if the CPUs of the old mask have gone off line since: then the kernel has widened it already. */
 	(void)sched_setaffinity(0, sizeof(before), &before);
 	binding->bound = false;
+}
+
+bool policy_leave(uint32_t cpu)
+{
+	struct policy_binding binding = { .bound = false };
+
+	policy_avoid(&binding, cpu);
+	if (!binding.bound)
+		return false;
+	policy_unbind(&binding);
+	return true;
 }

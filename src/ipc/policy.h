@@ -60,7 +60,13 @@ struct policy_binding {
 };
 
 void policy_bind(struct policy_binding *binding, uint32_t cpu);
+/* Keep the calling thread off CPU (plus 1) for a sleep, in the same way. */
+void policy_avoid(struct policy_binding *binding, uint32_t cpu);
+
 void policy_unbind(struct policy_binding *binding);
+
+/* Leave CPU (plus 1) for another one that the thread's affinity allows, if there is one; the affinity is the same afterwards. */
+bool policy_leave(uint32_t cpu);
 
 /* One turn of a spin. */
 static inline void policy_pause(void)

@@ -14,6 +14,8 @@
 
 #define LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
 #define LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
+/* Answers that have to wake somebody within this time of each other come in quick succession. */
+#define WAKES_BUSY_NS UINT64_C(10000)
 
 struct receive {
 	struct endpoint *ep;
@@ -225,6 +227,51 @@ static bool may_take(const struct receive *r)
 	return inbox_has_bits(r->ep->inbox) || (r->ep->hot && channel_has_call(r->ep->hot));
 }
 
+/* ---- waking ---- */
+
+static void wake_now(struct channel *ch)
+{
+	if (channel_peer_asleep(ch) != IPC_SPINNING)
+		(void)inbox_ring_answer(ch->peer_inbox);
+}
+
+/* Waking a caller costs ten times what answering one does that spins, and pushes such a one off its CPU. So when answers are
+ * given in quick succession, those who sleep are woken when nobody else wants something. They look by themselves before long,
+ * should this thread turn to other work in between. */
+static void wake_caller(struct endpoint *ep, struct channel *ch, uint32_t asleep)
+{
+	uint64_t now_ns = clock_now_ns();
+	bool busy = now_ns - ep->woke_ns < WAKES_BUSY_NS;
+
+	ep->woke_ns = now_ns;
+	if (busy && asleep == IPC_ASLEEP)
+		bits_add(&ep->deferred, ch->index);
+	else
+		wake_now(ch);
+}
+
+/* Wake one; false if there is none. */
+static bool wake_one_deferred(struct endpoint *ep)
+{
+	uint32_t i = bits_next(&ep->deferred, ep->wake_cursor);
+
+	if (i == BITS_NONE)
+		i = bits_next(&ep->deferred, 0);
+	if (i == BITS_NONE)
+		return false;
+	ep->wake_cursor = i + 1;
+	bits_remove(&ep->deferred, i);
+	if (ep->by_index[i])
+		wake_now(ep->by_index[i]);
+	return true;
+}
+
+void endpoint_wake_deferred(struct endpoint *ep)
+{
+	while (wake_one_deferred(ep))
+		;
+}
+
 /* ---- waiting ---- */
 
 static bool spin(struct receive *r, uint32_t spin_ns, uint64_t *start_ns)
@@ -249,8 +296,7 @@ static bool partner_is_here(struct endpoint *ep, uint32_t cpu)
 
 	if (!ch)
 		return false;
-	if (atomic_load_explicit(&ch->mine->control.cpu, memory_order_relaxed) != cpu)
-		atomic_store_explicit(&ch->mine->control.cpu, cpu, memory_order_relaxed);
+	channel_publish_cpu(ch, cpu);
 	return atomic_load_explicit(&ch->theirs->control.cpu, memory_order_relaxed) == cpu;
 }
 
@@ -354,8 +400,10 @@ dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_re
 		if (settled(&r, limit, &err))
 			return err;
 	}
-	if (take(&r))
-		return DVS_OK;
+	do {
+		if (take(&r))
+			return DVS_OK;
+	} while (wake_one_deferred(ep));
 	cpu = policy_cpu();
 	if (partner_is_here(ep, cpu))
 		spin_ns = 0;
@@ -386,10 +434,13 @@ void endpoint_reply(struct endpoint *ep, struct channel *ch, struct open_call *c
 		    dvs_ep relay_to)
 {
 	uint32_t what = kind == IPC_RELAYED ? IPC_TRACE_RELAY : IPC_TRACE_REPLY;
+	uint32_t asleep;
 
+	channel_publish_cpu(ch, policy_cpu());
 	channel_reply(ch, call, kind, msg, data, bytes, relay_to);
-	if (channel_peer_asleep(ch))
-		(void)inbox_ring_answer(ch->peer_inbox);
+	asleep = channel_peer_asleep(ch);
+	if (asleep != IPC_SPINNING)
+		wake_caller(ep, ch, asleep);
 	stats_add(&ep->stats->messages_out, 1);
 	if (bytes)
 		stats_add(&ep->stats->bytes_out, bytes);
