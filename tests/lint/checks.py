@@ -62,6 +62,7 @@ LIBRARIES = [
     ("libcore.a", "#include <string.h>\nsize_t f(const char *s) { return strlen(s) + 1; }\n", ""),
     ("libcore.a", "#include <unistd.h>\nint f(void) { return getpid(); }\n", "needs getpid"),
     ("libdvk.so", "int m3_send(void) { return 0; }\n", ""),
+    ("libdvk.a", "int helper(void) { return 0; }\n", "exports helper"),
     ("libdvk.so", "int helper(void) { return 0; }\n", "exports helper"),
 ]
 

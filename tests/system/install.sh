@@ -35,8 +35,9 @@ says "and runs" '^success$' env LD_LIBRARY_PATH="${lib%/*}" "$TAP_DIR/hello"
 # shellcheck disable=SC2046
 check "a C++ program links with it" clang++ -x c++ -o "$TAP_DIR/hello++" "$TAP_DIR/hello.c" \
 	$(pkg-config --cflags --libs libdvk)
+echo 'void log_write(void) {} void cursor_u8(void) {}' >"$TAP_DIR/names.c"
 # shellcheck disable=SC2046
-check "a C program links with the static library" gcc -o "$TAP_DIR/hello-static" \
-	"$TAP_DIR/hello.c" $(pkg-config --cflags libdvk) "${lib%.so}.a" -pthread
+check "a C program that uses our inner names links with the static library" gcc -o "$TAP_DIR/hello-static" \
+	"$TAP_DIR/hello.c" "$TAP_DIR/names.c" $(pkg-config --cflags libdvk) "${lib%.so}.a" -pthread
 says "and runs without the shared one" '^success$' "$TAP_DIR/hello-static"
 done_testing
