@@ -186,6 +186,12 @@ void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kin
 	uint32_t number = call->number;
 	uint32_t flags = (uint32_t)kind;
 
+	/* The client has called again since: it waits for that answer, this one is dropped. */
+	if (call != &ch->open[ch->n_open - 1]) {
+		channel_close_call(ch, call);
+		return;
+	}
+
 	if (bytes) {
 		if (data != ch->my_window)
 			memcpy(ch->my_window, data, bytes);
@@ -196,7 +202,7 @@ void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kin
 	if (kind == IPC_RELAYED)
 		atomic_store_explicit(&ch->mine->ext.relay_to, relay_to.n, memory_order_relaxed);
 	cell_fill(&ch->mine->reply, msg);
-	channel_close_call(ch, call);
+	ch->n_open = 0;
 	/* A full barrier as well as a store: whether the partner sleeps is read after it. */
 	(void)atomic_exchange(&ch->mine->reply.head, IPC_HEAD(number, flags));
 }

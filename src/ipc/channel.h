@@ -151,7 +151,7 @@ void channel_open(struct channel *ch, const struct open_call *call);
 /* Forget CALL, which is one of ch->open. */
 void channel_close_call(struct channel *ch, struct open_call *call);
 
-/* Answer CALL (and forget it): KIND is IPC_REPLY, or IPC_RELAYED to RELAY_TO. DATA of BYTES goes into my window, unless it
+/* Answer CALL, and forget it and those before it, which the client has given up (nothing is sent if it has given up CALL): KIND is IPC_REPLY, or IPC_RELAYED to RELAY_TO. DATA of BYTES goes into my window, unless it
  * is there already. */
 void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kind,
 		   const struct dvs_msg *msg, const void *data, size_t bytes, dvs_ep relay_to);

@@ -25,6 +25,12 @@ void endpoint_init(struct endpoint *ep, dvs_ep self, struct ipc_inbox *inbox,
 
 void endpoint_fini(struct endpoint *ep)
 {
+	while (ep->last_notes) {
+		struct last_note *next = ep->last_notes->next;
+
+		free(ep->last_notes);
+		ep->last_notes = next;
+	}
 	free(ep->by_index);
 	free(ep->by_number);
 	free(ep->pending.word);
@@ -119,11 +125,30 @@ dvs_err endpoint_add(struct endpoint *ep, struct channel *ch)
 	return DVS_OK;
 }
 
-void endpoint_remove(struct endpoint *ep, struct channel *ch)
+static void keep_last_note(struct endpoint *ep, struct channel *ch)
+{
+	struct last_note **at = &ep->last_notes;
+	struct last_note *note;
+	uint64_t value;
+
+	if (!channel_take_note(ch, &value))
+		return;
+	note = malloc(sizeof(*note));
+	if (!note)
+		return;
+	*note = (struct last_note){ .source = ch->peer, .value = value };
+	while (*at)
+		at = &(*at)->next;
+	*at = note;
+}
+
+void endpoint_remove(struct endpoint *ep, struct channel *ch, bool keep_note)
 {
 	uint32_t mask = ep->by_number_size - 1;
 	uint32_t at = hash_of(ep, ch->peer);
 
+	if (keep_note)
+		keep_last_note(ep, ch);
 	if (ep->hot == ch)
 		ep->hot = NULL;
 	if (ep->served == ch)

@@ -38,6 +38,13 @@ enum endpoint_halt {
 
 #define ENDPOINT_BY_NUMBER_MIN 8u
 
+/* A notification of a partner that is gone: telling somebody and then exiting is normal. */
+struct last_note {
+	struct last_note *next;
+	dvs_ep source;
+	uint64_t value;
+};
+
 struct endpoint {
 	/* fixed after the binding */
 	dvs_ep self;
@@ -70,6 +77,7 @@ struct endpoint {
 	struct channel **by_number; /* open hash, power of two */
 	uint32_t by_number_size;
 	uint32_t n_channels;
+	struct last_note *last_notes; /* oldest first */
 	/* the last delivery */
 	struct m3_delivery last;
 };
@@ -87,7 +95,8 @@ void endpoint_fini(struct endpoint *ep);
 
 /* Enter CH under its index and its peer's number. NOMEM; FULL; EXISTS: the index or number is taken. */
 DVS_MUST_USE dvs_err endpoint_add(struct endpoint *ep, struct channel *ch);
-void endpoint_remove(struct endpoint *ep, struct channel *ch);
+/* The notification that CH may hold is kept if KEEP_NOTE. */
+void endpoint_remove(struct endpoint *ep, struct channel *ch, bool keep_note);
 
 /* Go over to ch->next, see channel_replace(), and ring the new partner: there may be notes for it. */
 void endpoint_replace(struct endpoint *ep, struct channel *ch);

@@ -4,6 +4,7 @@
  * Who to look at: the bits of the inbox are taken over into `pending`, where a channel stays until nothing is found in it; and
  * one channel may be hot: its owner is told (IPC_HOT) that we look at its request cell by ourselves, so it saves the bit
  * and the bell. Hot becomes who is served twice in a row. Before a sleep nobody is hot. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <dvs/dvk.h>
@@ -93,6 +94,19 @@ static void heat_up(struct endpoint *ep, struct channel *ch)
 
 /* ---- taking ---- */
 
+static void deliver_note(struct receive *r, dvs_ep source, uint64_t value)
+{
+	struct endpoint *ep = r->ep;
+
+	memset(r->msg, 0, sizeof(*r->msg));
+	r->msg->source = source;
+	r->msg->type = DVS_TYPE_NOTIFY;
+	r->msg->u64[0] = value;
+	ep->last = (struct m3_delivery){ .source = source, .kind = M3_NOTIFY };
+	stats_add(&ep->stats->notifies_in, 1);
+	endpoint_trace(ep, IPC_TRACE_NOTIFIED, source, r->msg, 0, DVS_OK);
+}
+
 static void deliver(struct receive *r, struct channel *ch, enum m3_kind kind,
 		    const struct open_call *call)
 {
@@ -100,11 +114,6 @@ static void deliver(struct receive *r, struct channel *ch, enum m3_kind kind,
 
 	r->msg->source = ch->peer;
 	ep->last = (struct m3_delivery){ .source = ch->peer, .kind = kind };
-	if (kind == M3_NOTIFY) {
-		stats_add(&ep->stats->notifies_in, 1);
-		endpoint_trace(ep, IPC_TRACE_NOTIFIED, ch->peer, r->msg, 0, DVS_OK);
-		return;
-	}
 	ep->last.call = call->number;
 	ep->last.resent = call->resent;
 	ep->last.data = call->data_bytes ? ch->their_window : NULL;
@@ -127,10 +136,24 @@ static bool take_note(struct receive *r, struct channel *ch)
 
 	if (r->only_requests || !channel_take_note(ch, &value))
 		return false;
-	memset(r->msg, 0, sizeof(*r->msg));
-	r->msg->type = DVS_TYPE_NOTIFY;
-	r->msg->u64[0] = value;
-	deliver(r, ch, M3_NOTIFY, NULL);
+	deliver_note(r, ch->peer, value);
+	return true;
+}
+
+/* What those who are gone have left. */
+static bool take_last_note(struct receive *r)
+{
+	struct last_note **at = &r->ep->last_notes;
+	struct last_note *note;
+
+	while (*at && r->from && (*at)->source.n != r->from->peer.n)
+		at = &(*at)->next;
+	note = *at;
+	if (!note || r->only_requests)
+		return false;
+	*at = note->next;
+	deliver_note(r, note->source, note->value);
+	free(note);
 	return true;
 }
 
@@ -214,6 +237,8 @@ static bool take_from_anyone(struct receive *r)
 
 static bool take(struct receive *r)
 {
+	if (__builtin_expect(r->ep->last_notes != NULL, 0) && take_last_note(r))
+		return true;
 	if (!r->from)
 		return take_from_anyone(r);
 	return take_note(r, r->from) || take_call(r, r->from);
@@ -343,7 +368,7 @@ static bool settled(struct receive *r, struct wait_limit *limit, dvs_err *err)
 		ep->woken = false;
 		*err = DVS_WOKEN;
 	}
-	if (*err == DVS_OK && r->from && r->from->gone && !may_take(r))
+	if (*err == DVS_OK && r->from && r->from->gone && !ep->last_notes && !may_take(r))
 		*err = r->from->gone;
 	return *err != DVS_OK;
 }

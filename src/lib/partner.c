@@ -112,7 +112,7 @@ static void forget(struct m3 *self, struct partner *p)
 static void partner_end(struct m3 *self, struct partner *p, dvs_err reason)
 {
 	p->ch.gone = reason;
-	endpoint_remove(&self->ep, &p->ch);
+	endpoint_remove(&self->ep, &p->ch, reason == DVS_PEERDEAD);
 	forget(self, p);
 	p->next_grave = self->graves;
 	self->graves = p;

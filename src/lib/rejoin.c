@@ -143,8 +143,6 @@ static void send_links_locked(struct dvk *dvk, struct control_rejoin_links_req *
 	struct cursor in;
 	struct writer out = sync_init(&x, CONTROL_REJOIN_LINKS);
 
-	if (request->n_links == 0)
-		return;
 	control_rejoin_links_req_encode(&out, request);
 	/* Should dvsd refuse one it has told us by events. */
 	(void)!link_sync_locked(dvk, &x, &out, &in);
@@ -167,6 +165,7 @@ static void tell_links_locked(struct dvk *dvk)
 				send_links_locked(dvk, &request);
 		}
 	}
+	/* One that is not full, even an empty one, tells that this was all. */
 	send_links_locked(dvk, &request);
 }
 
