@@ -68,8 +68,11 @@ static dvs_err give_up(struct call *c, dvs_err err)
  * as received already if the former partner had said so. */
 static void go_over(struct call *c)
 {
-	bool lost = c->ch->next.lost;
+	bool lost = c->ch->changes->lost;
 
+	/* A former primary that lives must not take it as well; if it has just taken a plain message, that is the end. */
+	if (lost && !channel_withdraw(c->ch, c->kind))
+		return;
 	endpoint_replace(c->ep, c->ch);
 	channel_post_again(c->ch, c->kind, c->msg, c->data, lost);
 	(void)ring(c->ch);
@@ -85,10 +88,10 @@ static bool settled(struct call *c, dvs_err *err)
 	*err = DVS_OK;
 	if (channel_is_answered(c->ch, c->kind))
 		return true;
-	if (c->ch->next.pending)
+	if (c->ch->changes)
 		go_over(c);
 	else if (c->ch->gone)
-		*err = c->ch->gone;
+		*err = give_up(c, c->ch->gone);
 	else if (ep->halt == HALT_UNBOUND)
 		*err = give_up(c, DVS_NOTBOUND);
 	else if (ep->woken)
@@ -297,7 +300,7 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 	}
 	if (c.woke)
 		ch->returned_ns = clock_now_ns();
-	if (ch->next.pending)
+	while (ch->changes)
 		endpoint_replace(ep, ch);
 	if (kind == IPC_REQUEST || err)
 		endpoint_trace(ep, IPC_TRACE_RETURN, ch->peer, msg, data ? data->in_bytes : 0, err);

@@ -37,6 +37,8 @@ static void post(struct channel *ch, uint32_t kind, const struct dvs_msg *msg,
 				      memory_order_relaxed);
 		kind |= IPC_HAS_DATA;
 	}
+	/* What was posted before and withdrawn must not be seen with the new payload under its old head. */
+	atomic_thread_fence(memory_order_release);
 	cell_fill(&ch->mine->request, msg);
 	/* A full barrier as well as a store: what the partner says about watching is read after it. */
 	(void)atomic_exchange(&ch->mine->request.head, IPC_HEAD(ch->number, kind));
@@ -180,14 +182,21 @@ bool channel_take_note(struct channel *ch, uint64_t *value)
 	return note & IPC_NOTE_PENDING;
 }
 
+void channel_return_note(struct channel *ch)
+{
+	if (ch->saved_note)
+		atomic_fetch_or(&ch->theirs->note, ch->saved_note);
+	ch->saved_note = 0;
+}
+
 void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kind,
 		   const struct dvs_msg *msg, const void *data, size_t bytes, dvs_ep relay_to)
 {
 	uint32_t number = call->number;
 	uint32_t flags = (uint32_t)kind;
 
-	/* The client has called again since: it waits for that answer, this one is dropped. */
-	if (call != &ch->open[ch->n_open - 1]) {
+	/* The client has called again since: it waits for that answer, this one is dropped. So is one for nobody. */
+	if (number == 0 || call != &ch->open[ch->n_open - 1]) {
 		channel_close_call(ch, call);
 		return;
 	}
@@ -231,20 +240,23 @@ void channel_init(struct channel *ch, const struct channel_memory *memory, unsig
 	ch->peer = peer;
 }
 
-void channel_replace(struct channel *ch, const struct channel_next *next)
+void channel_replace(struct channel *ch)
 {
-	struct channel_next to = *next;
+	struct channel_change *change = ch->changes;
+	struct channel_memory before = ch->memory;
 	uint64_t mine = atomic_exchange(&ch->mine->note, 0);
 
 	ch->saved_note |= atomic_exchange(&ch->theirs->note, 0);
-	ch->former = ch->memory;
-	use_memory(ch, &to.memory, to.side);
-	ch->peer_index = to.peer_index;
+	ch->changes = change->next;
+	use_memory(ch, &change->memory, change->side);
+	ch->peer_index = change->peer_index;
 	ch->taken = 0;
 	ch->hot = false;
-	ch->next.pending = false;
-	if (to.lost)
-		ch->n_open = 0;
+	for (uint32_t i = 0; i < ch->n_open; i++)
+		ch->open[i].number = 0;
+	change->memory = before;
+	change->next = ch->former;
+	ch->former = change;
 	if (mine)
 		atomic_fetch_or(&ch->mine->note, mine);
 }

@@ -18,7 +18,7 @@
 
 /* A request of the partner that it waits for, or waited for. */
 struct open_call {
-	uint32_t number;
+	uint32_t number; /* 0: void, of a partner that was replaced since: the answer is dropped */
 	uint32_t data_bytes;
 	uint32_t reply_cap;
 	bool resent;
@@ -31,12 +31,10 @@ struct channel_memory {
 	struct ipc_inbox *peer_inbox;
 };
 
-/* What replaces a channel when the partner has moved or was promoted. */
-struct channel_next {
-	bool pending;
+/* What replaces a channel when the partner has moved or was promoted; afterwards, what it replaced. */
+struct channel_change {
+	struct channel_change *next;
 	bool lost; /* promoted: nobody knows what the former partner had taken */
-	uint32_t
-		open; /* the number of my call that the partner had taken before it moved; 0: none */
 	unsigned side;
 	uint32_t peer_index;
 	struct channel_memory memory;
@@ -63,13 +61,13 @@ struct channel {
 	/* now and then */
 	unsigned side;
 	struct channel_memory memory;
-	struct channel_memory
-		former; /* of a replaced channel: kept mapped, data of open calls may lie in it */
-	uint64_t saved_note; /* the partner's note from the former memory */
-	struct channel_next
-		next; /* to go over to when the call in flight has ended, or is not answered here */
+	struct channel_change
+		*changes; /* to go over to, in this order; all at once unless a call is in flight */
+	struct channel_change
+		*former;     /* gone over from: kept mapped, data of open calls may lie there */
+	uint64_t saved_note; /* the partner's note from a former memory */
 	unsigned
-		rare_calls; /* calls in a row that came long after the one before and found the partner asleep */
+		rare_calls; /* calls in a row that came late after the one before and found the partner asleep */
 	uint64_t returned_ns; /* when the last such call returned; 0: the last call was not such */
 };
 
@@ -142,6 +140,9 @@ enum ipc_kind channel_take_call(struct channel *ch, bool only_requests, struct d
 /* Empty the partner's note; false if it was empty. */
 bool channel_take_note(struct channel *ch, uint64_t *value);
 
+/* Put a note that was carried over and not taken back into the partner's lane: this endpoint moves, the partner carries it on. */
+void channel_return_note(struct channel *ch);
+
 /* The open call with NUMBER (0: the oldest), or NULL. */
 struct open_call *channel_open_call(struct channel *ch, uint32_t number);
 
@@ -180,8 +181,8 @@ static inline bool channel_peer_hot(const struct channel *ch)
 
 /* ---- replacement ---- */
 
-/* Go over to NEXT: notes are carried over; the calls of a lost partner are void. The memory until then is in CH->former
- * afterwards, what was there must have been unmapped. The numbers of my calls go on, those of the partner begin anew. */
-void channel_replace(struct channel *ch, const struct channel_next *next);
+/* Go over to the first of CH->changes, which then becomes the first of CH->former: notes are carried over, calls of the partner that
+ * are open are void (see struct open_call). The numbers of my calls go on, those of the partner begin anew. */
+void channel_replace(struct channel *ch);
 
 #endif

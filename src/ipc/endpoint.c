@@ -173,7 +173,7 @@ void endpoint_replace(struct endpoint *ep, struct channel *ch)
 {
 	if (ep->hot == ch)
 		ep->hot = NULL;
-	channel_replace(ch, &ch->next);
+	channel_replace(ch);
 	bits_add(&ep->pending, ch->index);
 	(void)inbox_ring_request(ch->peer_inbox, ch->peer_index);
 }
@@ -214,7 +214,11 @@ void endpoint_handle_events(struct endpoint *ep)
 
 uint32_t endpoint_sleep_announce(struct endpoint *ep, uint32_t flag)
 {
-	return atomic_fetch_or(&ep->inbox->bell, flag) | flag;
+	uint32_t bell = atomic_fetch_or(&ep->inbox->bell, flag) | flag;
+
+	/* What is looked at after the announcement must be read after it. */
+	atomic_thread_fence(memory_order_seq_cst);
+	return bell;
 }
 
 void endpoint_sleep(struct endpoint *ep, uint32_t bell, uint64_t until_ns)

@@ -98,7 +98,7 @@ DVS_MUST_USE dvs_err endpoint_add(struct endpoint *ep, struct channel *ch);
 /* The notification that CH may hold is kept if KEEP_NOTE. */
 void endpoint_remove(struct endpoint *ep, struct channel *ch, bool keep_note);
 
-/* Go over to ch->next, see channel_replace(), and ring the new partner: there may be notes for it. */
+/* Go over to the next of ch->changes, see channel_replace(), and ring the new partner: there may be notes for it. */
 void endpoint_replace(struct endpoint *ep, struct channel *ch);
 
 /* The channel with the endpoint NUMBER of DST; NULL if there is none. */

@@ -70,23 +70,27 @@ static void suspect_all(struct endpoint *ep)
 	}
 }
 
-static void cool_down(struct endpoint *ep)
+/* Returns true if there was a call whose owner did not ring. */
+static bool cool_down(struct endpoint *ep)
 {
 	struct channel *ch = ep->hot;
 
 	if (!ch)
-		return;
+		return false;
 	ep->hot = NULL;
 	ch->hot = false;
 	atomic_store(&ch->mine->control.watch, IPC_AWAY);
+	atomic_thread_fence(memory_order_seq_cst);
 	/* Who posted before it could see that did not ring. */
-	if (channel_has_call(ch))
-		bits_add(&ep->pending, ch->index);
+	if (!channel_has_call(ch))
+		return false;
+	bits_add(&ep->pending, ch->index);
+	return true;
 }
 
 static void heat_up(struct endpoint *ep, struct channel *ch)
 {
-	cool_down(ep);
+	(void)cool_down(ep);
 	ep->hot = ch;
 	ch->hot = true;
 	atomic_store_explicit(&ch->mine->control.watch, IPC_HOT, memory_order_relaxed);
@@ -339,7 +343,9 @@ static void sleep_once(struct receive *r, uint64_t until_ns)
 	struct endpoint *ep = r->ep;
 	uint32_t bell;
 
-	cool_down(ep);
+	ep->slept = true;
+	if (cool_down(ep))
+		return;
 	bell = endpoint_sleep_announce(ep, IPC_BELL_SLEEPS);
 	/* Calls that were pending and cannot be taken now do not count. */
 	if (!(r->from ? may_take(r) : inbox_has_bits(ep->inbox)) && !endpoint_has_events(ep)) {
@@ -351,7 +357,6 @@ static void sleep_once(struct receive *r, uint64_t until_ns)
 		policy_unbind(&binding);
 	}
 	endpoint_sleep_over(ep);
-	ep->slept = true;
 }
 
 /* Is the wait over without a message? */

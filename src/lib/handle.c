@@ -327,8 +327,10 @@ static void host_park(struct endpoint *ep)
 	dvs_err err = DVS_OK;
 
 	for (uint32_t i = 0; i < ep->pending.n_words * 64 && !err; i++) {
-		const struct channel *ch = ep->by_index[i];
+		struct channel *ch = ep->by_index[i];
 
+		if (ch)
+			channel_return_note(ch);
 		if (!ch || ch->n_open == 0)
 			continue;
 		request.taken[request.n_taken].peer = ch->peer.n;

@@ -85,6 +85,7 @@ struct m3 {
 	struct dvk *dvk;
 	struct partner *
 		graves; /* partners that are over: freed when no call is open and no wait looks at them */
+	bool has_former; /* some channel may have former memory to free */
 	struct m3 *next_of_thread;
 	struct ipc_trace *trace;
 	uint64_t trace_number;

@@ -17,7 +17,7 @@ static dvs_err enter(struct m3 *self, struct wait_limit *limit, bool answers)
 {
 	if (!m3_is_mine(self))
 		return DVS_NOTBOUND;
-	if (self->graves)
+	if (self->graves || self->has_former)
 		partner_bury(self, false);
 	return endpoint_enter(&self->ep, limit, answers);
 }

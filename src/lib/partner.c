@@ -76,12 +76,21 @@ static dvs_err map(struct dvk *dvk, const int fd[LINK_FDS_MAX], uint32_t peer_sl
 
 /* ---- the life of a partner ---- */
 
+static void changes_free(struct m3 *self, struct channel_change **changes)
+{
+	while (*changes) {
+		struct channel_change *change = *changes;
+
+		*changes = change->next;
+		unmap(self->dvk, &change->memory);
+		free(change);
+	}
+}
+
 static void partner_free(struct m3 *self, struct partner *p)
 {
-	if (p->ch.next.pending)
-		unmap(self->dvk, &p->ch.next.memory);
-	if (p->ch.former.lanes)
-		unmap(self->dvk, &p->ch.former);
+	changes_free(self, &p->ch.changes);
+	changes_free(self, &p->ch.former);
 	if (p->ch.memory.lanes)
 		unmap(self->dvk, &p->ch.memory);
 	free(p->known);
@@ -118,10 +127,26 @@ static void partner_end(struct m3 *self, struct partner *p, dvs_err reason)
 	self->graves = p;
 }
 
+/* The memory that living channels have left, unless requests came by it that are still open. */
+static void free_former(struct m3 *self)
+{
+	self->has_former = false;
+	for (uint32_t i = 0; i < self->ep.pending.n_words * 64; i++) {
+		struct channel *ch = self->ep.by_index[i];
+
+		if (ch && ch->n_open == 0)
+			changes_free(self, &ch->former);
+		else if (ch && ch->former)
+			self->has_former = true;
+	}
+}
+
 void partner_bury(struct m3 *self, bool all)
 {
 	struct partner **at = &self->graves;
 
+	if (self->has_former)
+		free_former(self);
 	while (*at) {
 		struct partner *p = *at;
 
@@ -170,24 +195,31 @@ static dvs_err partner_new(struct m3 *self, const struct control_channel_req *fr
 }
 
 /* The partner has moved or was promoted: the same conversation goes on in other memory. */
-static void replace(struct m3 *self, struct channel *ch, const struct control_channel_req *event,
-		    const struct channel_memory *memory)
+static dvs_err replace(struct m3 *self, struct channel *ch, const struct control_channel_req *event,
+		       const struct channel_memory *memory)
 {
-	if (ch->next.pending)
-		unmap(self->dvk, &ch->next.memory);
-	if (ch->former.lanes)
-		unmap(self->dvk, &ch->former);
-	ch->next = (struct channel_next){ .pending = true,
-					  .lost = event->mode == 3,
-					  .open = event->open,
-					  .side = event->side & 1,
-					  .peer_index = event->peer_index,
-					  .memory = *memory };
+	struct channel_change *change = calloc(1, sizeof(*change));
+	struct channel_change **at = &ch->changes;
+
+	if (!change)
+		return DVS_NOMEM;
+	change->lost = event->mode == 3;
+	change->side = event->side & 1;
+	change->peer_index = event->peer_index;
+	change->memory = *memory;
+	while (*at)
+		at = &(*at)->next;
+	*at = change;
 	ch->may_call = event->may_call;
 	ch->may_serve = event->may_serve;
+	self->has_former = true;
 	if (self->ep.calling != ch)
 		endpoint_replace(&self->ep, ch);
+	pthread_mutex_lock(&self->dvk->lock);
 	partner_of(ch)->known->row.peer_index = event->peer_index;
+	partner_of(ch)->known->row.side = event->side & 1;
+	pthread_mutex_unlock(&self->dvk->lock);
+	return DVS_OK;
 }
 
 void partner_add(struct m3 *self, const struct control_channel_req *event, int fd[LINK_FDS_MAX])
@@ -199,7 +231,8 @@ void partner_add(struct m3 *self, const struct control_channel_req *event, int f
 	if (map(self->dvk, fd, event->peer_slot, &memory))
 		return;
 	if (ch && event->mode != 1 && ch->peer.n == peer.n && ch->index == event->my_index) {
-		replace(self, ch, event, &memory);
+		if (replace(self, ch, event, &memory))
+			unmap(self->dvk, &memory);
 		return;
 	}
 	if (ch)
