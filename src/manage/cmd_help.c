@@ -34,7 +34,9 @@ void help_command(FILE *file, const struct command *command)
 		command->name, command->arguments[0] ? " " : "", command->arguments);
 	if (command->options)
 		print_options(file, "Options", command->options);
-	if (!command->takes_rest)
+	if (command->takes_rest)
+		fprintf(file, "\n'dvs %s --help' tells more, as it is here.\n", command->name);
+	else
 		print_options(file, "Options of every command", command_common_options());
 	fputs("\nExamples:\n", file);
 	for (const struct cli_example *example = command->examples; example->command; example++)

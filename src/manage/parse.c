@@ -108,18 +108,6 @@ static bool take_letters(struct cli *cli, struct words *in, const char *word)
 	return true;
 }
 
-/* Everything that follows goes to the command as it is; only help is ours. */
-static void take_rest(struct cli *cli, struct words *in)
-{
-	cli->rest = in->word + in->next;
-	cli->n_rest = in->n - in->next;
-	in->next = in->n;
-	for (int i = 0; i < cli->n_rest; i++) {
-		if (strcmp(cli->rest[i], "--help") == 0 || strcmp(cli->rest[i], "-h") == 0)
-			cli->values[OPTION_HELP] = "";
-	}
-}
-
 /* WORD is the command, or one of its two words. */
 static bool take_command(struct cli *cli, struct words *in, const char *word)
 {
@@ -131,8 +119,11 @@ static bool take_command(struct cli *cli, struct words *in, const char *word)
 		return true;
 	}
 	if (cli->command) {
-		if (cli->command->takes_rest)
-			take_rest(cli, in);
+		if (cli->command->takes_rest) {
+			cli->rest = in->word + in->next;
+			cli->n_rest = in->n - in->next;
+			in->next = in->n;
+		}
 		return true;
 	}
 	nearest = command_nearest(cli->group, word);
