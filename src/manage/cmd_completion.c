@@ -12,8 +12,8 @@ static const char head[] =
 	"# still wants its value.\n"
 	"_dvs_look()\n"
 	"{\n"
-	"\tlocal i word takes\n"
-	"\tcommand= run_dir= pending=\n"
+	"\tlocal i word\n"
+	"\tcommand='' run_dir='' pending=''\n"
 	"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	"\t\tword=${COMP_WORDS[i]}\n"
 	"\t\t[[ $word == '=' ]] && continue\n"
@@ -21,7 +21,7 @@ static const char head[] =
 	"\t\t\t[[ $pending == --run-dir ]] && run_dir=$word\n"
 	"\t\t\tpending=\n"
 	"\t\telif [[ $word == -* ]]; then\n"
-	"\t\t\t_dvs_values \"$word\" && pending=$word\n"
+	"\t\t\t_dvs_values \"$word\" \"$command\" && pending=$word\n"
 	"\t\telif [[ ! $command || \" $groups \" == *\" $command \"* ]]; then\n"
 	"\t\t\tcommand=${command:+$command }$word\n"
 	"\t\tfi\n"
@@ -38,13 +38,14 @@ static const char tail[] =
 	"\n"
 	"_dvs()\n"
 	"{\n"
-	"\tlocal command run_dir pending options kind offer words groups=$(_dvs_groups)\n"
+	"\tlocal command run_dir pending options kind offer words groups\n"
 	"\tlocal cur=${COMP_WORDS[COMP_CWORD]}\n"
 	"\t[[ $cur == '=' ]] && cur=\n"
 	"\tCOMPREPLY=()\n"
+	"\tgroups=$(_dvs_groups)\n"
 	"\t_dvs_look\n"
 	"\tif [[ $pending ]]; then\n"
-	"\t\t_dvs_values \"$pending\"\n"
+	"\t\t_dvs_values \"$pending\" \"$command\"\n"
 	"\telif _dvs_command \"$command\" && [[ $cur == -* ]]; then\n"
 	"\t\toffer=words words=$options\n"
 	"\telse\n"
@@ -133,42 +134,48 @@ static void write_words_function(FILE *file)
 	fputs("\n}\n\n", file);
 }
 
-static void write_value(FILE *file, const struct cli_option *option)
+static void write_offer(FILE *file, const struct cli_option *option)
 {
-	if (!option->value)
-		return;
-	fputc('\t', file);
-	if (option->letter)
-		fprintf(file, "-%c|", option->letter);
-	fprintf(file, "--%s) ", option->name);
 	if (option->choices)
-		fprintf(file, "offer=words words='%s'", option->choices);
+		fprintf(file, "offer='words' words='%s'", option->choices);
 	else if (strcmp(option->value, "DIR") == 0)
-		fputs("offer=dir", file);
+		fputs("offer='dir'", file);
 	else if (strcmp(option->value, "FILE") == 0)
-		fputs("offer=file", file);
+		fputs("offer='file'", file);
 	else
-		fputs("offer=none", file);
-	fputs(" ;;\n", file);
+		fputs("offer='none'", file);
 }
 
-/* Options of different commands that share a name take the same kind of value. */
+/* The rows of OPTIONS; PREFIX begins the pattern: "'NAME" of a command, or "*'" for all. */
+static void write_values(FILE *file, const char *prefix, const struct cli_option *option)
+{
+	for (; option && option->id != OPTION_END; option++) {
+		if (!option->value)
+			continue;
+		fputc('\t', file);
+		if (option->letter)
+			fprintf(file, "%s -%c'|", prefix, option->letter);
+		fprintf(file, "%s --%s') ", prefix, option->name);
+		write_offer(file, option);
+		fputs(" ;;\n", file);
+	}
+}
+
 static void write_values_function(FILE *file)
 {
 	size_t n_commands;
 	const struct command *commands = command_table(&n_commands);
 
-	fputs("# How to complete the value of option $1; fails if it takes none.\n"
-	      "_dvs_values()\n{\n\tcase $1 in\n",
+	fputs("# What to offer for the value of option $1 of command $2; fails if it takes none.\n"
+	      "_dvs_values()\n{\n\tcase \"$2 $1\" in\n",
 	      file);
-	for (const struct cli_option *option = command_common_options(); option->id != OPTION_END;
-	     option++)
-		write_value(file, option);
 	for (size_t i = 0; i < n_commands; i++) {
-		for (const struct cli_option *option = commands[i].options;
-		     option && option->id != OPTION_END; option++)
-			write_value(file, option);
+		char prefix[32];
+
+		snprintf(prefix, sizeof(prefix), "'%s", commands[i].name);
+		write_values(file, prefix, commands[i].options);
 	}
+	write_values(file, "*'", command_common_options());
 	fputs("\t*) return 1 ;;\n\tesac\n}\n\n", file);
 }
 
@@ -209,8 +216,8 @@ static void write_command_function(FILE *file)
 	fputs("' kind=word\n\tcase $1 in\n", file);
 	for (size_t i = 0; i < n_commands; i++) {
 		/* A command may be followed by several arguments; they stay of one kind. */
-		fprintf(file, "\t\"%s\") kind=%s options+='", commands[i].name,
-			kind_word(commands[i].argument));
+		fprintf(file, "\t\"%s\") kind=%s options%s='", commands[i].name,
+			kind_word(commands[i].argument), commands[i].takes_rest ? "" : "+");
 		write_option_names(file, commands[i].options);
 		fputs("' ;;\n", file);
 	}
