@@ -171,6 +171,6 @@ UNIT_MAIN("manage-parse", an_unknown_command_names_the_nearest, an_unknown_optio
 	  what_is_missing_or_too_much_is_said, values_are_checked,
 	  names_of_dcs_and_endpoints_are_checked, forms_that_a_command_does_not_have_are_refused,
 	  options_stand_anywhere_and_in_every_spelling, a_word_after_two_dashes_is_no_option,
-	  the_benchmarks_get_their_words_as_they_are,
-	  help_is_on_stdout_and_needs_no_dvsd, help_about_nothing_known_is_an_error,
+	  the_benchmarks_get_their_words_as_they_are, help_is_on_stdout_and_needs_no_dvsd,
+	  help_about_nothing_known_is_an_error,
 	  the_run_directory_comes_from_the_option_then_the_environment)
