@@ -34,30 +34,6 @@ static bool ring(struct channel *ch)
 	return !channel_peer_hot(ch) && inbox_ring_request(ch->peer_inbox, ch->peer_index);
 }
 
-/* The call found its server asleep. If that goes on because this client calls rarely, ask the server to sleep here. */
-static void note_rare_call(struct channel *ch)
-{
-	uint32_t draw = 0;
-
-	if (ch->returned_ns && clock_now_ns() - ch->returned_ns > POLICY_RARE_NS)
-		ch->rare_calls += ch->rare_calls < POLICY_RARE_CALLS;
-	else
-		ch->rare_calls = 0;
-	if (ch->rare_calls >= POLICY_RARE_CALLS)
-		draw = policy_cpu();
-	if (atomic_load_explicit(&ch->mine->control.draw, memory_order_relaxed) != draw)
-		atomic_store_explicit(&ch->mine->control.draw, draw, memory_order_relaxed);
-}
-
-static void note_frequent_call(struct channel *ch)
-{
-	ch->returned_ns = 0;
-	if (ch->rare_calls) {
-		ch->rare_calls = 0;
-		atomic_store_explicit(&ch->mine->control.draw, 0, memory_order_relaxed);
-	}
-}
-
 /* Take the call back and fail with ERR, unless it was received in the meantime. */
 static dvs_err give_up(struct call *c, dvs_err err)
 {
@@ -136,7 +112,7 @@ static void sleep_once(struct call *c, uint64_t until_ns, uint32_t cpu)
 		uint32_t there =
 			atomic_load_explicit(&ch->theirs->control.cpu, memory_order_relaxed);
 
-		if (ch->rare_calls >= POLICY_RARE_CALLS && there == cpu)
+		if (draw_wished(ch->mine) && there == cpu)
 			policy_bind(&binding, cpu);
 		else if (!c->woke)
 			policy_avoid(&binding, there);
@@ -277,12 +253,10 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 	ep->calling = ch;
 	ep->calling_kind = kind;
 	endpoint_trace(ep, what, ch->peer, msg, out_bytes, DVS_OK);
+	draw_before(&ch->draw, ch->mine, out_bytes);
 	channel_post(ch, kind, msg, data);
 	c.woke = ring(ch);
-	if (c.woke)
-		note_rare_call(ch);
-	else if (ch->returned_ns)
-		note_frequent_call(ch);
+	draw_posted(&ch->draw, ch->mine, c.woke);
 	stats_add(&ep->stats->messages_out, 1);
 	if (out_bytes)
 		stats_add(&ep->stats->bytes_out, out_bytes);
@@ -298,8 +272,7 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 			stats_add(&ep->stats->bytes_in, data->in_bytes);
 		stats_add(&ep->stats->messages_in, 1);
 	}
-	if (c.woke)
-		ch->returned_ns = clock_now_ns();
+	draw_after(&ch->draw, c.woke, out_bytes);
 	while (ch->changes)
 		endpoint_replace(ep, ch);
 	if (kind == IPC_REQUEST || err)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ipc/draw.h"
 #include "ipc/layout.h"
 
 /* Requests of one partner that were taken and not answered. More than one only when it gave up and called again. */
@@ -66,9 +67,7 @@ struct channel {
 	struct channel_change
 		*former;     /* gone over from: kept mapped, data of open calls may lie there */
 	uint64_t saved_note; /* the partner's note from a former memory */
-	unsigned
-		rare_calls; /* calls in a row that came late after the one before and found the partner asleep */
-	uint64_t returned_ns; /* when the last such call returned; 0: the last call was not such */
+	struct draw draw;
 };
 
 /* What a call sends along, and where its reply goes. */

@@ -4,10 +4,7 @@
  *
  * Spinning pays only while the partner runs on another CPU. A partner on the same CPU cannot answer before we let go of it, and
  * says so: each side publishes where it last ran.
- *
- * Drawing together: a client that calls rarely (its own time between two calls is longer than a wake-up costs) and finds its
- * server asleep each time asks the server to sleep on its CPU, and sleeps there itself. Both are bound to that CPU only while
- * they sleep: running code always has the affinity that its owner gave it. */
+ */
 #ifndef IPC_POLICY_H
 #define IPC_POLICY_H
 
@@ -18,10 +15,8 @@
 #define POLICY_SPIN_MAX_NS 25000u
 /* Polls before the clock is first looked at: enough for a partner that is there and waiting. */
 #define POLICY_POLLS_MIN 40u
-/* A client that lets this much time pass between two calls does so rarely. */
-#define POLICY_RARE_NS 30000u
-/* So many rare calls in a row make it ask its server to come. */
-#define POLICY_RARE_CALLS 6u
+/* A server follows a client's wish (ipc/draw.h) when it was the only one for so many calls. */
+#define POLICY_ONLY_CLIENT 6u
 
 struct wait_policy {
 	uint32_t credit; /* 0..POLICY_CREDIT_MAX: how often short waits were seen lately */

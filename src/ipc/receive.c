@@ -332,7 +332,7 @@ static bool partner_is_here(struct endpoint *ep, uint32_t cpu)
 /* The CPU on which the client wants this server to sleep, if it is the only one lately; 0: none. */
 static uint32_t drawn_to(const struct endpoint *ep)
 {
-	if (!ep->served || ep->streak < POLICY_RARE_CALLS)
+	if (!ep->served || ep->streak < POLICY_ONLY_CLIENT)
 		return 0;
 	return atomic_load_explicit(&ep->served->theirs->control.draw, memory_order_relaxed);
 }
@@ -435,9 +435,7 @@ dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_re
 			return DVS_OK;
 	} while (wake_one_deferred(ep));
 	cpu = policy_cpu();
-	if (partner_is_here(ep, cpu))
-		spin_ns = 0;
-	if (limit->timeout_ms == 0)
+	if (partner_is_here(ep, cpu) || drawn_to(ep) || limit->timeout_ms == 0)
 		spin_ns = 0;
 	while (spin_ns && spin(&r, spin_ns, &start_ns)) {
 		if (settled(&r, limit, &err))
