@@ -155,12 +155,13 @@ void binding_end(struct core *core, struct core_binding *binding, struct core_ef
 	struct core_binding *next;
 
 	if (was_primary)
-		endpoint->migrating = false;
+		endpoint->migrating = endpoint->parked = false;
 	binding_drop(core, binding, effects);
 	next = was_primary ? core_oldest_backup(endpoint) : NULL;
 	if (next) {
 		effects_add(effects, CORE_PROMOTED, endpoint, next);
 		next->role = CORE_PRIMARY;
+		next->kind = DVK_LOCAL;
 		endpoint->n_backups--;
 	}
 	if (endpoint->n_bindings == 0) {

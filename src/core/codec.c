@@ -20,6 +20,7 @@ enum {
 	HAS_PROCESS = 1 << 11,
 	HAS_PRIVILEGES = 1 << 12,
 	HAS_NAME = 1 << 13,
+	HAS_TAKEN = 1 << 14,
 };
 
 static const unsigned int fields_of[CORE_OPS_END] = {
@@ -33,6 +34,7 @@ static const unsigned int fields_of[CORE_OPS_END] = {
 	[CORE_PROCESS_AREA] = HAS_PROCESS | HAS_AREA,
 	[CORE_PRIVILEGES_SET] = HAS_DC | HAS_EP | HAS_PRIVILEGES,
 	[CORE_MIGRATE_START] = HAS_DC | HAS_EP,
+	[CORE_PARKED] = HAS_DC | HAS_EP | HAS_FLAGS | HAS_TAKEN,
 	[CORE_MIGRATE_COMMIT] = HAS_DC | HAS_EP | HAS_SLOT | HAS_AREA | HAS_PROCESS,
 	[CORE_MIGRATE_ROLLBACK] = HAS_DC | HAS_EP,
 	[CORE_PROMOTE] = HAS_DC | HAS_EP | HAS_PROCESS,
@@ -61,6 +63,15 @@ static void put_privileges(struct writer *out, const struct dvk_privileges *priv
 	for (uint32_t i = 0; i < privileges->n_call_to && i < DVS_RANGES_MAX; i++) {
 		writer_u32(out, privileges->call_to[i].first);
 		writer_u32(out, privileges->call_to[i].last);
+	}
+}
+
+static void put_taken(struct writer *out, const struct core_command *command)
+{
+	writer_u8(out, command->n_taken);
+	for (uint32_t i = 0; i < command->n_taken && i < CORE_COMMAND_TAKEN; i++) {
+		writer_u32(out, command->taken[i].peer);
+		writer_u32(out, command->taken[i].number);
 	}
 }
 
@@ -97,6 +108,8 @@ void core_command_encode(struct writer *out, const struct core_command *command)
 		put_process(out, &command->process);
 	if (has & HAS_PRIVILEGES)
 		put_privileges(out, &command->privileges);
+	if (has & HAS_TAKEN)
+		put_taken(out, command);
 	if (has & HAS_NAME) {
 		writer_u8(out, name_len);
 		writer_bytes(out, command->name, name_len);
@@ -122,6 +135,19 @@ static void get_privileges(struct cursor *in, struct dvk_privileges *privileges)
 	for (uint32_t i = 0; i < privileges->n_call_to; i++) {
 		privileges->call_to[i].first = cursor_u32(in);
 		privileges->call_to[i].last = cursor_u32(in);
+	}
+}
+
+static void get_taken(struct cursor *in, struct core_command *command)
+{
+	command->n_taken = cursor_u8(in);
+	if (command->n_taken > CORE_COMMAND_TAKEN) {
+		command->n_taken = 0;
+		cursor_fail(in);
+	}
+	for (uint32_t i = 0; i < command->n_taken; i++) {
+		command->taken[i].peer = cursor_u32(in);
+		command->taken[i].number = cursor_u32(in);
 	}
 }
 
@@ -160,6 +186,8 @@ dvs_err core_command_decode(struct cursor *in, struct core_command *command)
 		get_process(in, &command->process);
 	if (has & HAS_PRIVILEGES)
 		get_privileges(in, &command->privileges);
+	if (has & HAS_TAKEN)
+		get_taken(in, command);
 	if (has & HAS_NAME) {
 		size_t len = cursor_u8(in);
 

@@ -65,6 +65,12 @@ struct core_binding {
 	void *host; /* the host's; the core keeps it and never looks at it */
 };
 
+/* A request of PEER that the endpoint received and had not answered when it parked. */
+struct core_taken {
+	uint32_t peer;
+	uint32_t number;
+};
+
 struct core_endpoint {
 	struct core_dc *dc;
 	dvs_ep ep;
@@ -72,8 +78,11 @@ struct core_endpoint {
 	uint32_t n_bindings;
 	uint32_t n_backups;
 	bool migrating;
+	bool parked; /* while it migrates: its process has stopped and told what it owes */
 	bool replica;
 	struct dvk_privileges privileges;
+	struct core_taken *taken; /* what it owes; kept after the commit, for its effect */
+	uint32_t n_taken;
 };
 
 struct core_number {
@@ -106,6 +115,7 @@ enum core_op {
 	CORE_PROCESS_AREA,
 	CORE_PRIVILEGES_SET,
 	CORE_MIGRATE_START,
+	CORE_PARKED,
 	CORE_MIGRATE_COMMIT,
 	CORE_MIGRATE_ROLLBACK,
 	CORE_PROMOTE,
@@ -119,6 +129,11 @@ enum core_op {
 	CORE_RESTORE_BINDING,
 	CORE_OPS_END,
 };
+
+/* What one command can tell of what an endpoint owes. */
+#define CORE_COMMAND_TAKEN 32u
+/* What an endpoint can owe: one request to each partner. */
+#define CORE_TAKEN_MAX 16320u
 
 /* One struct for all commands; each uses the fields that core/codec.c names for it. */
 struct core_command {
@@ -137,6 +152,8 @@ struct core_command {
 	struct core_process process; /* promote: all zero for the oldest backup */
 	struct dvk_privileges privileges;
 	char name[DVS_NAME_MAX + 1];
+	uint32_t n_taken;
+	struct core_taken taken[CORE_COMMAND_TAKEN];
 };
 
 #define CORE_F_FORCE 1u
@@ -144,7 +161,8 @@ struct core_command {
 #define CORE_F_MIGRATING 4u
 #define CORE_F_ORPHAN 8u
 #define CORE_F_REPLICA 16u
-#define CORE_F_ALL 31u
+#define CORE_F_MORE 32u /* parked: another command follows */
+#define CORE_F_ALL 63u
 
 enum core_effect_kind {
 	CORE_BOUND,
@@ -170,6 +188,7 @@ struct core_effect {
 	struct core_process process; /* of the binding, before the command */
 	uint32_t slot;
 	enum core_role role; /* before the command */
+	bool parked;	     /* before the command */
 };
 
 struct core_effects {

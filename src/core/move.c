@@ -6,6 +6,8 @@
  * it go on. Should the process die in between, the binding stays without one, an orphan,
  * until the commit finds it a new process or the rollback ends it. */
 #include <assert.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/internal.h"
 
@@ -33,7 +35,39 @@ dvs_err step_migrate_start(struct core *core, const struct core_command *command
 	if (effects_reserve(effects, 1) != DVS_OK)
 		return DVS_NOMEM;
 	endpoint->migrating = true;
+	endpoint->n_taken = 0;
 	effects_add(effects, CORE_MIGRATING, endpoint, core_primary(endpoint, 0));
+	return DVS_OK;
+}
+
+/* Several commands can tell it; all but the last have CORE_F_MORE. */
+dvs_err step_parked(struct core *core, const struct core_command *command,
+		    struct core_effects *effects)
+{
+	struct core_endpoint *endpoint;
+	struct core_taken *taken;
+	dvs_err err = find_endpoint(core, command, &endpoint);
+
+	(void)effects;
+	if (err != DVS_OK)
+		return err;
+	if (!endpoint->migrating || endpoint->parked)
+		return DVS_BADSTATE;
+	if (command->n_taken > CORE_COMMAND_TAKEN)
+		return DVS_BADARG;
+	if (endpoint->n_taken + command->n_taken > CORE_TAKEN_MAX)
+		return DVS_FULL;
+	if (command->n_taken > 0) {
+		taken = realloc(endpoint->taken,
+				(endpoint->n_taken + command->n_taken) * sizeof(*taken));
+		if (!taken)
+			return DVS_NOMEM;
+		memcpy(taken + endpoint->n_taken, command->taken,
+		       command->n_taken * sizeof(*taken));
+		endpoint->taken = taken;
+		endpoint->n_taken += command->n_taken;
+	}
+	endpoint->parked = !(command->flags & CORE_F_MORE);
 	return DVS_OK;
 }
 
@@ -66,7 +100,7 @@ dvs_err step_migrate_commit(struct core *core, const struct core_command *comman
 	binding->slot = command->slot;
 	binding->node = command->process.node;
 	binding->given = true;
-	endpoint->migrating = false;
+	endpoint->migrating = endpoint->parked = false;
 	return DVS_OK;
 }
 
@@ -89,7 +123,8 @@ dvs_err step_migrate_rollback(struct core *core, const struct core_command *comm
 		binding_end(core, binding, effects);
 		return DVS_OK;
 	}
-	endpoint->migrating = false;
+	endpoint->migrating = endpoint->parked = false;
+	endpoint->n_taken = 0;
 	effects_add(effects, CORE_ROLLED_BACK, endpoint, binding);
 	return DVS_OK;
 }
@@ -119,9 +154,11 @@ dvs_err step_promote(struct core *core, const struct core_command *command,
 	assert(former);
 	effects_add(effects, CORE_DEMOTED, endpoint, former);
 	former->role = CORE_BACKUP;
+	former->kind = DVK_BACKUP;
 	list_remove(&former->of_endpoint);
 	list_add_tail(&endpoint->bindings, &former->of_endpoint);
 	effects_add(effects, CORE_PROMOTED, endpoint, next);
 	next->role = CORE_PRIMARY;
+	next->kind = DVK_LOCAL;
 	return DVS_OK;
 }

@@ -157,6 +157,31 @@ dvs_err step_restore_binding(struct core *core, const struct core_command *comma
 	return DVS_OK;
 }
 
+/* What an endpoint that migrates owes, as the commands that told it. */
+static dvs_err emit_parked(const struct core_endpoint *endpoint, core_emit emit, void *context)
+{
+	struct core_command command = { .op = CORE_PARKED,
+					.dc = endpoint->dc->id,
+					.ep = endpoint->ep.n };
+	uint32_t done = 0;
+	dvs_err err = DVS_OK;
+
+	if (!endpoint->migrating || (!endpoint->parked && endpoint->n_taken == 0))
+		return DVS_OK;
+	do {
+		uint32_t left = endpoint->n_taken - done;
+
+		command.n_taken = left < CORE_COMMAND_TAKEN ? left : CORE_COMMAND_TAKEN;
+		if (command.n_taken > 0)
+			memcpy(command.taken, endpoint->taken + done,
+			       command.n_taken * sizeof(*command.taken));
+		done += command.n_taken;
+		command.flags = done < endpoint->n_taken || !endpoint->parked ? CORE_F_MORE : 0;
+		err = emit(context, &command);
+	} while (err == DVS_OK && done < endpoint->n_taken);
+	return err;
+}
+
 static dvs_err emit_endpoint(const struct core_endpoint *endpoint, core_emit emit, void *context)
 {
 	struct core_command command = {
@@ -195,7 +220,7 @@ static dvs_err emit_endpoint(const struct core_endpoint *endpoint, core_emit emi
 		if (err != DVS_OK)
 			return err;
 	}
-	return DVS_OK;
+	return emit_parked(endpoint, emit, context);
 }
 
 static dvs_err emit_number(const struct core_dc *dc, uint32_t number, core_emit emit, void *context)

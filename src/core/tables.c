@@ -36,6 +36,7 @@ struct core_effect *effects_add(struct core_effects *effects, enum core_effect_k
 	if (endpoint) {
 		effect->dc = endpoint->dc->id;
 		effect->ep = endpoint->ep;
+		effect->parked = endpoint->parked;
 	}
 	if (binding) {
 		effect->binding = binding;
@@ -131,6 +132,7 @@ void endpoint_free(struct core *core, struct core_endpoint *endpoint)
 	number_find(endpoint->dc, dvs_ep_number(endpoint->ep))->endpoint = NULL;
 	endpoint->dc->n_endpoints--;
 	core->n_endpoints--;
+	free(endpoint->taken);
 	free(endpoint);
 }
 

@@ -187,6 +187,38 @@ void op_bind(struct host *host, struct request *request);
 void op_bind_for(struct host *host, struct request *request);
 void op_unbind(struct host *host, struct request *request);
 void op_endpoint_of(struct host *host, struct request *request);
+/* info.c */
+uint32_t ranges_put(const struct dvk_privileges *from, struct control_range to[DVS_RANGES_MAX]);
+void op_dvs_info(struct host *host, struct request *request);
+void op_dc_info(struct host *host, struct request *request);
+void op_endpoint_info(struct host *host, struct request *request);
+/* privileges.c */
+void op_privileges_get(struct host *host, struct request *request);
+void op_privileges_set(struct host *host, struct request *request);
+/* wakeup.c */
+void binding_send_woken(struct host *host, struct binding *binding);
+void op_wakeup(struct host *host, struct request *request);
+/* migrate.c */
+void op_migrate_start(struct host *host, struct request *request);
+void op_migrate_commit(struct host *host, struct request *request);
+void op_migrate_rollback(struct host *host, struct request *request);
+void op_parked(struct host *host, struct request *request);
+void op_promote(struct host *host, struct request *request);
+/* trace.c */
+void trace_end(struct binding *binding);
+void traces_end(struct link *link);
+void op_trace(struct host *host, struct request *request);
+/* deadlock.c */
+void op_blocked(struct host *host, struct request *request);
+/* grant.c */
+void grants_free(struct binding *binding);
+void op_grant(struct host *host, struct request *request);
+void op_revoke(struct host *host, struct request *request);
+/* copy.c */
+void copies_forget(struct host *host, const struct binding *binding);
+void copies_forget_link(struct host *host, struct link *link);
+void copies_close(struct host *host);
+void op_copy(struct host *host, struct request *request);
 /* wait.c */
 void op_wait(struct host *host, struct request *request);
 /* connect.c */

@@ -28,8 +28,12 @@
 
 #define GRANTS_MAX 1024u
 
-/* Copies that wait for the worker. */
-#define COPIES_MAX 256u
+/* Copies asked for and not answered; threads that work on them, and how many of those for one
+ * DC: memory behind a slow or hostile file system can hold a thread up for ever. */
+#define COPIES_MAX 4096u
+#define COPIES_OF_LINK_MAX 256u
+#define COPY_THREADS_MAX 16u
+#define COPIES_OF_DC_MAX 4u
 #define COPY_CHUNK_BYTES ((size_t)256 << 10)
 
 /* Events that may lie unread: their inboxes are rung again after 10, 20, 40... ms. */

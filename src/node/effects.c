@@ -40,8 +40,10 @@ void binding_destroy(struct host *host, struct binding *binding)
 	watch_touch(host, watch_revoked(binding));
 	binding_leave_process(binding);
 	list_remove(&binding->of_renewing);
+	copies_forget(host, binding);
+	grants_free(binding);
+	trace_end(binding);
 	bitmap_free(&binding->indexes);
-	free(binding->taken.list);
 	free(binding);
 }
 
@@ -153,11 +155,13 @@ static void on_orphaned(struct host *host, const struct core_effect *effect)
 {
 	struct binding *binding = effect->host;
 
-	(void)host;
 	if (!binding)
 		return;
+	trace_end(binding);
+	copies_forget(host, binding);
+	grants_free(binding);
 	binding_leave_process(binding);
-	binding->parked = true;
+	binding->blocked_on = BLOCKED_NOT;
 }
 
 static void on_moved(struct host *host, const struct core_effect *effect)
@@ -170,14 +174,17 @@ static void on_moved(struct host *host, const struct core_effect *effect)
 		return;
 	if (former)
 		send_unbound(host, former, effect->ep, effect->slot);
+	trace_end(binding);
+	copies_forget(host, binding);
+	grants_free(binding);
 	binding_leave_process(binding);
 	binding_attach_process(binding, process, effect->binding->slot);
 	binding->tid = 0;
-	binding->parked = false;
 	if (process->state == PROCESS_LINKED)
 		binding_announce(host, binding);
-	channels_renew(host, binding, binding, 2);
-	binding->taken.n = 0;
+	binding->blocked_on = BLOCKED_NOT;
+	/* Of one that died before it parked nobody knows what it had received. */
+	channels_renew(host, binding, binding, effect->parked ? 2 : 3);
 }
 
 static void on_privileges(struct host *host, const struct core_effect *effect)
@@ -251,11 +258,8 @@ static void apply_one(struct host *host, size_t at)
 			send_migrate(host, binding, 1);
 		break;
 	case CORE_ROLLED_BACK:
-		if (binding) {
+		if (binding)
 			send_migrate(host, binding, 2);
-			binding->parked = false;
-			binding->taken.n = 0;
-		}
 		break;
 	case CORE_PRIVILEGES_CHANGED:
 		on_privileges(host, effect);

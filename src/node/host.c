@@ -69,11 +69,12 @@ void host_settle(struct host *host)
 			link_destroy(host, CONTAINER_OF(at, struct link, of_doomed));
 			continue;
 		}
+		/* before anybody new is let in */
+		channels_renew_more(host);
 		if ((at = list_take_head(&host->due)) == NULL)
 			break;
 		pending_try_again(host, CONTAINER_OF(at, struct pending, of_due));
 	}
-	channels_renew_more(host);
 }
 
 static void on_clock(struct host *host, struct source *source, uint32_t events)

@@ -104,10 +104,14 @@ struct host {
 	struct list dead;    /* remains */
 	uint64_t last_serial;
 	uint32_t last_probe;
+	uint64_t last_blocked;
 	struct list renewing; /* bindings whose channels must be made anew */
 	bool renew_more;      /* something changed that may let them go on */
-	struct list copies;   /* pending copies */
+	struct list copies;   /* asked for */
+	struct list copying;  /* being worked on */
+	size_t n_copies;
 	struct copier *copier;
+	struct source copies_source; /* its descriptor is the copier's */
 };
 
 /* ---- links ---- */
@@ -155,6 +159,7 @@ struct link {
 	size_t n_pendings;
 	struct list traces;
 	unsigned int n_traces;
+	unsigned int n_copies;
 };
 
 /* A request as it arrives. */
@@ -208,12 +213,6 @@ struct process {
 struct grants;
 struct trace;
 
-struct taken_list {
-	struct control_taken *list;
-	uint32_t n;
-	uint32_t room;
-};
-
 struct binding {
 	struct list of_process;
 	struct list of_renewing;
@@ -224,13 +223,12 @@ struct binding {
 	uint32_t slot;
 	uint32_t tid;
 	bool rejoined; /* told again after a restart */
-	bool parked;
-	bool quiet; /* ended by its own process: that needs no event */
+	bool woken;    /* to be told when its process is there */
+	bool quiet;    /* ended by its own process: that needs no event */
 
 	struct list channels; /* channel_end */
 	uint32_t n_channels;
 	struct bitmap indexes;
-	struct taken_list taken; /* of a parked migration */
 
 	struct grants *grants;
 	struct trace *trace;
@@ -238,6 +236,7 @@ struct binding {
 	/* a declared wait */
 	uint32_t blocked_on; /* number; BLOCKED_NOT */
 	uint32_t blocked_wait;
+	uint64_t blocked_order;
 	uint32_t probe; /* awaiting its confirmation */
 	bool confirmed;
 };

@@ -224,6 +224,8 @@ void link_destroy(struct host *host, struct link *link)
 	host->n_links--;
 	while (!list_is_empty(&link->pendings))
 		pending_free(host, CONTAINER_OF(link->pendings.next, struct pending, of_link));
+	copies_forget_link(host, link);
+	traces_end(link);
 	link_drop_queue(link);
 	source_close(host, &link->source);
 	link->process = NULL;

@@ -38,6 +38,7 @@ dvs_err host_init(struct host *host, const struct config *config)
 	list_init(&host->dead);
 	list_init(&host->renewing);
 	list_init(&host->copies);
+	list_init(&host->copying);
 	return core_create(&host->core);
 }
 
@@ -171,6 +172,7 @@ static void bindings_free(struct host *host, const struct core_dc *dc)
 void host_free(struct host *host)
 {
 	host->stopping = true;
+	copies_close(host);
 	while (!list_is_empty(&host->links))
 		link_destroy(host, CONTAINER_OF(host->links.next, struct link, of_host));
 	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;

@@ -62,6 +62,8 @@ void process_arrived(struct host *host, struct process *process)
 		struct binding *binding = CONTAINER_OF(link, struct binding, of_process);
 
 		binding_announce(host, binding);
+		if (binding->woken)
+			binding_send_woken(host, binding);
 		watch_touch(host, watch_number(process->server->dc, binding->ep.n));
 	}
 	process_became_ready(host, process);

@@ -11,9 +11,11 @@
 
 static uint32_t taken_from(const struct binding *binding, dvs_ep peer)
 {
-	for (uint32_t i = 0; i < binding->taken.n; i++) {
-		if (binding->taken.list[i].peer == peer.n)
-			return binding->taken.list[i].number;
+	const struct core_endpoint *endpoint = binding->core->endpoint;
+
+	for (uint32_t i = 0; i < endpoint->n_taken; i++) {
+		if (endpoint->taken[i].peer == peer.n)
+			return endpoint->taken[i].number;
 	}
 	return 0;
 }

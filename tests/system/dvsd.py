@@ -93,15 +93,15 @@ class Failed(Exception):
 class Frame:
     def __init__(self, data, fds):
         self.op, self.id, self.err = struct.unpack_from("<III", data)
-        self.name = BY_NUMBER.get(self.op, "?")
+        self.kind = BY_NUMBER.get(self.op, "?")
         self.error = ERROR_NAMES.get(self.err, str(self.err))
         self.fds = fds
         self.body = {}
-        if self.err == 0 and self.name in OPS:
-            op = OPS[self.name]
+        if self.err == 0 and self.kind in OPS:
+            op = OPS[self.kind]
             fields = op["request"] if self.id == 0 else op["reply"]
             self.body, end = get(fields, data, 12)
-            assert end == len(data), f"{self.name}: {len(data) - end} bytes too many"
+            assert end == len(data), f"{self.kind}: {len(data) - end} bytes too many"
 
     def __getattr__(self, name):
         try:
@@ -110,7 +110,7 @@ class Frame:
             raise AttributeError(name) from None
 
     def __repr__(self):
-        return f"<{self.name} id={self.id} {self.error} {self.body} fds={len(self.fds)}>"
+        return f"<{self.kind} id={self.id} {self.error} {self.body} fds={len(self.fds)}>"
 
 
 class Link:
@@ -193,7 +193,7 @@ class Link:
         deadline = time.monotonic() + timeout
         while True:
             for i, frame in enumerate(self.events):
-                if frame.name == name:
+                if frame.kind == name:
                     return self.events.pop(i)
             if not self.read(max(0.001, deadline - time.monotonic())):
                 raise EOFError("dvsd closed the connection")

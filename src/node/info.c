@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is known: about the DVS, the DC, and each binding. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/api.h"
+
+static uint32_t n_channels(const struct host *host)
+{
+	uint32_t n = 0;
+
+	LIST_FOREACH(link, &host->servers)
+		n += CONTAINER_OF(link, struct server, of_host)->n_channels;
+	return n;
+}
+
+void op_dvs_info(struct host *host, struct request *request)
+{
+	struct control_dvs_info_req req;
+	struct control_dvs_info_rep rep = {
+		.node = host->config.node,
+		.nodes = 1,
+		.dcs = (uint32_t)core_n_dcs(host->core),
+		.endpoints = (uint32_t)core_n_endpoints(host->core),
+		.channels = n_channels(host),
+		.dvsd_pid = proc_pid_in(host, request->link->pid_ns, (uint32_t)getpid()),
+		.started_ns = host->started_ns,
+		.version = DVS_VERSION,
+	};
+	struct frame frame;
+
+	if (control_dvs_info_req_decode(&request->body, &req) != DVS_OK) {
+		request_answer(host, request, DVS_PROTO);
+		return;
+	}
+	frame_begin(&frame, request->op, request->id, DVS_OK);
+	control_dvs_info_rep_encode(&frame.out, &rep);
+	link_send(host, request->link, &frame);
+}
+
+void op_dc_info(struct host *host, struct request *request)
+{
+	const struct core_dc *dc = core_dc_find(host->core, request->link->dc);
+	const struct server *server = server_find(host, request->link->dc);
+	struct control_dc_info_req req;
+	struct control_dc_info_rep rep;
+	struct frame frame;
+
+	if (control_dc_info_req_decode(&request->body, &req) != DVS_OK) {
+		request_answer(host, request, DVS_PROTO);
+		return;
+	}
+	rep = (struct control_dc_info_rep){ .dc = dc->id.n,
+					    .endpoints = dc->n_endpoints,
+					    .channels = server ? server->n_channels : 0,
+					    .processes = server ? server->n_processes : 0,
+					    .owner_uid = dc->owner_uid };
+	memcpy(rep.name, dc->name, sizeof(rep.name));
+	frame_begin(&frame, request->op, request->id, DVS_OK);
+	control_dc_info_rep_encode(&frame.out, &rep);
+	link_send(host, request->link, &frame);
+}
+
+uint32_t ranges_put(const struct dvk_privileges *from, struct control_range to[DVS_RANGES_MAX])
+{
+	for (uint32_t i = 0; i < from->n_call_to; i++) {
+		to[i].first = from->call_to[i].first;
+		to[i].last = from->call_to[i].last;
+	}
+	return from->n_call_to;
+}
+
+/* What the process reports about itself; it may report nonsense, but only about itself. */
+static void put_stats(struct ipc_stats *stats, struct control_endpoint_info_rep *rep)
+{
+	rep->activity = atomic_load_explicit(&stats->activity, memory_order_relaxed);
+	if (rep->activity > DVK_PARKED)
+		rep->activity = DVK_RUNNING;
+	rep->partner = atomic_load_explicit(&stats->partner, memory_order_relaxed);
+	rep->messages_in = atomic_load_explicit(&stats->messages_in, memory_order_relaxed);
+	rep->messages_out = atomic_load_explicit(&stats->messages_out, memory_order_relaxed);
+	rep->bytes_in = atomic_load_explicit(&stats->bytes_in, memory_order_relaxed);
+	rep->bytes_out = atomic_load_explicit(&stats->bytes_out, memory_order_relaxed);
+	rep->notifies_in = atomic_load_explicit(&stats->notifies_in, memory_order_relaxed);
+	rep->sleeps = atomic_load_explicit(&stats->sleeps, memory_order_relaxed);
+}
+
+static void put_process(const struct host *host, const struct link *link,
+			const struct binding *binding, struct control_endpoint_info_rep *rep)
+{
+	const struct process *process = binding ? binding->process : NULL;
+
+	if (!process)
+		return;
+	rep->pid = proc_pid_in(host, link->pid_ns, process->id.pid);
+	rep->tid = rep->pid ? binding->tid : 0;
+	proc_program(process->id.pid, rep->program, sizeof(rep->program));
+	if (process->stats && atomic_load_explicit(&process->stats[binding->slot].ep,
+						   memory_order_relaxed) == binding->ep.n)
+		put_stats(&process->stats[binding->slot], rep);
+}
+
+static void info_answer(struct host *host, const struct request *request,
+			const struct core_binding *core, uint64_t cursor_next)
+{
+	const struct core_endpoint *endpoint = core->endpoint;
+	const struct binding *binding = binding_from_core(core);
+	struct control_endpoint_info_rep rep = {
+		.ep = endpoint->ep.n,
+		.binding = (uint8_t)core->kind,
+		.role = (uint8_t)core->role,
+		.node = core->node,
+		.migrating = endpoint->migrating,
+		.backups = endpoint->n_backups,
+		.channels = binding ? binding->n_channels : 0,
+		.may = endpoint->privileges.may,
+		.cursor_next = cursor_next,
+	};
+	struct frame frame;
+
+	rep.n_call_to = ranges_put(&endpoint->privileges, rep.call_to);
+	put_process(host, request->link, binding, &rep);
+	frame_begin(&frame, request->op, request->id, DVS_OK);
+	control_endpoint_info_rep_encode(&frame.out, &rep);
+	link_send(host, request->link, &frame);
+}
+
+/* A cursor is a number and how many bindings of its endpoint have been told. */
+#define CURSOR_BITS 8
+static_assert(CORE_BINDINGS_MAX < 1 << CURSOR_BITS, "a cursor counts the bindings");
+
+static const struct core_binding *binding_after(const struct core_dc *dc, uint64_t cursor,
+						uint64_t *cursor_next)
+{
+	uint64_t number = cursor >> CURSOR_BITS;
+	uint64_t skip = cursor & ((1 << CURSOR_BITS) - 1);
+
+	while (number <= DVS_EP_NUMBER_MAX) {
+		const struct core_endpoint *endpoint = core_endpoint_from(dc, (uint32_t)number);
+		uint64_t told = 0;
+
+		if (!endpoint)
+			break;
+		if (dvs_ep_number(endpoint->ep) != number)
+			skip = 0;
+		number = dvs_ep_number(endpoint->ep);
+		LIST_FOREACH(link, &endpoint->bindings) {
+			if (told++ < skip)
+				continue;
+			*cursor_next = number << CURSOR_BITS | told;
+			return CONTAINER_OF(link, struct core_binding, of_endpoint);
+		}
+		number++;
+		skip = 0;
+	}
+	return NULL;
+}
+
+void op_endpoint_info(struct host *host, struct request *request)
+{
+	const struct core_dc *dc = core_dc_find(host->core, request->link->dc);
+	const struct core_binding *core = NULL;
+	const struct core_endpoint *endpoint;
+	struct control_endpoint_info_req req;
+	uint64_t cursor_next = 0;
+
+	if (control_endpoint_info_req_decode(&request->body, &req) != DVS_OK || req.next > 1) {
+		request_answer(host, request, DVS_PROTO);
+		return;
+	}
+	if (req.next) {
+		core = binding_after(dc, req.cursor, &cursor_next);
+	} else if (req.cursor <= UINT32_MAX) {
+		endpoint = core_endpoint_find(dc, (uint32_t)req.cursor);
+		core = endpoint ? core_primary(endpoint, host->config.node) : NULL;
+		/* a replica that this node has none of: any will do */
+		if (endpoint && !core)
+			core = CONTAINER_OF(endpoint->bindings.next, struct core_binding,
+					    of_endpoint);
+	}
+	if (core)
+		info_answer(host, request, core, cursor_next);
+	else
+		request_answer(host, request, DVS_NODEST);
+}

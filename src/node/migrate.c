@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Migration on one node, and promotion. Between start and commit the endpoint's process parks
+ * at its next receive and tells what it owes; the commit waits for that, then the channels are
+ * made anew towards the new process, each with what is owed on it. */
+#include "node/api.h"
+
+/* Ops that are one command about one endpoint. */
+static void simple(struct host *host, struct request *request, enum core_op op)
+{
+	struct core_command command = { .op = op, .dc = request->link->dc };
+	struct control_migrate_start_req req;
+	dvs_err err = control_migrate_start_req_decode(&request->body, &req);
+
+	if (err == DVS_OK) {
+		command.ep = req.ep;
+		err = host_command(host, &command);
+	}
+	request_answer(host, request, err);
+}
+
+void op_migrate_start(struct host *host, struct request *request)
+{
+	simple(host, request, CORE_MIGRATE_START);
+}
+
+void op_migrate_rollback(struct host *host, struct request *request)
+{
+	simple(host, request, CORE_MIGRATE_ROLLBACK);
+}
+
+/* ---- the process has parked ---- */
+
+/* One frame can be more than one command. */
+static dvs_err parked(struct host *host, const struct link *link,
+		      const struct control_parked_req *req)
+{
+	const struct binding *binding = process_binding(link->process, req->ep);
+	struct core_command command = { .op = CORE_PARKED, .dc = link->dc, .ep = req->ep };
+	uint32_t done = 0;
+	dvs_err err;
+
+	if (!binding || binding->slot != req->slot)
+		return DVS_NODEST;
+	if (binding->core->role != CORE_PRIMARY)
+		return DVS_BADSTATE;
+	do {
+		command.n_taken = req->n_taken - done;
+		if (command.n_taken > CORE_COMMAND_TAKEN)
+			command.n_taken = CORE_COMMAND_TAKEN;
+		for (uint32_t i = 0; i < command.n_taken; i++) {
+			command.taken[i].peer = req->taken[done + i].peer;
+			command.taken[i].number = req->taken[done + i].number;
+		}
+		done += command.n_taken;
+		command.flags = req->more || done < req->n_taken ? CORE_F_MORE : 0;
+		err = host_command(host, &command);
+	} while (err == DVS_OK && done < req->n_taken);
+	if (err == DVS_OK && !req->more)
+		watch_touch(host, watch_number(link->dc, req->ep));
+	return err;
+}
+
+void op_parked(struct host *host, struct request *request)
+{
+	struct control_parked_req req;
+	dvs_err err = control_parked_req_decode(&request->body, &req);
+
+	if (err == DVS_OK)
+		err = parked(host, request->link, &req);
+	request_answer(host, request, err);
+}
+
+/* ---- commit ---- */
+
+static dvs_err commit(struct host *host, const struct pending *pending, struct process *process)
+{
+	struct core_command command = { .op = CORE_MIGRATE_COMMIT,
+					.dc = pending->link->dc,
+					.ep = pending->ep,
+					.process = process->id,
+					.area = process->area };
+	dvs_err err = bitmap_take(&process->slots, IPC_SLOTS_MAX, &command.slot);
+
+	if (err != DVS_OK)
+		return err;
+	err = host_command(host, &command);
+	if (err != DVS_OK)
+		bitmap_clear(&process->slots, command.slot);
+	return err;
+}
+
+static bool commit_try(struct host *host, struct pending *pending)
+{
+	const struct core_dc *dc = core_dc_find(host->core, pending->link->dc);
+	const struct core_endpoint *endpoint = dc ? core_endpoint_find(dc, pending->ep) : NULL;
+	struct process *process = process_find(host, &pending->process);
+	const struct binding *binding = NULL;
+	dvs_err err = DVS_OK;
+
+	if (!endpoint)
+		err = DVS_NODEST;
+	else if (!endpoint->migrating)
+		err = DVS_BADSTATE;
+	else if (!process_is_ready(process))
+		err = DVS_NOPROC;
+	else
+		binding = binding_from_core(core_primary(endpoint, host->config.node));
+	if (binding && binding->process && !endpoint->parked) {
+		pending->watch = watch_number(pending->link->dc, pending->ep);
+		return false;
+	}
+	if (err == DVS_OK)
+		err = commit(host, pending, process);
+	link_reply(host, pending->link, pending->op, pending->id, err);
+	return true;
+}
+
+/* The first link of the process that can take the endpoint. */
+static const struct process *ready_process(const struct host *host, const struct link *link,
+					   uint32_t pid)
+{
+	uint32_t our_pid;
+	const struct process *process = process_by_caller(host, link, pid, &our_pid);
+
+	for (; process; process = process_next(process)) {
+		if (process_is_ready(process) && process->server &&
+		    process->server->dc.n == link->dc.n)
+			return process;
+	}
+	return NULL;
+}
+
+void op_migrate_commit(struct host *host, struct request *request)
+{
+	struct control_migrate_commit_req req;
+	struct pending pending = {
+		.link = request->link, .op = request->op, .id = request->id, .try = commit_try
+	};
+	const struct process *process;
+
+	if (control_migrate_commit_req_decode(&request->body, &req) != DVS_OK) {
+		request_answer(host, request, DVS_PROTO);
+		return;
+	}
+	process = ready_process(host, request->link, req.pid);
+	/* an identity of zeroes is nobody's: the endpoint's own errors come first */
+	if (process)
+		pending.process = process->id;
+	pending.ep = req.ep;
+	pending_start(host, &pending, req.timeout_ms);
+}
+
+/* ---- promotion ---- */
+
+/* The link of process PID that is a backup of ENDPOINT. */
+static const struct process *backup_process(const struct host *host, const struct link *link,
+					    const struct core_endpoint *endpoint, uint32_t pid)
+{
+	uint32_t our_pid;
+	const struct process *process = process_by_caller(host, link, pid, &our_pid);
+
+	for (; process; process = process_next(process)) {
+		const struct core_binding *core = core_binding_of(endpoint, &process->id);
+
+		if (core && core->role == CORE_BACKUP)
+			return process;
+	}
+	return NULL;
+}
+
+void op_promote(struct host *host, struct request *request)
+{
+	const struct link *link = request->link;
+	struct core_command command = { .op = CORE_PROMOTE, .dc = link->dc };
+	const struct core_endpoint *endpoint = NULL;
+	struct control_promote_req req;
+	dvs_err err = control_promote_req_decode(&request->body, &req);
+
+	if (err == DVS_OK) {
+		command.ep = req.ep;
+		endpoint = core_endpoint_find(core_dc_find(host->core, link->dc), req.ep);
+		err = endpoint ? DVS_OK : DVS_NODEST;
+	}
+	if (err == DVS_OK && req.pid != 0) {
+		const struct process *process = backup_process(host, link, endpoint, req.pid);
+
+		if (process)
+			command.process = process->id;
+		else
+			err = DVS_NOPROC;
+	}
+	if (err == DVS_OK)
+		err = host_command(host, &command);
+	request_answer(host, request, err);
+}
