@@ -48,8 +48,8 @@ DVS_PUBLIC void dvk_close(struct dvk *dvk);
 enum dvk_kind {
 	DVK_LOCAL = 1,	/* the process here, alone */
 	DVK_BACKUP = 2, /* silent, with the endpoint of its primary, until promoted */
-	DVK_REPLICA =
-		3, /* the same endpoint may be bound on other nodes too, each node uses its own */
+	/* The same endpoint may be bound on other nodes too; each node uses its own. */
+	DVK_REPLICA = 3,
 	DVK_REMOTE = 4, /* the process is on another node (only reported) */
 };
 

@@ -178,12 +178,13 @@ enum m3_kind {
 struct m3_delivery {
 	dvs_ep source;
 	enum m3_kind kind;
-	uint32_t
-		call; /* numbers the calls of this source; the same when it is sent again after a promotion */
-	int resent; /* nonzero: sent again after a promotion; the former primary may have worked on it */
-	const void *
-		data; /* attached data in place, NULL if none; valid until the reply. The partner can change it
-			    * at any time: copy first, then check. */
+	/* Numbers the calls of this source; the same when it is sent again after a promotion. */
+	uint32_t call;
+	/* Nonzero: sent again after a promotion; the former primary may have worked on it. */
+	int resent;
+	/* Attached data in place, NULL if none; valid until the reply. The partner can change it at
+	 * any time: copy first, then check. */
+	const void *data;
 	size_t data_bytes;
 	size_t reply_cap; /* how many bytes the source takes with the reply */
 };

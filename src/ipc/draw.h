@@ -18,8 +18,8 @@
 struct ipc_lane;
 
 struct draw {
-	uint64_t
-		returned_ns; /* when the last call returned that found the server asleep; 0: the last one did not */
+	/* When the last call returned that found the server asleep; 0: the last one did not. */
+	uint64_t returned_ns;
 	uint64_t start_ns;   /* of the present call with much data; 0: it has little */
 	uint32_t rare_calls; /* in a row */
 	uint32_t bulk_calls; /* in the present trial */

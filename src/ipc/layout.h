@@ -37,8 +37,8 @@ enum ipc_kind {
 	IPC_TAKEN = 2, /* plain message that was received */
 	IPC_REQUEST = 3, /* the reply with the same number answers it */
 	IPC_REPLY = 4,
-	IPC_RELAYED =
-		5, /* in a reply cell: call the endpoint in ext.relay_to instead, with this message */
+	/* In a reply cell: call the endpoint in ext.relay_to instead, with this message. */
+	IPC_RELAYED = 5,
 };
 #define IPC_KIND_MASK UINT32_C(0xff)
 #define IPC_HAS_DATA UINT32_C(0x80) /* or-ed to the kind: lengths stand in ext */
@@ -89,8 +89,8 @@ struct ipc_ext {
 
 struct ipc_lane {
 	struct ipc_cell request;
-	struct ipc_cell
-		pad0; /* the pair of lines that a prefetcher fetches together belongs to one writer and reader */
+	/* The pair of lines that a prefetcher fetches together belongs to one writer and reader. */
+	struct ipc_cell pad0;
 	struct ipc_cell reply;
 	struct ipc_cell pad1;
 	struct ipc_control control;
@@ -157,8 +157,8 @@ static_assert(sizeof(struct ipc_stats) == IPC_LINE, "one line per endpoint");
 /* ---- the trace ring: written by the traced process, read by dvs ---- */
 
 struct ipc_trace_record {
-	_Alignas(IPC_LINE) _Atomic uint64_t
-		number; /* 1, 2, ...; written last; 0 while it is being written */
+	/* 1, 2, ...; written last; 0 while it is being written. */
+	_Alignas(IPC_LINE) _Atomic uint64_t number;
 	_Atomic uint64_t time_ns;
 	_Atomic uint32_t self;
 	_Atomic uint32_t partner;

@@ -83,8 +83,8 @@ struct m3 {
 	pthread_t owner;
 	const uint32_t *alive;
 	struct dvk *dvk;
-	struct partner *
-		graves; /* partners that are over: freed when no call is open and no wait looks at them */
+	/* Partners that are over: freed when no call is open and no wait looks at them. */
+	struct partner *graves;
 	bool has_former; /* some channel may have former memory to free */
 	struct m3 *next_of_thread;
 	struct ipc_trace *trace;
