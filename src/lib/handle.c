@@ -76,11 +76,9 @@ static void mail_free(struct mail *mail)
 
 void handle_free(struct m3 *self)
 {
-	struct list *node;
-
 	partner_all_gone(self);
 	partner_bury(self, true);
-	while ((node = list_take_head(&self->mail)))
+	LIST_FOREACH_SAFE(node, &self->mail)
 		mail_free(CONTAINER_OF(node, struct mail, node));
 	trace_end(self);
 	atomic_store(&self->ep.stats->ep, 0);

@@ -45,12 +45,11 @@ void frame_close_fds(int fd[LINK_FDS_MAX])
 	}
 }
 
-bool frame_send(int socket_fd, const struct exchange *x)
+bool frame_send(int socket_fd, struct exchange *x)
 {
 	uint8_t header[LINK_HEADER_BYTES];
 	struct writer out = writer_over(header, sizeof(header));
-	struct iovec part[2] = { { header, sizeof(header) },
-				 { (void *)(uintptr_t)x->body, x->bytes } };
+	struct iovec part[2] = { { header, sizeof(header) }, { x->body, x->bytes } };
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int) * LINK_FDS_MAX)];

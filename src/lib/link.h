@@ -70,7 +70,7 @@ struct frame {
 
 enum frame_result { FRAME_NONE, FRAME_GOT, FRAME_END };
 
-bool frame_send(int socket_fd, const struct exchange *x);
+bool frame_send(int socket_fd, struct exchange *x);
 enum frame_result frame_receive(int socket_fd, struct frame *frame);
 void frame_close_fds(int fd[LINK_FDS_MAX]);
 

@@ -104,7 +104,7 @@ dvs_err m3_call(struct m3 *self, dvs_ep dst, struct dvs_msg *msg, const void *ou
 dvs_err m3_call_window(struct m3 *self, dvs_ep dst, uint32_t timeout_ms, void **window)
 {
 	struct wait_limit limit = { .timeout_ms = timeout_ms };
-	struct channel *ch;
+	struct channel *ch = NULL;
 	dvs_err err;
 
 	if (!window || bad_timeout(timeout_ms))

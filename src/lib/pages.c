@@ -51,6 +51,7 @@ void *pages_map(struct page_pool *pool, int fd, size_t page)
 {
 	struct page_chunk *chunk;
 	uint8_t *at = NULL;
+	void *mapped;
 
 	for (chunk = pool->chunks; chunk && !at; chunk = at ? chunk : chunk->next)
 		at = chunk_take(chunk);
@@ -60,8 +61,9 @@ void *pages_map(struct page_pool *pool, int fd, size_t page)
 			return NULL;
 		at = chunk_take(chunk);
 	}
-	if (mmap(at, IPC_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-		 (off_t)(page * IPC_PAGE)) == MAP_FAILED) {
+	mapped = mmap(at, IPC_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		      (off_t)(page * IPC_PAGE));
+	if (mapped == MAP_FAILED) {
 		pages_unmap(pool, at);
 		return NULL;
 	}
@@ -71,15 +73,16 @@ void *pages_map(struct page_pool *pool, int fd, size_t page)
 void pages_unmap(struct page_pool *pool, void *at)
 {
 	uint8_t *byte = at;
+	void *nothing;
 
 	for (struct page_chunk *chunk = pool->chunks; byte && chunk; chunk = chunk->next) {
 		if (byte < chunk->base || byte >= chunk->base + CHUNK_BYTES)
 			continue;
 		/* Nothing again, in one step: the range stays ours. If even that fails the page stays mapped and
 		 * is not used again. */
-		if (mmap(at, IPC_PAGE, PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-			 0) != MAP_FAILED)
+		nothing = mmap(at, IPC_PAGE, PROT_NONE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		if (nothing != MAP_FAILED)
 			chunk_give_back(chunk, byte);
 		return;
 	}

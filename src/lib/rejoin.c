@@ -19,18 +19,22 @@
 
 static dvs_err connect_locked(struct dvk *dvk)
 {
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	/* A dvsd that is stopped must not hang its clients for ever. */
 	struct timeval patience = { .tv_sec = DVK_ANSWER_MS / 1000 };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	dvs_err err = DVS_OK;
 
 	if (fd < 0)
 		return dvs_from_errno(errno);
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
-		return dvs_from_errno(errno);
-	if (connect(fd, (const struct sockaddr *)&dvk->address, sizeof(dvk->address)))
-		return errno == EACCES ? DVS_DENIED : DVS_NODVSD;
-	dvk->fd = take_fd(&fd);
-	return DVS_OK;
+		err = dvs_from_errno(errno);
+	else if (connect(fd, (const struct sockaddr *)&dvk->address, sizeof(dvk->address)))
+		err = errno == EACCES ? DVS_DENIED : DVS_NODVSD;
+	if (err)
+		close(fd);
+	else
+		dvk->fd = fd;
+	return err;
 }
 
 static struct writer sync_init(struct exchange *x, uint32_t op)
