@@ -25,6 +25,7 @@ struct call {
 	uint64_t deadline_ns;
 	uint64_t start_ns;
 	uint64_t look_again_ns;
+	bool resent;	 /* a former partner that was lost may have worked on it */
 	bool slept_long; /* the first sleep, which is bounded, is over */
 	bool woke;	 /* the partner slept and was woken */
 };
@@ -46,11 +47,13 @@ static void go_over(struct call *c)
 {
 	bool lost = c->ch->changes->lost;
 
+	c->resent |= lost;
+
 	/* A former primary that lives must not take it as well; if it has just taken a plain message, that is the end. */
 	if (lost && !channel_withdraw(c->ch, c->kind))
 		return;
 	endpoint_replace(c->ep, c->ch);
-	channel_post_again(c->ch, c->kind, c->msg, c->data, lost);
+	channel_post_again(c->ch, c->kind, c->msg, c->data, c->resent);
 	(void)ring(c->ch);
 }
 
@@ -99,26 +102,33 @@ static bool spin(struct call *c, uint32_t spin_ns)
 	}
 }
 
+/* The sleep itself: where this thread is to wake up depends on where the partner is. */
+static void sleep_well(struct call *c, uint32_t bell, uint64_t until_ns, uint32_t cpu)
+{
+	struct policy_binding away = { .bound = false };
+	uint32_t there = atomic_load_explicit(&c->ch->theirs->control.cpu, memory_order_relaxed);
+	bool together = draw_wished(c->ch->mine) && there == cpu;
+
+	if (together)
+		policy_home_begin(&c->ep->home, cpu);
+	else if (!c->woke)
+		policy_avoid(&away, there);
+	endpoint_sleep(c->ep, bell, until_ns);
+	if (together)
+		policy_home_end(&c->ep->home, cpu);
+	policy_unbind(&away);
+}
+
 static void sleep_once(struct call *c, uint64_t until_ns, uint32_t cpu)
 {
-	struct policy_binding binding = { .bound = false };
 	struct endpoint *ep = c->ep;
 	struct channel *ch = c->ch;
 	uint32_t bell;
 
 	atomic_store(&ch->mine->control.answer, c->slept_long ? IPC_ASLEEP_LONG : IPC_ASLEEP);
 	bell = endpoint_sleep_announce(ep, IPC_BELL_WAITS);
-	if (!channel_is_answered(ch, c->kind) && !endpoint_has_events(ep)) {
-		uint32_t there =
-			atomic_load_explicit(&ch->theirs->control.cpu, memory_order_relaxed);
-
-		if (draw_wished(ch->mine) && there == cpu)
-			policy_bind(&binding, cpu);
-		else if (!c->woke)
-			policy_avoid(&binding, there);
-		endpoint_sleep(ep, bell, until_ns);
-		policy_unbind(&binding);
-	}
+	if (!channel_is_answered(ch, c->kind) && !endpoint_has_events(ep))
+		sleep_well(c, bell, until_ns, cpu);
 	endpoint_sleep_over(ep);
 	atomic_store_explicit(&ch->mine->control.answer, IPC_SPINNING, memory_order_relaxed);
 }

@@ -69,6 +69,7 @@ struct endpoint {
 	bool slept;		    /* in the present receive */
 	struct wait_policy receive_policy;
 	struct wait_policy answer_policy;
+	struct policy_home home; /* for sleeps beside a partner */
 	struct bits pending;
 	struct bits deferred;	    /* channels whose partners are to be woken for an answer */
 	uint32_t wake_cursor;	    /* waking goes on there */

@@ -8,6 +8,9 @@
 static_assert(sizeof(cpu_set_t) <= sizeof(((struct policy_binding *)0)->mask),
 	      "room for a CPU set");
 
+/* After this many bound sleeps it is tried once without. */
+#define BOUND_SLEEPS 100u
+
 uint32_t policy_cpu(void)
 {
 	int cpu = sched_getcpu();
@@ -24,7 +27,7 @@ static void bind_to(struct policy_binding *binding, const cpu_set_t *now, const 
 	binding->bound = true;
 }
 
-void policy_bind(struct policy_binding *binding, uint32_t cpu)
+static void policy_bind(struct policy_binding *binding, uint32_t cpu)
 {
 	cpu_set_t now;
 	cpu_set_t one;
@@ -62,6 +65,23 @@ void policy_unbind(struct policy_binding *binding)
 	/* It can fail only if the CPUs of the old mask have gone off line since: then the kernel has widened it already. */
 	(void)sched_setaffinity(0, sizeof(before), &before);
 	binding->bound = false;
+}
+
+void policy_home_begin(struct policy_home *home, uint32_t cpu)
+{
+	home->binding.bound = false;
+	if (home->bound_sleeps == 0)
+		return;
+	home->bound_sleeps--;
+	policy_bind(&home->binding, cpu);
+}
+
+void policy_home_end(struct policy_home *home, uint32_t cpu)
+{
+	if (home->binding.bound)
+		policy_unbind(&home->binding);
+	else if (policy_cpu() != cpu)
+		home->bound_sleeps = BOUND_SLEEPS;
 }
 
 bool policy_leave(uint32_t cpu)

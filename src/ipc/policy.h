@@ -47,18 +47,27 @@ static inline void policy_learn(struct wait_policy *policy, uint64_t waited_ns)
 /* The CPU this thread runs on, plus 1. */
 uint32_t policy_cpu(void);
 
-/* Bind the calling thread to CPU (plus 1) for a sleep. Returns false, and changes nothing, if the thread's affinity has only
- * one CPU or leaves CPU out. policy_unbind() gives the old affinity back. */
+/* The affinity of the calling thread, changed for a sleep. policy_unbind() gives the old one back. */
 struct policy_binding {
 	unsigned char mask[128];
 	bool bound;
 };
 
-void policy_bind(struct policy_binding *binding, uint32_t cpu);
-/* Keep the calling thread off CPU (plus 1) for a sleep, in the same way. */
+/* Keep the calling thread off CPU (plus 1) for a sleep. Nothing changes if that leaves no CPU. */
 void policy_avoid(struct policy_binding *binding, uint32_t cpu);
 
 void policy_unbind(struct policy_binding *binding);
+
+/* Sleeping on a certain CPU. The scheduler often wakes a thread there by itself; binding it for the sleep costs two system calls,
+ * so that is done for a while after it was found elsewhere. */
+struct policy_home {
+	struct policy_binding binding;
+	uint32_t bound_sleeps; /* so many more are bound */
+};
+
+/* To be called around a sleep on CPU (plus 1). */
+void policy_home_begin(struct policy_home *home, uint32_t cpu);
+void policy_home_end(struct policy_home *home, uint32_t cpu);
 
 /* Leave CPU (plus 1) for another one that the thread's affinity allows, if there is one; the affinity is the same afterwards. */
 bool policy_leave(uint32_t cpu);

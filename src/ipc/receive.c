@@ -339,7 +339,6 @@ static uint32_t drawn_to(const struct endpoint *ep)
 
 static void sleep_once(struct receive *r, uint64_t until_ns)
 {
-	struct policy_binding binding = { .bound = false };
 	struct endpoint *ep = r->ep;
 	uint32_t bell;
 
@@ -352,9 +351,10 @@ static void sleep_once(struct receive *r, uint64_t until_ns)
 		uint32_t cpu = drawn_to(ep);
 
 		if (cpu)
-			policy_bind(&binding, cpu);
+			policy_home_begin(&ep->home, cpu);
 		endpoint_sleep(ep, bell, until_ns);
-		policy_unbind(&binding);
+		if (cpu)
+			policy_home_end(&ep->home, cpu);
 	}
 	endpoint_sleep_over(ep);
 }

@@ -341,13 +341,11 @@ static void host_park(struct endpoint *ep)
 	request.more = 0;
 	if (!err)
 		err = call_parked(self->dvk, 0, &request, &reply);
-	/* BADSTATE: the migration is over already, which another event tells. */
+	/* BADSTATE: the migration is over already, and the events in the mail say how. */
 	ep->halt = HALT_PARKED;
 	set_parked(self, err == DVS_OK);
 	if (err && err != DVS_NODVSD)
 		endpoint_handle_events(ep);
-	if (err == DVS_BADSTATE && ep->halt == HALT_PARKED)
-		ep->halt = HALT_NO;
 }
 
 const struct endpoint_host handle_host = {
