@@ -33,6 +33,7 @@ void host_free(struct host *host);
 void effects_apply(struct host *host);
 /* What an endpoint without its own wish is told: used by the effects and after a rejoin. */
 void binding_announce(struct host *host, struct binding *binding);
+void send_migrate(struct host *host, const struct binding *binding, uint8_t what);
 struct binding *binding_create(struct host *host);
 void binding_destroy(struct host *host, struct binding *binding);
 void binding_attach_process(struct binding *binding, struct process *process, uint32_t slot);
@@ -93,8 +94,9 @@ struct areas {
 };
 DVS_MUST_USE dvs_err areas_create(struct areas *areas);
 void areas_close(struct areas *areas);
+/* ID: of one that is known; NULL: a new one. NOPROC: it is dead. */
 DVS_MUST_USE dvs_err process_create(struct host *host, struct server *server, uint32_t pid,
-				    struct process **process);
+				    const struct core_process *id, struct process **process);
 /* AREAS are taken over; the stats descriptor is closed. */
 DVS_MUST_USE dvs_err process_set_areas(struct process *process, struct areas *areas);
 void process_drop_areas(struct process *process);
@@ -102,6 +104,7 @@ void process_drop_areas(struct process *process);
 void process_end(struct host *host, struct process *process);
 /* Forget it without a word to the core. */
 void process_forget(struct host *host, struct process *process);
+void process_ring_all(const struct process *process);
 void process_ring(struct host *host, struct process *process, uint32_t slot);
 struct process *process_first(const struct host *host, uint32_t pid);
 struct process *process_next(const struct process *process);
@@ -128,6 +131,24 @@ void proc_program(uint32_t pid, char *name, size_t size);
 /* Open the memfd with INODE among the descriptors of PID; -1. */
 int proc_open_memfd(uint32_t pid, uint64_t inode);
 int pidfd_of(uint32_t pid);
+
+/* ---- state.c: the state file ---- */
+
+/* Read it into the core; it is written again by the first state_compact(). IO, NOMEM. */
+DVS_MUST_USE dvs_err state_open(struct host *host);
+void state_close(struct host *host);
+void state_append(struct host *host, const struct core_command *command);
+DVS_MUST_USE dvs_err state_compact(struct host *host);
+void state_replay(struct host *host, const void *bytes, size_t len);
+
+/* ---- recover.c, rejoin.c: after a restart ---- */
+
+/* Find the processes of the core's bindings, end those that are gone, ring the others. */
+void recover(struct host *host);
+/* End what is left of those links of process PID that it gave up while they were lost. */
+void lost_forget(struct host *host, uint32_t pid);
+/* It has told all that it has. */
+void process_rejoined(struct host *host, struct process *process);
 
 /* ---- dispatch.c ---- */
 
@@ -187,6 +208,9 @@ void op_bind(struct host *host, struct request *request);
 void op_bind_for(struct host *host, struct request *request);
 void op_unbind(struct host *host, struct request *request);
 void op_endpoint_of(struct host *host, struct request *request);
+/* rejoin.c */
+void op_rejoin_endpoint(struct host *host, struct request *request);
+void op_rejoin_links(struct host *host, struct request *request);
 /* info.c */
 uint32_t ranges_put(const struct dvk_privileges *from, struct control_range to[DVS_RANGES_MAX]);
 void op_dvs_info(struct host *host, struct request *request);

@@ -108,7 +108,8 @@ static dvs_err process_await(struct host *host, const struct link *link, uint32_
 	if (process_first(host, our_pid) && process_first(host, our_pid)->server)
 		return DVS_DENIED; /* it belongs to another DC */
 	if (!*process) {
-		dvs_err err = process_create(host, server_find(host, link->dc), our_pid, process);
+		dvs_err err =
+			process_create(host, server_find(host, link->dc), our_pid, NULL, process);
 
 		if (err != DVS_OK)
 			return err;

@@ -36,6 +36,8 @@ static const struct op ops[OPS_END] = {
 	[CONTROL_DC_INFO] = { op_dc_info, NEEDS_DC },
 	[CONTROL_ENDPOINT_INFO] = { op_endpoint_info, NEEDS_DC },
 	[CONTROL_TRACE] = { op_trace, NEEDS_DC },
+	[CONTROL_REJOIN_ENDPOINT] = { op_rejoin_endpoint, NEEDS_PROCESS },
+	[CONTROL_REJOIN_LINKS] = { op_rejoin_links, NEEDS_PROCESS },
 	[CONTROL_DC_CREATE] = { op_dc_create, NEEDS_NOTHING },
 	[CONTROL_DC_REMOVE] = { op_dc_remove, NEEDS_NOTHING },
 	[CONTROL_DC_NEXT] = { op_dc_next, NEEDS_NOTHING },
@@ -110,6 +112,10 @@ void dispatch(struct host *host, struct request *request)
 	} else if (op->needs == NEEDS_PROCESS && !link->process) {
 		request_answer(host, request, DVS_PROTO);
 	} else {
+		/* whoever asks for something else has told all */
+		if (link->process && link->process->state == PROCESS_REJOINING &&
+		    request->op != CONTROL_REJOIN_ENDPOINT && request->op != CONTROL_REJOIN_LINKS)
+			process_rejoined(host, link->process);
 		op->handler(host, request);
 	}
 }

@@ -102,7 +102,7 @@ static void send_role(struct host *host, const struct binding *binding)
 	process_send(host, binding->process, &frame, binding->slot);
 }
 
-static void send_migrate(struct host *host, const struct binding *binding, uint8_t what)
+void send_migrate(struct host *host, const struct binding *binding, uint8_t what)
 {
 	struct control_migrate_req event = { .ep = binding->ep.n, .what = what };
 	struct frame frame;

@@ -80,7 +80,7 @@ static dvs_err hello_fresh(struct host *host, struct link *link, struct shared_f
 	if (!*stats)
 		err = DVS_FULL;
 	else if (!process)
-		err = process_create(host, server_find(host, link->dc), link->pid, &process);
+		err = process_create(host, server_find(host, link->dc), link->pid, NULL, &process);
 	if (err == DVS_OK && process->id.starttime != link->starttime)
 		err = DVS_DENIED; /* the pid is another process's by now */
 	if (err == DVS_OK)
@@ -96,9 +96,59 @@ static dvs_err hello_fresh(struct host *host, struct link *link, struct shared_f
 	return DVS_OK;
 }
 
+static void on_rejoin_late(struct host *host, struct timer *timer)
+{
+	process_rejoined(host, CONTAINER_OF(timer, struct process, rejoin_timer));
+}
+
+/* Nobody else's inboxes may be passed off as one's own. */
+static bool is_area_of_other(const struct host *host, const struct link *link, uint64_t area)
+{
+	LIST_FOREACH(at, &host->processes) {
+		const struct process *process = CONTAINER_OF(at, struct process, of_host);
+
+		if (process->area == area && process->id.pid != link->pid)
+			return true;
+	}
+	return false;
+}
+
+/* With the areas that the process brings along. One that the state file does not know is
+ * welcome too, only that it has no endpoints. */
+static dvs_err hello_again(struct host *host, struct link *link, struct areas *areas)
+{
+	struct process *process;
+	uint64_t area;
+	uint64_t stats;
+	dvs_err err = DVS_OK;
+
+	if (!memory_check(areas->area_fd, IPC_AREA_BYTES, &area) ||
+	    !memory_check(areas->stats_fd, IPC_STATS_BYTES, &stats))
+		return DVS_PROTO;
+	process = find_waiting(host, link, PROCESS_LOST, area);
+	if (!process && is_area_of_other(host, link, area))
+		return DVS_DENIED;
+	if (!process)
+		err = process_create(host, server_find(host, link->dc), link->pid, NULL, &process);
+	if (err != DVS_OK)
+		return err == DVS_NOPROC ? DVS_DENIED : err;
+	err = process->id.starttime == link->starttime ? process_set_areas(process, areas) :
+							 DVS_DENIED;
+	if (err == DVS_OK)
+		err = host_timer(host, &process->rejoin_timer, REJOIN_GRACE_NS, on_rejoin_late);
+	if (err != DVS_OK) {
+		process_end(host, process);
+		return err;
+	}
+	process->state = PROCESS_REJOINING;
+	process_link(host, process, link);
+	return DVS_OK;
+}
+
 void op_hello(struct host *host, struct request *request)
 {
 	struct link *link = request->link;
+	struct areas brought = { request->fds[0], request->fds[1] };
 	struct control_hello_req req;
 	struct shared_fd *stats = NULL;
 	dvs_err err = control_hello_req_decode(&request->body, &req);
@@ -107,15 +157,22 @@ void op_hello(struct host *host, struct request *request)
 		request_answer(host, request, DVS_PROTO);
 		return;
 	}
-	if (is_in_other_dc(host, link))
+	lost_forget(host, link->pid);
+	if (is_in_other_dc(host, link)) {
 		err = DVS_DENIED;
-	else
-		err = hello_fresh(host, link, &stats);
-	if (err == DVS_OK) {
-		hello_answer(host, request, stats);
-		process_arrived(host, link->process);
+	} else if (req.rejoin) {
+		request->fds[0] = request->fds[1] = -1;
+		err = hello_again(host, link, &brought);
+		areas_close(&brought);
 	} else {
+		err = hello_fresh(host, link, &stats);
+	}
+	if (err != DVS_OK) {
 		request_answer(host, request, err);
+	} else {
+		hello_answer(host, request, stats);
+		if (!req.rejoin)
+			process_arrived(host, link->process);
 	}
 	shared_fd_drop(stats);
 }

@@ -54,6 +54,7 @@ dvs_err host_command(struct host *host, const struct core_command *command)
 	err = core_step(host->core, command, &host->effects);
 	if (err != DVS_OK)
 		return err;
+	state_append(host, command);
 	host->applying = true;
 	effects_apply(host);
 	host->applying = false;

@@ -223,6 +223,7 @@ struct binding {
 	uint32_t slot;
 	uint32_t tid;
 	bool rejoined; /* told again after a restart */
+	bool heir;     /* became the primary while dvsd was down: it knows no channels */
 	bool woken;    /* to be told when its process is there */
 	bool quiet;    /* ended by its own process: that needs no event */
 

@@ -122,6 +122,21 @@ static dvs_err first_dc(struct host *host)
 	return dc_open(host, host->config.dc, host->uid, &dc);
 }
 
+/* The sockets first, so that who is woken finds them. */
+static dvs_err open_dcs(struct host *host)
+{
+	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;
+	     dc = core_dc_next(host->core, dc->id.n)) {
+		dvs_err err = server_open_dc(host, dc->id, dc->name);
+
+		if (err != DVS_OK)
+			return err;
+	}
+	recover(host);
+	host_settle(host);
+	return state_compact(host);
+}
+
 dvs_err host_open(struct host *host, const struct config *config)
 {
 	dvs_err err = host_init(host, config);
@@ -133,6 +148,10 @@ dvs_err host_open(struct host *host, const struct config *config)
 	err = run_directory_open(host);
 	if (err == DVS_OK)
 		err = loop_open(host);
+	if (err == DVS_OK)
+		err = state_open(host);
+	if (err == DVS_OK)
+		err = open_dcs(host);
 	if (err == DVS_OK)
 		err = server_open_admin(host);
 	if (err == DVS_OK)
@@ -182,6 +201,7 @@ void host_free(struct host *host)
 		process_forget(host, CONTAINER_OF(host->processes.next, struct process, of_host));
 	server_close_all(host);
 	host_bury(host);
+	state_close(host);
 	map_destroy(&host->by_pid);
 	map_destroy(&host->channels);
 	map_destroy(&host->watches);

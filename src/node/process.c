@@ -172,7 +172,7 @@ static uint64_t new_serial(struct host *host)
 }
 
 dvs_err process_create(struct host *host, struct server *server, uint32_t pid,
-		       struct process **made)
+		       const struct core_process *id, struct process **made)
 {
 	struct process *process = calloc(1, sizeof(*process));
 
@@ -186,6 +186,12 @@ dvs_err process_create(struct host *host, struct server *server, uint32_t pid,
 					     .starttime = proc_starttime(pid),
 					     .serial = new_serial(host) };
 	process->pid_ns = proc_pid_ns(pid);
+	if (id) {
+		bool same = process->id.starttime == id->starttime;
+
+		process->id = *id;
+		process->id.starttime = same ? id->starttime : 0;
+	}
 	if (process->source.fd < 0 || process->id.starttime == 0 ||
 	    source_add(host, &process->source, EPOLLIN) != DVS_OK) {
 		cleanup_close(&process->source.fd);
@@ -245,7 +251,7 @@ static void ring(const struct process *process, uint32_t slot)
 	inbox_ring_event(page);
 }
 
-static void ring_all(const struct process *process)
+void process_ring_all(const struct process *process)
 {
 	LIST_FOREACH(link, &process->bindings)
 		ring(process, CONTAINER_OF(link, struct binding, of_process)->slot);
@@ -262,7 +268,7 @@ static void on_ring_again(struct host *host, struct timer *timer)
 		return;
 	}
 	if (process->n_ring_slots > RINGS_MAX) {
-		ring_all(process);
+		process_ring_all(process);
 	} else {
 		for (unsigned int i = 0; i < process->n_ring_slots; i++)
 			ring(process, process->ring_slots[i]);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* After a restart: who of the state file is still there.
+ *
+ * A process that lives and still has its inboxes (found among its descriptors by their inode)
+ * is lost, not dead: its inboxes are rung, its threads find the link broken and come back. It
+ * is looked at now and then, for it may let go without a word while it is lost. */
+#include <sys/epoll.h>
+
+#include "base/cleanup.h"
+#include "node/api.h"
+
+/* Take the inboxes of PROCESS out of its descriptors. */
+static bool take_area(struct process *process, uint64_t area)
+{
+	struct areas areas = { .area_fd = proc_open_memfd(process->id.pid, area), .stats_fd = -1 };
+	bool taken = areas.area_fd >= 0 && process_set_areas(process, &areas) == DVS_OK;
+
+	areas_close(&areas);
+	return taken;
+}
+
+static bool still_has_area(const struct process *process)
+{
+	AUTO_CLOSE int fd = proc_open_memfd(process->id.pid, process->area);
+
+	return fd >= 0;
+}
+
+static void watch_lost(struct host *host, struct process *process);
+
+static void on_look(struct host *host, struct timer *timer)
+{
+	struct process *process = CONTAINER_OF(timer, struct process, rejoin_timer);
+
+	if (still_has_area(process))
+		watch_lost(host, process);
+	else
+		process_end(host, process);
+}
+
+static void watch_lost(struct host *host, struct process *process)
+{
+	if (host_timer(host, &process->rejoin_timer, REJOIN_GRACE_NS, on_look) != DVS_OK)
+		log_error(&host->log, "out of memory: a lost process is not watched",
+			  LOG_U64("pid", process->id.pid));
+}
+
+void lost_forget(struct host *host, uint32_t pid)
+{
+	struct process *process = process_first(host, pid);
+
+	while (process) {
+		struct process *next = process_next(process);
+
+		if (process->state == PROCESS_LOST && !still_has_area(process))
+			process_end(host, process);
+		process = next;
+	}
+}
+
+/* The process of HOLDER, or NULL when it is dead or has let go. */
+static struct process *recover_process(struct host *host, const struct core_holder *holder,
+				       struct server *server)
+{
+	struct process *process = process_find(host, &holder->id);
+
+	if (process)
+		return process;
+	if (holder->id.node != host->config.node ||
+	    process_create(host, server, holder->id.pid, &holder->id, &process) != DVS_OK)
+		return NULL;
+	process->state = holder->area == 0 ? PROCESS_AWAITED : PROCESS_LOST;
+	if (holder->area != 0 && !take_area(process, holder->area)) {
+		process_forget(host, process);
+		return NULL;
+	}
+	if (process->state == PROCESS_LOST)
+		watch_lost(host, process);
+	return process;
+}
+
+/* False when its process is gone. */
+static bool recover_binding(struct host *host, struct core_binding *core, struct server *server)
+{
+	struct process *process = NULL;
+	struct binding *binding;
+
+	if (core->holder) {
+		process = recover_process(host, core->holder, server);
+		if (!process || bitmap_set(&process->slots, core->slot) != DVS_OK)
+			return false;
+	}
+	binding = binding_create(host);
+	if (!binding)
+		return false;
+	binding->core = core;
+	binding->ep = core->endpoint->ep;
+	binding->server = server;
+	core->host = binding;
+	if (process)
+		binding_attach_process(binding, process, core->slot);
+	return true;
+}
+
+/* One binding whose process is gone, and the rest of the bindings of that; true if there was
+ * one. The tables may be others after that. */
+static bool recover_one(struct host *host, const struct core_dc *dc, uint32_t *number)
+{
+	struct server *server = server_find(host, dc->id);
+	struct core_endpoint *endpoint = core_endpoint_from(dc, *number);
+
+	for (; endpoint; endpoint = core_endpoint_from(dc, *number)) {
+		*number = dvs_ep_number(endpoint->ep);
+		LIST_FOREACH(link, &endpoint->bindings) {
+			struct core_binding *core =
+				CONTAINER_OF(link, struct core_binding, of_endpoint);
+			struct core_command command = { .op = CORE_PROCESS_DEAD };
+
+			if (core->host || recover_binding(host, core, server) || !core->holder)
+				continue;
+			command.process = core->holder->id;
+			if (host_command(host, &command) == DVS_OK)
+				return true;
+		}
+		(*number)++;
+	}
+	return false;
+}
+
+void recover(struct host *host)
+{
+	uint64_t n_dead = 0;
+
+	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;
+	     dc = core_dc_next(host->core, dc->id.n)) {
+		uint32_t number = 0;
+
+		while (recover_one(host, dc, &number))
+			n_dead++;
+	}
+	LIST_FOREACH(at, &host->processes) {
+		const struct process *process = CONTAINER_OF(at, struct process, of_host);
+
+		if (process->state == PROCESS_LOST)
+			process_ring_all(process);
+	}
+	if (core_n_endpoints(host->core) > 0 || n_dead > 0)
+		log_info(&host->log, "took up the bindings of the former dvsd",
+			 LOG_U64("endpoints", core_n_endpoints(host->core)),
+			 LOG_U64("dead_processes", n_dead));
+}
