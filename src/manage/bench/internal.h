@@ -154,6 +154,8 @@ struct bench_system {
 	void (*leave)(struct bench_link *link);
 };
 
+extern const struct bench_system bench_system_dvs;
+extern const struct bench_system bench_system_dvs_inplace;
 extern const struct bench_system bench_system_raw;
 extern const struct bench_system bench_system_futex;
 extern const struct bench_system bench_system_eventfd;
