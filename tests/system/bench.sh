@@ -14,7 +14,7 @@ bench()
 traces()
 {
 	ipcs -q
-	ls /dev/shm /tmp 2>/dev/null | grep -i bench
+	find /dev/shm /tmp -maxdepth 1 -name '*dvs-bench*' | sort
 }
 
 status_of()

@@ -124,7 +124,8 @@ static dvs_err listen_for_ready(struct own_dvsd *dvsd, struct bench_fault *fault
 }
 
 /* What it said last before it ended, or why it says nothing. */
-static dvs_err fail_with_log(const struct own_dvsd *dvsd, const char *what, struct bench_fault *fault)
+static dvs_err fail_with_log(const struct own_dvsd *dvsd, const char *what,
+			     struct bench_fault *fault)
 {
 	char path[PATH_BYTES + 32], line[160] = "";
 	AUTO_FCLOSE FILE *log = NULL;

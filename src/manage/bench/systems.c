@@ -5,8 +5,7 @@
 #include <string.h>
 
 static const struct bench_system *const systems[] = {
-	&bench_system_dvs,
-	&bench_system_dvs_inplace,
+	&bench_system_dvs,	   &bench_system_dvs_inplace,
 	&bench_system_raw,	   &bench_system_memcpy,
 	&bench_system_futex,	   &bench_system_eventfd,
 	&bench_system_pipe,	   &bench_system_fifo,
