@@ -65,9 +65,11 @@ static const struct cli_option bench_ipc_options[] = {
 	  "one JSON object per line and result, as -o json" },
 	{ OPTION_OF_BENCH, 'o', "output", "FORMAT", "table json", "form of the output" },
 	{ OPTION_OF_BENCH, 0, "plot", "FILE", NULL, "also draw the results into FILE, as SVG" },
-	{ OPTION_OF_BENCH, 0, "pattern", "LIST", NULL,
+	{ OPTION_OF_BENCH, 0, "pattern", "LIST", "pair sleepy one-cpu pairs fan-in data",
 	  "only these patterns: names with commas between" },
-	{ OPTION_OF_BENCH, 0, "system", "LIST", NULL,
+	{ OPTION_OF_BENCH, 0, "system", "LIST",
+	  "dvs dvs-inplace raw memcpy futex eventfd pipe fifo unix-stream unix-seqpacket mq-posix"
+	  " mq-sysv tcp",
 	  "only these systems: names with commas between" },
 	{ OPTION_OF_BENCH, 0, "repeats", "COUNT", NULL, "how often each measurement is repeated" },
 	{ OPTION_OF_BENCH, 0, "seed", "NUMBER", NULL,

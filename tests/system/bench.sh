@@ -38,7 +38,8 @@ is "one pattern of one system is one line" \
 	"$(bench --quick --repeats 1 --pattern pair --system pipe -o json | wc -l)" 1
 says "people get a table" '^  pipe .*µs' \
 	bench --quick --repeats 1 --pattern pair --system pipe,raw
-says "help lists the patterns and systems" 'unix-seqpacket' bench --help
+says "help lists the patterns" "^  fan-in " bench --help
+says "and the systems" "^  unix-seqpacket " bench --help
 is "a wrong option is wrong usage" "$(status_of bench --fast)" 2
 is "and so is an unknown system" "$(status_of bench --system smoke-signal)" 2
 says "which is told apart from the known ones" "unknown system 'smoke-signal'; choose from" \
