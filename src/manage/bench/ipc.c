@@ -143,6 +143,7 @@ static void measure_one(struct session *session, const struct bench_cell *cell, 
 {
 	size_t count;
 	const struct bench_system *system = bench_systems(&count)[s];
+	char label[32], where[96];
 	struct bench_fault fault;
 	dvs_err err;
 
@@ -153,7 +154,9 @@ static void measure_one(struct session *session, const struct bench_cell *cell, 
 		return;
 	session->interrupted |= err == DVS_WOKEN;
 	session->broken |= 1u << s;
-	complain(session, system->name, &fault);
+	snprintf(where, sizeof(where), "%s in %s, %s", system->name,
+		 bench_pattern_name(cell->pattern), bench_cell_label(cell, label, sizeof(label)));
+	complain(session, where, &fault);
 }
 
 /* The systems of CELL that still work, in random order. */
