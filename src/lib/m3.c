@@ -280,8 +280,11 @@ static dvs_err enter_to_ask(struct m3 *self)
 dvs_err m3_wakeup(struct m3 *self, dvs_ep dst)
 {
 	struct control_wakeup_rep none;
-	dvs_err err = enter_to_ask(self);
+	dvs_err err;
 
+	if (dvs_ep_number(dst) > DVS_EP_NUMBER_MAX)
+		return DVS_BADARG;
+	err = enter_to_ask(self);
 	if (err)
 		return err;
 	return call_wakeup(self->dvk, 0,
