@@ -168,7 +168,8 @@ void op_unbind(struct host *host, struct request *request)
 			mine = NULL;
 		command.ep = req.ep;
 		if (mine) {
-			mine->quiet = true;
+			/* dvk_unbind() knows; dvk_unbind_endpoint() may come from any thread. */
+			mine->quiet = req.slot != SLOT_NONE;
 			command.op = CORE_UNBIND;
 			command.process = link->process->id;
 		} else if (req.slot != SLOT_NONE) {
