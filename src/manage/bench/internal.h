@@ -241,4 +241,19 @@ void bench_report_svg(FILE *out, const struct bench_result *results, size_t coun
 const char *bench_format_ns(double ns, char *text, size_t text_bytes);
 const char *bench_format_rate(double per_s, char *text, size_t text_bytes);
 
+/* ---- noise ---- */
+
+struct bench_noise {
+	bool known; /* whether the machine tells at all */
+	double machine_s;
+	double own_s;
+	uint64_t begin_ns;
+};
+
+void bench_noise_begin(struct bench_noise *noise);
+/* How many CPUs others kept busy since, on average; 0 when the machine does not tell. */
+double bench_noise_cpus(const struct bench_noise *noise);
+/* The CPU time of the whole machine from LINE, the first of /proc/stat. */
+bool bench_noise_parse(const char *line, double ticks_per_s, double *busy_s);
+
 #endif

@@ -232,6 +232,20 @@ static void run_cells(struct session *session)
 	}
 }
 
+/* Below this many CPUs the others do not show in the figures. */
+#define QUIET_CPUS 0.05
+
+static void tell_noise(const struct session *session, const struct bench_noise *noise)
+{
+	double cpus = bench_noise_cpus(noise);
+
+	if (cpus >= QUIET_CPUS && !session->interrupted)
+		fprintf(stderr,
+			"dvs bench: others kept %.2f CPUs of this machine busy meanwhile:"
+			" the figures would be better and steadier without them\n",
+			cpus);
+}
+
 static int finish(struct session *session, FILE *plot)
 {
 	struct bench_fault fault;
@@ -259,6 +273,7 @@ static dvs_err prepare(struct session *session, sigset_t *before, struct bench_f
 
 static int run_session(struct session *session, FILE *plot)
 {
+	struct bench_noise noise;
 	struct bench_fault fault;
 	sigset_t before;
 	int status;
@@ -268,9 +283,11 @@ static int run_session(struct session *session, FILE *plot)
 		complain(session, "", &fault);
 		return EXIT_FAULT;
 	}
+	bench_noise_begin(&noise);
 	start_systems(session);
 	run_cells(session);
 	stop_systems(session);
+	tell_noise(session, &noise);
 	status = finish(session, plot);
 	close(session->signal_fd);
 	sigprocmask(SIG_SETMASK, &before, NULL);

@@ -50,6 +50,25 @@ TEST(each_figure_of_a_result_has_its_own_median)
 	ck_assert_uint_eq(result.repeats, 3);
 }
 
+TEST(all_that_is_not_idle_is_busy)
+{
+	double busy_s = 0;
+
+	ck_assert(bench_noise_parse("cpu  100 20 30 9999 8888 4 5 6 7 8", 100, &busy_s));
+	ck_assert_double_eq_tol(busy_s, 1.65, 1e-9);
+}
+
+TEST(a_machine_that_does_not_tell_is_taken_for_quiet)
+{
+	struct bench_noise noise = { .known = false };
+	double busy_s;
+
+	ck_assert(!bench_noise_parse("cpu 100 20", 100, &busy_s));
+	ck_assert(!bench_noise_parse("", 100, &busy_s));
+	ck_assert_double_eq(bench_noise_cpus(&noise), 0);
+}
+
 UNIT_MAIN("bench-stats", the_median_of_an_odd_number_is_the_middle_one,
 	  the_median_of_an_even_number_is_between_the_middle_two, one_value_is_its_own_spread,
-	  each_figure_of_a_result_has_its_own_median)
+	  each_figure_of_a_result_has_its_own_median, all_that_is_not_idle_is_busy,
+	  a_machine_that_does_not_tell_is_taken_for_quiet)
