@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The smallest server and its client.
  *
- *	echo server           answer every request with its own data, until Ctrl-C
- *	echo client TEXT      have TEXT echoed
+ *	dvs-echo server         answer every request with its own data, until Ctrl-C
+ *	dvs-echo client TEXT    have TEXT echoed
  *
  * Both must be in the same DC: DVS_CONTROL names its control socket. The server binds a number
  * that is kept for servers, so it needs the rights of a manager. */
@@ -17,7 +17,7 @@
 
 static int fail(const char *what, dvs_err err)
 {
-	fprintf(stderr, "echo: %s: %s; %s\n", what, dvs_strerror(err), dvs_err_hint(err));
+	fprintf(stderr, "dvs-echo: %s: %s; %s\n", what, dvs_strerror(err), dvs_err_hint(err));
 	return 1;
 }
 
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 	int status;
 
 	if (!is_server && !is_client) {
-		fputs("usage: echo server | echo client TEXT\n", stderr);
+		fputs("usage: dvs-echo server | dvs-echo client TEXT\n", stderr);
 		return 2;
 	}
 	err = dvk_open(NULL, &dvk);

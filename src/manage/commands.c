@@ -31,7 +31,7 @@ static const struct cli_option common_options[] = {
 
 static const struct cli_option dc_create_options[] = {
 	{ OPTION_OWNER, 0, "owner", "UID", NULL,
-	  "user (number or name) whose programs may enter the DC (default: you)" },
+	  "user (number or name) whose programs manage the DC from inside (default: you)" },
 	LAST_OPTION,
 };
 
@@ -79,7 +79,7 @@ static const struct cli_option bench_ipc_options[] = {
 
 static const struct cli_example dc_create_examples[] = {
 	{ "dvs dc create web", "a DC called web, yours" },
-	{ "dvs dc create web --owner 1000", "its programs run as user 1000" },
+	{ "dvs dc create web --owner 1000", "user 1000 manages it from inside" },
 	{ NULL, NULL },
 };
 

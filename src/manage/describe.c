@@ -156,6 +156,9 @@ static json_t *partner_of(const struct dvk_endpoint_info *info)
 	bool talks = info->activity == DVK_RECEIVING || info->activity == DVK_SENDING ||
 		     info->activity == DVK_CALLING;
 
+	/* Who receives from anyone has no partner. */
+	if (info->activity == DVK_RECEIVING && info->partner.n == 0)
+		return json_string("any");
 	return talks ? describe_ep(info->partner) : json_null();
 }
 

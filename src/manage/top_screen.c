@@ -35,7 +35,7 @@ static void put_line(FILE *file, const struct top_screen *screen, const char *st
 	fwrite(text, 1, text_cut(text, screen->columns), file);
 	fputs(PLAIN CLEAR_LINE, file);
 	if (!last)
-		fputs("\r\n", file);
+		fputc('\n', file);
 }
 
 static void draw_figures(FILE *file, const struct top_view *view, const struct top_screen *screen)
