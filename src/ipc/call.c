@@ -103,7 +103,7 @@ static bool spin(struct call *c, uint32_t spin_ns)
 }
 
 /* The sleep itself: where this thread is to wake up depends on where the partner is. */
-static void sleep_well(struct call *c, uint32_t bell, uint64_t until_ns, uint32_t cpu)
+static void sleep_well(struct call *c, uint32_t bell, uint64_t span_ns, uint32_t cpu)
 {
 	struct policy_binding away = { .bound = false };
 	uint32_t there = atomic_load_explicit(&c->ch->theirs->control.cpu, memory_order_relaxed);
@@ -113,47 +113,53 @@ static void sleep_well(struct call *c, uint32_t bell, uint64_t until_ns, uint32_
 		policy_home_begin(&c->ep->home, cpu);
 	else if (!c->woke)
 		policy_avoid(&away, there);
-	endpoint_sleep(c->ep, bell, until_ns);
+	endpoint_sleep(c->ep, bell, span_ns);
 	if (together)
 		policy_home_end(&c->ep->home, cpu);
 	policy_unbind(&away);
 }
 
-static void sleep_once(struct call *c, uint64_t until_ns, uint32_t cpu)
+static void sleep_once(struct call *c, uint64_t span_ns, uint32_t cpu)
 {
 	struct endpoint *ep = c->ep;
 	struct channel *ch = c->ch;
 	uint32_t bell;
 
-	atomic_store(&ch->mine->control.answer, c->slept_long ? IPC_ASLEEP_LONG : IPC_ASLEEP);
+	atomic_store_explicit(&ch->mine->control.answer,
+			      c->slept_long ? IPC_ASLEEP_LONG : IPC_ASLEEP, memory_order_relaxed);
 	bell = endpoint_sleep_announce(ep, IPC_BELL_WAITS);
 	if (!channel_is_answered(ch, c->kind) && !endpoint_has_events(ep))
-		sleep_well(c, bell, until_ns, cpu);
+		sleep_well(c, bell, span_ns, cpu);
 	endpoint_sleep_over(ep);
 	atomic_store_explicit(&ch->mine->control.answer, IPC_SPINNING, memory_order_relaxed);
 }
 
 /* How long the next sleep may last. */
-static uint64_t sleep_until_ns(struct call *c, uint64_t now_ns)
+static uint64_t sleep_span_ns(struct call *c, uint64_t left_ns)
 {
-	uint64_t until_ns = c->deadline_ns;
+	uint64_t span_ns = left_ns;
 
-	if (!c->slept_long && until_ns > now_ns + DECLARE_AFTER_NS)
-		until_ns = now_ns + DECLARE_AFTER_NS;
+	if (!c->slept_long && span_ns > DECLARE_AFTER_NS)
+		span_ns = DECLARE_AFTER_NS;
 	if (c->ep->exposed) {
-		if (until_ns > now_ns + c->look_again_ns)
-			until_ns = now_ns + c->look_again_ns;
+		if (span_ns > c->look_again_ns)
+			span_ns = c->look_again_ns;
 		if (c->look_again_ns < LOOK_AGAIN_MAX_NS)
 			c->look_again_ns *= 2;
 	}
-	return until_ns;
+	return span_ns;
 }
 
 /* After a sleep that ended without an answer: ring again, the hints may have been wiped; tell dvsd. */
-static void insist(struct call *c, uint64_t now_ns)
+static void insist(struct call *c)
 {
 	struct endpoint *ep = c->ep;
+	uint64_t now_ns = clock_now_ns();
 
+	/* Also without a new count: a hostile partner may have turned it back. */
+	endpoint_handle_events(ep);
+	if (c->start_ns == 0)
+		c->start_ns = now_ns;
 	c->slept_long |= now_ns - c->start_ns >= DECLARE_AFTER_NS;
 	if (ep->exposed || c->slept_long)
 		(void)inbox_ring_request(c->ch->peer_inbox, c->ch->peer_index);
@@ -176,11 +182,12 @@ static void report_wait(struct call *c, bool waits)
 static dvs_err wait_asleep(struct call *c, uint32_t cpu)
 {
 	dvs_err err = DVS_OK;
-	uint64_t now_ns = clock_now_ns();
 
 	report_wait(c, true);
 	while (!settled(c, &err)) {
-		if (now_ns >= c->deadline_ns) {
+		uint64_t left_ns = limit_left_ns(c->deadline_ns);
+
+		if (left_ns == 0) {
 			err = give_up(c, DVS_TIMEOUT);
 			break;
 		}
@@ -188,20 +195,16 @@ static dvs_err wait_asleep(struct call *c, uint32_t cpu)
 			err = give_up(c, DVS_DEADLOCK);
 			break;
 		}
-		sleep_once(c, sleep_until_ns(c, now_ns), cpu);
+		sleep_once(c, sleep_span_ns(c, left_ns), cpu);
 		if (channel_is_answered(c->ch, c->kind))
 			break;
-		now_ns = clock_now_ns();
-		/* Also without a new count: a hostile partner may have turned it back. */
-		endpoint_handle_events(c->ep);
-		insist(c, now_ns);
+		insist(c);
 	}
 	report_wait(c, false);
 	if (c->ep->declared) {
 		c->ep->declared = false;
 		c->ep->host->blocked(c->ep, c->ch->peer, c->ep->wait, false);
 	}
-	policy_learn(&c->ep->answer_policy, clock_now_ns() - c->start_ns);
 	return err;
 }
 
@@ -212,35 +215,56 @@ static void set_deadline(struct call *c, struct wait_limit *limit)
 		c->deadline_ns += c->woke ? GRACE_WOKEN_NS : GRACE_NS;
 }
 
+/* The partner last ran on this CPU: it cannot answer while we poll. If it is awake it has others to serve, and we had better not be
+ * in its way. */
+static bool partner_is_here(struct call *c, uint32_t *cpu)
+{
+	_Atomic uint32_t *there = &c->ch->theirs->control.cpu;
+
+	if (!c->woke && atomic_load_explicit(there, memory_order_relaxed) == *cpu &&
+	    policy_leave(*cpu))
+		*cpu = policy_cpu();
+	channel_publish_cpu(c->ch, *cpu);
+	return atomic_load_explicit(there, memory_order_relaxed) == *cpu;
+}
+
+/* Poll for as long as the policy says. True: the wait is over, with *ERR. */
+static bool wait_spinning(struct call *c, dvs_err *err)
+{
+	struct wait_policy *policy = &c->ep->answer_policy;
+	uint32_t spin_ns = policy_spin_ns(policy);
+
+	*err = DVS_OK;
+	do {
+		if (spin(c, spin_ns)) {
+			policy_learn(policy, 0);
+			return true;
+		}
+		if (settled(c, err))
+			return true;
+	} while (clock_now_ns() - c->start_ns <= spin_ns);
+	return false;
+}
+
 static dvs_err wait_answer(struct call *c, struct wait_limit *limit)
 {
 	uint32_t cpu = policy_cpu();
-	uint32_t spin_ns = policy_spin_ns(&c->ep->answer_policy);
 	dvs_err err;
 
-	if (!c->woke &&
-	    atomic_load_explicit(&c->ch->theirs->control.cpu, memory_order_relaxed) == cpu &&
-	    policy_leave(cpu))
-		cpu = policy_cpu();
-	channel_publish_cpu(c->ch, cpu);
-	if (atomic_load_explicit(&c->ch->theirs->control.cpu, memory_order_relaxed) == cpu)
-		spin_ns = 0;
-	else if (spin(c, 0))
+	if (partner_is_here(c, &cpu)) {
+		set_deadline(c, limit);
+		return wait_asleep(c, cpu);
+	}
+	if (spin(c, 0))
 		return DVS_OK;
 	if (c->start_ns == 0)
 		c->start_ns = clock_now_ns();
 	set_deadline(c, limit);
-	while (spin_ns) {
-		if (spin(c, spin_ns)) {
-			policy_learn(&c->ep->answer_policy, 0);
-			return DVS_OK;
-		}
-		if (settled(c, &err))
-			return err;
-		if (clock_now_ns() - c->start_ns > spin_ns)
-			break;
-	}
-	return wait_asleep(c, cpu);
+	if (wait_spinning(c, &err))
+		return err;
+	err = wait_asleep(c, cpu);
+	policy_learn(&c->ep->answer_policy, clock_now_ns() - c->start_ns);
+	return err;
 }
 
 dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind,
@@ -266,7 +290,7 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 	draw_before(&ch->draw, ch->mine, out_bytes);
 	channel_post(ch, kind, msg, data);
 	c.woke = ring(ch);
-	draw_posted(&ch->draw, ch->mine, c.woke);
+	draw_posted(&ch->draw, ch->mine, ch->theirs, c.woke);
 	stats_add(&ep->stats->messages_out, 1);
 	if (out_bytes)
 		stats_add(&ep->stats->bytes_out, out_bytes);

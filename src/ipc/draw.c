@@ -9,6 +9,8 @@
 #define RARE_NS 30000u
 /* ... and asks its server to come after so many of them in a row. */
 #define RARE_CALLS 6u
+/* With the server on our CPU, one call in so many (and the next) is looked at. */
+#define UNWATCHED_CALLS 30u
 
 /* Less data than this is not worth a thought. */
 #define BULK_BYTES 8192u
@@ -58,14 +60,32 @@ void draw_before(struct draw *draw, struct ipc_lane *mine, size_t bytes)
 	draw->start_ns = clock_now_ns();
 }
 
-void draw_posted(struct draw *draw, struct ipc_lane *mine, bool woke)
+/* The server sleeps on our CPU already: there is nothing to decide, but now and then whether it still should. */
+static bool is_settled(struct draw *draw, const struct ipc_lane *theirs)
 {
+	if (atomic_load_explicit(&theirs->control.cpu, memory_order_relaxed) != policy_cpu())
+		return false;
+	if (draw->unwatched) {
+		draw->unwatched--;
+		return true;
+	}
+	draw->unwatched = UNWATCHED_CALLS;
+	return false;
+}
+
+void draw_posted(struct draw *draw, struct ipc_lane *mine, const struct ipc_lane *theirs, bool woke)
+{
+	if (woke && draw->start_ns == 0 && draw->returned_ns == 0 && is_settled(draw, theirs)) {
+		draw->settled = true;
+		return;
+	}
+	draw->settled = false;
 	if (!woke) {
 		draw->rare_calls = 0;
-	} else if (draw->returned_ns && clock_now_ns() - draw->returned_ns > RARE_NS) {
-		draw->rare_calls += draw->rare_calls < RARE_CALLS;
-	} else {
-		draw->rare_calls = 0;
+	} else if (draw->returned_ns) {
+		bool rare = clock_now_ns() - draw->returned_ns > RARE_NS;
+
+		draw->rare_calls = !rare ? 0 : draw->rare_calls + (draw->rare_calls < RARE_CALLS);
 	}
 	if (draw->start_ns == 0 && (woke || draw_wished(mine)))
 		wish(mine, draw->rare_calls >= RARE_CALLS);
@@ -77,7 +97,7 @@ void draw_after(struct draw *draw, bool woke, size_t bytes)
 	uint32_t *cost;
 	uint64_t spent;
 
-	if (!woke && draw->start_ns == 0) {
+	if (draw->settled || (!woke && draw->start_ns == 0)) {
 		draw->returned_ns = 0;
 		return;
 	}

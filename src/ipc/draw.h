@@ -22,7 +22,9 @@ struct draw {
 	uint64_t returned_ns;
 	uint64_t start_ns;   /* of the present call with much data; 0: it has little */
 	uint32_t rare_calls; /* in a row */
+	uint32_t unwatched;  /* so many more calls are not looked at: all is well */
 	uint32_t bulk_calls; /* in the present trial */
+	bool settled;	     /* the present call is not looked at */
 	bool bulk_together;  /* the way the present trial goes */
 	bool bulk_chosen;    /* both are known: this is the better one */
 	uint32_t cost[2];    /* picoseconds per byte, apart and together; 0: unknown */
@@ -32,7 +34,8 @@ struct draw {
 void draw_before(struct draw *draw, struct ipc_lane *mine, size_t bytes);
 
 /* The call was posted; WOKE: the server was asleep and is woken now. */
-void draw_posted(struct draw *draw, struct ipc_lane *mine, bool woke);
+void draw_posted(struct draw *draw, struct ipc_lane *mine, const struct ipc_lane *theirs,
+		 bool woke);
 
 /* The call has returned; BYTES of data went with it and came back. */
 void draw_after(struct draw *draw, bool woke, size_t bytes);

@@ -216,22 +216,31 @@ uint32_t endpoint_sleep_announce(struct endpoint *ep, uint32_t flag)
 {
 	uint32_t bell = atomic_fetch_or(&ep->inbox->bell, flag) | flag;
 
-	/* What is looked at after the announcement must be read after it. */
-	atomic_thread_fence(memory_order_seq_cst);
+	fence_after_locked();
 	return bell;
 }
 
-void endpoint_sleep(struct endpoint *ep, uint32_t bell, uint64_t until_ns)
+void endpoint_sleep(struct endpoint *ep, uint32_t bell, uint64_t span_ns)
 {
-	struct timespec until;
+	struct timespec span;
 
 	stats_add(&ep->stats->sleeps, 1);
-	if (until_ns == UINT64_MAX) {
+	if (span_ns == UINT64_MAX) {
 		futex_wait(&ep->inbox->bell, bell, NULL);
 		return;
 	}
-	until = clock_timespec(until_ns);
-	futex_wait(&ep->inbox->bell, bell, &until);
+	span = clock_timespec(span_ns);
+	futex_wait(&ep->inbox->bell, bell, &span);
+}
+
+uint64_t limit_left_ns(uint64_t deadline_ns)
+{
+	uint64_t now_ns;
+
+	if (deadline_ns == UINT64_MAX)
+		return UINT64_MAX;
+	now_ns = clock_now_ns();
+	return now_ns < deadline_ns ? deadline_ns - now_ns : 0;
 }
 
 void endpoint_sleep_over(struct endpoint *ep)
@@ -243,20 +252,15 @@ void endpoint_sleep_over(struct endpoint *ep)
 
 dvs_err endpoint_wait_event(struct endpoint *ep, struct wait_limit *limit)
 {
-	uint64_t deadline_ns = limit_deadline_ns(limit);
+	uint64_t left_ns = limit_left_ns(limit_deadline_ns(limit));
 	uint32_t bell = endpoint_sleep_announce(ep, IPC_BELL_WAITS);
 
-	if (!endpoint_has_events(ep)) {
-		if (clock_is_past(deadline_ns)) {
-			endpoint_sleep_over(ep);
-			return DVS_TIMEOUT;
-		}
-		endpoint_sleep(ep, bell, deadline_ns);
-	}
+	if (left_ns && !endpoint_has_events(ep))
+		endpoint_sleep(ep, bell, left_ns);
 	endpoint_sleep_over(ep);
 	/* Also without a new count: a hostile partner may have turned it back. */
 	endpoint_handle_events(ep);
-	return DVS_OK;
+	return left_ns ? DVS_OK : DVS_TIMEOUT;
 }
 
 dvs_err endpoint_enter(struct endpoint *ep, struct wait_limit *limit, bool answers)

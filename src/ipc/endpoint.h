@@ -145,13 +145,27 @@ static inline bool endpoint_has_events(const struct endpoint *ep)
 void endpoint_handle_events(struct endpoint *ep);
 
 /* Sleep: announce it (FLAG is IPC_BELL_SLEEPS or IPC_BELL_WAITS), look once more at what is waited for, then sleep until the
- * bell rings or UNTIL_NS. */
+ * bell rings or SPAN_NS is over (UINT64_MAX: no end). */
 uint32_t endpoint_sleep_announce(struct endpoint *ep, uint32_t flag);
-void endpoint_sleep(struct endpoint *ep, uint32_t bell, uint64_t until_ns);
+void endpoint_sleep(struct endpoint *ep, uint32_t bell, uint64_t span_ns);
 void endpoint_sleep_over(struct endpoint *ep);
 
-/* Nanoseconds until the limit; 0: past; UINT64_MAX: never. */
+/* When the limit is reached; UINT64_MAX: never. Looks at the clock the first time, unless it is never. */
 uint64_t limit_deadline_ns(struct wait_limit *limit);
+
+/* Nanoseconds until then; 0: it is past; UINT64_MAX: no end. */
+uint64_t limit_left_ns(uint64_t deadline_ns);
+
+/* After a locked instruction: what is looked at from here on is read after it. */
+static inline void fence_after_locked(void)
+{
+#if !defined(__x86_64__)
+	/* There a locked instruction is a full barrier by itself. */
+	atomic_thread_fence(memory_order_seq_cst);
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
 
 static inline void stats_add(_Atomic uint64_t *counter, uint64_t n)
 {

@@ -12,12 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Sleep while WORD is VALUE, at most until DEADLINE (CLOCK_MONOTONIC; NULL: without end). Also returns early. */
-static inline void futex_wait(_Atomic uint32_t *word, uint32_t value,
-			      const struct timespec *deadline)
+/* Sleep while WORD is VALUE, at most for SPAN (NULL: without end). Also returns early. */
+static inline void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *span)
 {
-	(void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, deadline, NULL,
-		      FUTEX_BITSET_MATCH_ANY);
+	(void)syscall(SYS_futex, word, FUTEX_WAIT, value, span, NULL, 0);
 }
 
 /* Wake up to COUNT sleepers. */

@@ -80,7 +80,7 @@ static bool cool_down(struct endpoint *ep)
 	ep->hot = NULL;
 	ch->hot = false;
 	atomic_store(&ch->mine->control.watch, IPC_AWAY);
-	atomic_thread_fence(memory_order_seq_cst);
+	fence_after_locked();
 	/* Who posted before it could see that did not ring. */
 	if (!channel_has_call(ch))
 		return false;
@@ -269,9 +269,15 @@ static void wake_now(struct channel *ch)
  * should this thread turn to other work in between. */
 static void wake_caller(struct endpoint *ep, struct channel *ch, uint32_t asleep)
 {
-	uint64_t now_ns = clock_now_ns();
-	bool busy = now_ns - ep->woke_ns < WAKES_BUSY_NS;
+	uint64_t now_ns;
+	bool busy;
 
+	if (ep->n_channels == 1) {
+		wake_now(ch);
+		return;
+	}
+	now_ns = clock_now_ns();
+	busy = now_ns - ep->woke_ns < WAKES_BUSY_NS;
 	ep->woke_ns = now_ns;
 	if (busy && asleep == IPC_ASLEEP)
 		bits_add(&ep->deferred, ch->index);
@@ -337,7 +343,7 @@ static uint32_t drawn_to(const struct endpoint *ep)
 	return atomic_load_explicit(&ep->served->theirs->control.draw, memory_order_relaxed);
 }
 
-static void sleep_once(struct receive *r, uint64_t until_ns)
+static void sleep_once(struct receive *r, uint64_t span_ns)
 {
 	struct endpoint *ep = r->ep;
 	uint32_t bell;
@@ -352,7 +358,7 @@ static void sleep_once(struct receive *r, uint64_t until_ns)
 
 		if (cpu)
 			policy_home_begin(&ep->home, cpu);
-		endpoint_sleep(ep, bell, until_ns);
+		endpoint_sleep(ep, bell, span_ns);
 		if (cpu)
 			policy_home_end(&ep->home, cpu);
 	}
@@ -378,41 +384,64 @@ static bool settled(struct receive *r, struct wait_limit *limit, dvs_err *err)
 	return *err != DVS_OK;
 }
 
-static dvs_err receive_asleep(struct receive *r, struct wait_limit *limit, uint64_t start_ns)
+static void report_wait(struct receive *r, bool waits)
+{
+	struct ipc_stats *stats = r->ep->stats;
+
+	atomic_store_explicit(&stats->partner, waits && r->from ? r->from->peer.n : 0,
+			      memory_order_relaxed);
+	atomic_store_explicit(&stats->activity, waits ? DVK_RECEIVING : DVK_RUNNING,
+			      memory_order_relaxed);
+}
+
+static dvs_err receive_asleep(struct receive *r, struct wait_limit *limit)
 {
 	struct endpoint *ep = r->ep;
 	uint64_t deadline_ns = limit_deadline_ns(limit);
 	uint64_t look_again_ns = LOOK_AGAIN_MIN_NS;
-	uint64_t now_ns = clock_now_ns();
 	dvs_err err = DVS_OK;
 
-	atomic_store_explicit(&ep->stats->partner, r->from ? r->from->peer.n : 0,
-			      memory_order_relaxed);
-	atomic_store_explicit(&ep->stats->activity, DVK_RECEIVING, memory_order_relaxed);
+	report_wait(r, true);
 	while (!settled(r, limit, &err) && !take(r)) {
-		uint64_t until_ns = deadline_ns;
+		uint64_t span_ns = limit_left_ns(deadline_ns);
 
-		if (now_ns >= deadline_ns) {
+		if (span_ns == 0) {
 			err = DVS_TIMEOUT;
 			break;
 		}
-		if (ep->exposed && until_ns > now_ns + look_again_ns)
-			until_ns = now_ns + look_again_ns;
-		sleep_once(r, until_ns);
-		if (!settled(r, limit, &err) && take(r))
+		if (ep->exposed && span_ns > look_again_ns)
+			span_ns = look_again_ns;
+		sleep_once(r, span_ns);
+		if (settled(r, limit, &err) || take(r))
 			break;
-		if (err)
-			break;
-		now_ns = clock_now_ns();
 		/* Woken for nothing, or the time is up: the hints may have been wiped. */
 		endpoint_handle_events(ep);
 		suspect_all(ep);
 		if (look_again_ns < LOOK_AGAIN_MAX_NS)
 			look_again_ns *= 2;
 	}
-	atomic_store_explicit(&ep->stats->activity, DVK_RUNNING, memory_order_relaxed);
-	policy_learn(&ep->receive_policy, clock_now_ns() - start_ns);
+	report_wait(r, false);
 	return err;
+}
+
+/* Poll for at most SPIN_NS. True: the wait is over, with a message or with *ERR. */
+static bool receive_spinning(struct receive *r, uint32_t spin_ns, struct wait_limit *limit,
+			     uint64_t *start_ns, dvs_err *err)
+{
+	while (spin(r, spin_ns, start_ns)) {
+		if (settled(r, limit, err))
+			return true;
+		if (take(r)) {
+			policy_learn(&r->ep->receive_policy, 0);
+			return true;
+		}
+		/* Rung for nothing: that must not keep this thread from looking at the time. */
+		if (*start_ns == 0)
+			*start_ns = clock_now_ns();
+		else if (clock_now_ns() - *start_ns > spin_ns)
+			break;
+	}
+	return false;
 }
 
 dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_requests,
@@ -421,8 +450,8 @@ dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_re
 	struct receive r = { .ep = ep, .from = from, .only_requests = only_requests, .msg = msg };
 	uint32_t spin_ns = policy_spin_ns(&ep->receive_policy);
 	uint64_t start_ns = 0;
-	uint32_t cpu;
-	dvs_err err;
+	dvs_err err = DVS_OK;
+	bool polls;
 
 	ep->wait++;
 	ep->slept = false;
@@ -434,25 +463,16 @@ dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_re
 		if (take(&r))
 			return DVS_OK;
 	} while (wake_one_deferred(ep));
-	cpu = policy_cpu();
-	if (partner_is_here(ep, cpu) || drawn_to(ep) || limit->timeout_ms == 0)
-		spin_ns = 0;
-	while (spin_ns && spin(&r, spin_ns, &start_ns)) {
-		if (settled(&r, limit, &err))
-			return err;
-		if (take(&r)) {
-			policy_learn(&ep->receive_policy, 0);
-			return DVS_OK;
-		}
-		/* Rung for nothing: that must not keep this thread from looking at the time. */
-		if (start_ns == 0)
-			start_ns = clock_now_ns();
-		else if (clock_now_ns() - start_ns > spin_ns)
-			break;
-	}
-	if (start_ns == 0)
+	/* Whom to wait for cannot call while we poll on its CPU; then nothing is learnt about polling either. */
+	polls = !partner_is_here(ep, policy_cpu()) && !drawn_to(ep) && limit->timeout_ms != 0;
+	if (polls && spin_ns && receive_spinning(&r, spin_ns, limit, &start_ns, &err))
+		return err;
+	if (polls && start_ns == 0)
 		start_ns = clock_now_ns();
-	return receive_asleep(&r, limit, start_ns);
+	err = receive_asleep(&r, limit);
+	if (polls)
+		policy_learn(&ep->receive_policy, clock_now_ns() - start_ns);
+	return err;
 }
 
 /* ---- answering ---- */

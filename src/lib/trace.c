@@ -168,16 +168,17 @@ dvs_err dvk_trace_next(struct dvk_trace *trace, uint32_t timeout_ms,
 	for (;;) {
 		struct ipc_trace *ring = trace->ring;
 		uint32_t bell = atomic_load(&ring->bell);
-		struct timespec until = clock_timespec(deadline_ns);
+		uint64_t left_ns = limit_left_ns(deadline_ns);
+		struct timespec left = clock_timespec(left_ns);
 
 		if (take_record(trace, record, lost))
 			return DVS_OK;
 		if (atomic_load(&ring->ended))
 			return DVS_PEERDEAD;
-		if (clock_is_past(deadline_ns))
+		if (left_ns == 0)
 			return DVS_TIMEOUT;
 		atomic_store(&ring->reader_sleeps, 1);
-		futex_wait(&ring->bell, bell, deadline_ns == UINT64_MAX ? NULL : &until);
+		futex_wait(&ring->bell, bell, left_ns == UINT64_MAX ? NULL : &left);
 	}
 }
 
