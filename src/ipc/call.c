@@ -107,11 +107,12 @@ static void sleep_well(struct call *c, uint32_t bell, uint64_t span_ns, uint32_t
 {
 	struct policy_binding away = { .bound = false };
 	uint32_t there = atomic_load_explicit(&c->ch->theirs->control.cpu, memory_order_relaxed);
-	bool together = draw_wished(c->ch->mine) && there == cpu;
+	bool wished = draw_wished(c->ch->mine);
+	bool together = wished && there == cpu;
 
 	if (together)
 		policy_home_begin(&c->ep->home, cpu);
-	else if (!c->woke)
+	else if (!c->woke && !wished)
 		policy_avoid(&away, there);
 	endpoint_sleep(c->ep, bell, span_ns);
 	if (together)
@@ -221,8 +222,8 @@ static bool partner_is_here(struct call *c, uint32_t *cpu)
 {
 	_Atomic uint32_t *there = &c->ch->theirs->control.cpu;
 
-	if (!c->woke && atomic_load_explicit(there, memory_order_relaxed) == *cpu &&
-	    policy_leave(*cpu))
+	if (!c->woke && !draw_wished(c->ch->mine) &&
+	    atomic_load_explicit(there, memory_order_relaxed) == *cpu && policy_leave(*cpu))
 		*cpu = policy_cpu();
 	channel_publish_cpu(c->ch, *cpu);
 	return atomic_load_explicit(there, memory_order_relaxed) == *cpu;
