@@ -40,28 +40,35 @@ static void start_one(struct crew *crew, uint32_t seat)
 	crew->pid[seat] = pid;
 }
 
-/* Are both servers bound? Clients that start before would call nobody. */
-static void wait_for_servers(const struct crew *crew)
+static uint32_t number_of(uint32_t seat)
+{
+	return seat < TALK_SERVERS ? TALK_SERVER_NUMBER + seat :
+				     TALK_CLIENT_NUMBER + seat - TALK_SERVERS;
+}
+
+/* Have the seats from FIRST on bound their endpoints? */
+static void wait_for(const struct crew *crew, uint32_t first, uint32_t end)
 {
 	struct dvk *dvk;
 
 	ck_assert(dvk_open(crew->talk.control, &dvk) == DVS_OK);
-	for (uint32_t i = 0; i < TALK_SERVERS; i++)
-		ck_assert_msg(dvk_wait_bind(dvk, dvs_ep_of(TALK_SERVER_NUMBER + i), TALK_CALL_MS,
-					    NULL) == DVS_OK,
-			      "server %u did not start: %s", i, crew->talk.board->failure);
+	for (uint32_t i = first; i < end; i++)
+		ck_assert_msg(dvk_wait_bind(dvk, dvs_ep_of(number_of(i)), TALK_CALL_MS, NULL) ==
+				      DVS_OK,
+			      "seat %u did not start: %s", i, crew->talk.board->failure);
 	dvk_close(dvk);
 }
 
 void crew_start(struct crew *crew)
 {
 	atomic_store(&crew->talk.board->stop, TALK_GO);
-	for (uint32_t i = 0; i < crew->n_seats; i++) {
-		if (i == TALK_SERVERS)
-			wait_for_servers(crew);
-		if (crew->pid[i] == 0)
-			start_one(crew, i);
-	}
+	for (uint32_t i = 0; i < TALK_SERVERS; i++)
+		start_one(crew, i);
+	/* Clients that start before would call nobody. */
+	wait_for(crew, 0, TALK_SERVERS);
+	for (uint32_t i = TALK_SERVERS; i < crew->n_seats; i++)
+		start_one(crew, i);
+	wait_for(crew, TALK_SERVERS, crew->n_seats);
 }
 
 void crew_replace(struct crew *crew, uint32_t seat)
@@ -108,6 +115,23 @@ static void end_one(struct crew *crew, uint32_t seat)
 	crew->pid[seat] = 0;
 }
 
+/* They wait for messages: look at the board. */
+static void wake_servers(const struct crew *crew)
+{
+	struct dvk *dvk;
+	struct m3 *self;
+
+	ck_assert(dvk_open(crew->talk.control, &dvk) == DVS_OK);
+	ck_assert(dvk_bind(dvk, dvs_ep_any(), DVK_LOCAL, &self) == DVS_OK);
+	for (uint32_t i = 0; i < TALK_SERVERS; i++) {
+		dvs_err err = m3_wakeup(self, dvs_ep_of(number_of(i)));
+
+		/* It may have looked by itself, and gone. */
+		ck_assert_msg(err == DVS_OK || err == DVS_NODEST, "%s", dvs_err_name(err));
+	}
+	dvk_close(dvk);
+}
+
 void crew_stop(struct crew *crew)
 {
 	struct talk_board *board = crew->talk.board;
@@ -116,6 +140,7 @@ void crew_stop(struct crew *crew)
 	for (uint32_t i = TALK_SERVERS; i < crew->n_seats; i++)
 		end_one(crew, i);
 	atomic_store(&board->stop, TALK_STOP_ALL);
+	wake_servers(crew);
 	for (uint32_t i = 0; i < TALK_SERVERS; i++)
 		end_one(crew, i);
 	ck_assert_msg(atomic_load(&board->n_failures) == 0, "%s", board->failure);
@@ -156,8 +181,7 @@ void crew_check_nothing_left(const struct lab *lab, const struct crew *crew)
 
 	ck_assert(dvk_open(lab->control, &dvk) == DVS_OK);
 	for (uint32_t i = 0; i < crew->n_seats; i++) {
-		uint32_t number = i < TALK_SERVERS ? TALK_SERVER_NUMBER + i :
-						     TALK_CLIENT_NUMBER + i - TALK_SERVERS;
+		uint32_t number = number_of(i);
 
 		ck_assert_msg(dvk_wait_unbind(dvk, dvs_ep_of(number), TALK_CALL_MS) == DVS_OK,
 			      "endpoint %u stays bound", number);

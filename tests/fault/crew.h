@@ -16,7 +16,7 @@ struct crew {
 
 void crew_open(struct crew *crew, const struct lab *lab, uint32_t n_clients, uint64_t seed);
 
-/* Start whoever sits in no seat yet. */
+/* Start all, and wait until they are bound. */
 void crew_start(struct crew *crew);
 
 /* Kill the process in SEAT, and start its successor. */

@@ -97,7 +97,7 @@ static bool try_again(const struct talk_party *party, dvs_err err, uint64_t dead
 	return err == DVS_NODVSD && party->talk->dvsd_dies && !clock_is_past(deadline_ns);
 }
 
-bool talk_bind(struct talk_party *party, uint32_t number)
+bool talk_bind(struct talk_party *party, uint32_t number, struct m3 **self)
 {
 	uint64_t deadline_ns = clock_deadline_ns(3 * TALK_CALL_MS * CLOCK_NS_PER_MS);
 	dvs_err err = DVS_OK;
@@ -117,7 +117,7 @@ bool talk_bind(struct talk_party *party, uint32_t number)
 			  dvs_err_name(err));
 		return false;
 	}
-	err = dvk_bind(party->dvk, dvs_ep_of(number), DVK_LOCAL, &party->self);
+	err = dvk_bind(party->dvk, dvs_ep_of(number), DVK_LOCAL, self);
 	if (err)
 		talk_fail(party->board, "endpoint %u: bind: %s", number, dvs_err_name(err));
 	return err == DVS_OK;

@@ -16,10 +16,12 @@
 #define TALK_SEATS (TALK_SERVERS + TALK_CLIENTS_MAX)
 #define TALK_HOSTILES 2u
 
-/* Endpoint numbers: servers first, then clients; a hostile process has those of its own. */
+/* Endpoint numbers: servers first, then clients; a hostile process has those of its own. A server may relay what it was asked,
+ * in any form, in the name of its client: so a client has another endpoint for its calls to hostile ones. */
 #define TALK_SERVER_NUMBER 10u
-#define TALK_CLIENT_NUMBER 2000u
-#define TALK_HOSTILE_NUMBER 3000u
+#define TALK_CLIENT_NUMBER 17000u
+#define TALK_HOSTILE_NUMBER 18000u
+#define TALK_DEPUTY_NUMBER 19000u
 
 /* No wait may last longer. */
 #define TALK_CALL_MS 5000u
@@ -46,7 +48,11 @@ struct talk_pair {
 struct talk_board {
 	_Atomic uint32_t stop;
 	_Atomic uint32_t n_failures;
-	char failure[512]; /* of the first one */
+	char failure[512];	     /* of the first one */
+	_Atomic uint64_t n_garbage;  /* written by hostile processes, ... */
+	_Atomic uint64_t n_channels; /* ... over so many channels ... */
+	_Atomic uint64_t n_frames;   /* ... and control frames */
+	_Atomic uint64_t n_answered; /* calls of honest clients that they answered */
 	struct talk_seat seat[TALK_SEATS];
 	struct talk_pair pair[TALK_CLIENTS_MAX][TALK_SERVERS];
 };
@@ -59,6 +65,8 @@ struct talk {
 	bool partners_die;
 	bool dvsd_dies;
 	bool with_hostiles;
+	uint32_t
+		think_us; /* a client lets up to so much time pass now and then, so that servers fall asleep */
 	uint32_t churn; /* a client unbinds and binds again after about so many calls; 0: never */
 };
 
@@ -101,9 +109,19 @@ struct talk_party {
 	uint64_t rng;
 	struct dvk *dvk;
 	struct m3 *self;
+	struct m3 *deputy; /* calls the hostile ones */
 	uint8_t *out;
 	uint8_t *buffer; /* what comes in */
 };
+
+/* Is this endpoint a hostile one, or one whose messages such a one may have made? */
+static inline bool talk_is_hostile(const struct talk *talk, dvs_ep ep)
+{
+	uint32_t number = dvs_ep_number(ep);
+
+	return talk->with_hostiles && (number - TALK_HOSTILE_NUMBER < TALK_HOSTILES ||
+				       number - TALK_DEPUTY_NUMBER < TALK_CLIENTS_MAX);
+}
 
 int talk_server(struct talk_party *party);
 int talk_client(struct talk_party *party);
@@ -115,6 +133,6 @@ void talk_fill(uint8_t *data, size_t len, uint64_t pattern);
 bool talk_is_filled(const uint8_t *data, size_t len, uint64_t pattern);
 
 /* Open the link and bind the endpoint NUMBER; what a predecessor had bound must become free in time. */
-bool talk_bind(struct talk_party *party, uint32_t number);
+bool talk_bind(struct talk_party *party, uint32_t number, struct m3 **self);
 
 #endif

@@ -53,6 +53,7 @@ static void choose(struct talk_party *party, struct call *call)
 		call->type = TALK_SEND;
 	} else if (dice < 9) {
 		call->type = TALK_RELAY;
+		call->timeout_ms = 2 * TALK_CALL_MS; /* two calls, one after the other */
 		call->server = 0;
 		call->out_bytes = some_bytes(party);
 	}
@@ -212,7 +213,7 @@ static void one_note(struct talk_party *party)
 
 		choose(party, &call);
 		if (call.answers != server || call.type == TALK_SEND || call.type == TALK_RELAY ||
-		    call.timeout_ms != TALK_CALL_MS)
+		    call.timeout_ms < TALK_CALL_MS)
 			return;
 		make_in_time(party, &call);
 		err = call.err;
@@ -235,9 +236,8 @@ static void take_notes(struct talk_party *party)
 
 	while (m3_receive(party->self, dvs_ep_any(), &msg, 0) == DVS_OK) {
 		uint32_t server = dvs_ep_number(msg.source) - TALK_SERVER_NUMBER;
-		uint32_t hostile = dvs_ep_number(msg.source) - TALK_HOSTILE_NUMBER;
 
-		if (party->talk->with_hostiles && hostile < TALK_HOSTILES)
+		if (talk_is_hostile(party->talk, msg.source))
 			continue;
 		if (server >= TALK_SERVERS || msg.type != DVS_TYPE_NOTIFY ||
 		    msg.u64[0] != UINT64_C(1) << server)
@@ -261,7 +261,7 @@ static void call_hostile(struct talk_party *party)
 	if (in_bytes > TALK_BUFFER_BYTES - CANARY)
 		in_bytes = TALK_BUFFER_BYTES - CANARY;
 	memset(party->buffer, 0x5a, in_bytes + CANARY);
-	err = m3_call(party->self, dst, &msg, party->out, out_bytes, party->buffer, in_bytes,
+	err = m3_call(party->deputy, dst, &msg, party->out, out_bytes, party->buffer, in_bytes,
 		      &got_bytes, 20);
 	if (got_bytes > in_bytes)
 		talk_fail(party->board, "client %u: %zu bytes for %zu", client_of(party), got_bytes,
@@ -270,16 +270,20 @@ static void call_hostile(struct talk_party *party)
 		if (party->buffer[in_bytes + i] != 0x5a)
 			talk_fail(party->board, "client %u: written beyond the buffer",
 				  client_of(party));
+	if (err == DVS_OK)
+		atomic_fetch_add(&party->board->n_answered, 1);
 	if (err == DVS_OK && dvs_ep_number(msg.source) < TALK_SERVER_NUMBER)
 		talk_fail(party->board, "client %u: reply from %#x", client_of(party),
 			  msg.source.n);
 	if (clock_now_ns() - start_ns > SLACK_NS)
 		talk_fail(party->board, "client %u: a hostile server held it", client_of(party));
-	(void)!m3_notify(party->self, dst, 1);
+	(void)!m3_notify(party->deputy, dst, 1);
 }
 
 static void one_turn(struct talk_party *party)
 {
+	if (party->talk->think_us && rng_below(&party->rng, 2))
+		rng_pause(&party->rng, party->talk->think_us);
 	switch (rng_below(&party->rng, 12)) {
 	case 0:
 		one_note(party);
@@ -304,7 +308,10 @@ int talk_client(struct talk_party *party)
 {
 	uint32_t number = TALK_CLIENT_NUMBER + client_of(party);
 
-	if (!talk_bind(party, number))
+	if (!talk_bind(party, number, &party->self))
+		return EXIT_FAILURE;
+	if (party->talk->with_hostiles &&
+	    !talk_bind(party, TALK_DEPUTY_NUMBER + client_of(party), &party->deputy))
 		return EXIT_FAILURE;
 	while (atomic_load(&party->board->stop) == TALK_GO &&
 	       atomic_load(&party->board->n_failures) == 0) {
@@ -313,10 +320,11 @@ int talk_client(struct talk_party *party)
 		one_turn(party);
 		if (churn && rng_below(&party->rng, churn) == 0) {
 			dvk_unbind(party->self);
-			if (!talk_bind(party, number))
+			if (!talk_bind(party, number, &party->self))
 				return EXIT_FAILURE;
 		}
 	}
+	dvk_unbind(party->deputy);
 	dvk_unbind(party->self);
 	return EXIT_SUCCESS;
 }

@@ -6,8 +6,6 @@
 #include "lab.h"
 #include "talk.h"
 
-#define RECEIVE_MS 50u
-
 /* Another's message, or one that was changed on its way? */
 static bool is_right(struct talk_party *party, const struct dvs_msg *msg, uint32_t client)
 {
@@ -138,9 +136,7 @@ static void serve(struct talk_party *party, struct dvs_msg *msg)
 		return;
 	}
 	if (client >= party->talk->n_clients) {
-		uint32_t hostile = dvs_ep_number(msg->source) - TALK_HOSTILE_NUMBER;
-
-		if (!party->talk->with_hostiles || hostile >= TALK_HOSTILES)
+		if (!talk_is_hostile(party->talk, msg->source))
 			talk_fail(party->board, "server %u: source %#x", party->number,
 				  msg->source.n);
 		serve_hostile(party, msg, &delivery);
@@ -170,15 +166,15 @@ int talk_server(struct talk_party *party)
 {
 	struct dvs_msg msg;
 
-	if (!talk_bind(party, TALK_SERVER_NUMBER + party->number))
+	if (!talk_bind(party, TALK_SERVER_NUMBER + party->number, &party->self))
 		return EXIT_FAILURE;
 	while (atomic_load(&party->board->stop) != TALK_STOP_ALL) {
-		dvs_err err = m3_receive(party->self, dvs_ep_any(), &msg, RECEIVE_MS);
+		dvs_err err = m3_receive(party->self, dvs_ep_any(), &msg, DVS_FOREVER);
 
 		if (err == DVS_OK) {
 			serve(party, &msg);
 			atomic_fetch_add(&party->seat->n_done, 1);
-		} else if (err != DVS_TIMEOUT) {
+		} else if (err != DVS_WOKEN) {
 			talk_fail(party->board, "server %u: receive: %s", party->number,
 				  dvs_err_name(err));
 			return EXIT_FAILURE;
