@@ -51,6 +51,7 @@ void bench_payload_fill(void *request, size_t bytes, uint64_t seed);
 void bench_payload_mark(void *request, size_t bytes, uint64_t seq);
 bool bench_payload_check(const void *request, size_t bytes, uint64_t seq);
 bool bench_payload_check_all(const void *request, size_t bytes, uint64_t seed);
+/* Of BYTES, a multiple of 64, as words. */
 uint64_t bench_payload_sum(const void *request, size_t bytes);
 
 /* ---- what is measured ---- */

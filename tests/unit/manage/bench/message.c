@@ -67,6 +67,19 @@ TEST(a_request_without_data_has_nothing_to_check)
 	ck_assert(bench_payload_check_all(&msg, sizeof(msg), 5));
 }
 
+TEST(the_sum_has_every_word)
+{
+	uint64_t request[32];
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < 32; i++) {
+		request[i] = UINT64_C(1) << 62 | (uint64_t)i * i;
+		sum += request[i];
+	}
+	ck_assert_uint_eq(bench_payload_sum(request, sizeof(request)), sum);
+}
+
 UNIT_MAIN("bench-message", a_message_as_it_was_filled_is_good, a_message_of_another_call_is_bad,
 	  a_change_in_any_word_is_seen, data_is_the_same_for_the_same_seed_only,
-	  a_change_anywhere_in_the_data_is_seen, a_request_without_data_has_nothing_to_check)
+	  a_change_anywhere_in_the_data_is_seen, a_request_without_data_has_nothing_to_check,
+	  the_sum_has_every_word)
