@@ -11,6 +11,8 @@
 /* ... and where other processes can wipe the hints of the inbox, from this time on, doubling up to the second one. */
 #define LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
 #define LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
+/* After it was not possible to leave a CPU it is tried again only after so many calls. */
+#define STAY_CALLS 100u
 /* A call with time-out 0 gives a partner that waits for it the time to wake up, ... */
 #define GRACE_WOKEN_NS (2 * CLOCK_NS_PER_MS)
 /* ... and one that may be polling the time to look. */
@@ -112,7 +114,7 @@ static void sleep_well(struct call *c, uint32_t bell, uint64_t span_ns, uint32_t
 
 	if (together)
 		policy_home_begin(&c->ep->home, cpu);
-	else if (!c->woke && !wished)
+	else if (!c->woke && !wished && !c->ep->stays)
 		policy_avoid(&away, there);
 	endpoint_sleep(c->ep, bell, span_ns);
 	if (together)
@@ -127,7 +129,8 @@ static void sleep_once(struct call *c, uint64_t span_ns, uint32_t cpu)
 	uint32_t bell;
 
 	atomic_store_explicit(&ch->mine->control.answer,
-			      c->slept_long ? IPC_ASLEEP_LONG : IPC_ASLEEP, memory_order_relaxed);
+			      c->slept_long || c->woke ? IPC_ASLEEP_LONG : IPC_ASLEEP,
+			      memory_order_relaxed);
 	bell = endpoint_sleep_announce(ep, IPC_BELL_WAITS);
 	if (!channel_is_answered(ch, c->kind) && !endpoint_has_events(ep))
 		sleep_well(c, bell, span_ns, cpu);
@@ -135,12 +138,13 @@ static void sleep_once(struct call *c, uint64_t span_ns, uint32_t cpu)
 	atomic_store_explicit(&ch->mine->control.answer, IPC_SPINNING, memory_order_relaxed);
 }
 
-/* How long the next sleep may last. */
+/* How long the next sleep may last. The first one is bounded, so that dvsd is told of a long wait, unless the partner was waiting for
+ * calls: the call that closes a cycle of calls never finds its partner so, and one that tells is enough. */
 static uint64_t sleep_span_ns(struct call *c, uint64_t left_ns)
 {
 	uint64_t span_ns = left_ns;
 
-	if (!c->slept_long && span_ns > DECLARE_AFTER_NS)
+	if (!c->slept_long && !c->woke && span_ns > DECLARE_AFTER_NS)
 		span_ns = DECLARE_AFTER_NS;
 	if (c->ep->exposed) {
 		if (span_ns > c->look_again_ns)
@@ -221,10 +225,17 @@ static void set_deadline(struct call *c, struct wait_limit *limit)
 static bool partner_is_here(struct call *c, uint32_t *cpu)
 {
 	_Atomic uint32_t *there = &c->ch->theirs->control.cpu;
+	struct endpoint *ep = c->ep;
 
 	if (!c->woke && !draw_wished(c->ch->mine) &&
-	    atomic_load_explicit(there, memory_order_relaxed) == *cpu && policy_leave(*cpu))
-		*cpu = policy_cpu();
+	    atomic_load_explicit(there, memory_order_relaxed) == *cpu) {
+		if (ep->stays)
+			ep->stays--;
+		else if (policy_leave(*cpu))
+			*cpu = policy_cpu();
+		else
+			ep->stays = STAY_CALLS;
+	}
 	channel_publish_cpu(c->ch, *cpu);
 	return atomic_load_explicit(there, memory_order_relaxed) == *cpu;
 }

@@ -402,11 +402,12 @@ static dvs_err receive_asleep(struct receive *r, struct wait_limit *limit)
 	dvs_err err = DVS_OK;
 
 	report_wait(r, true);
-	while (!settled(r, limit, &err) && !take(r)) {
+	for (;;) {
 		uint64_t span_ns = limit_left_ns(deadline_ns);
 
 		if (span_ns == 0) {
-			err = DVS_TIMEOUT;
+			if (!settled(r, limit, &err) && !take(r))
+				err = DVS_TIMEOUT;
 			break;
 		}
 		if (ep->exposed && span_ns > look_again_ns)

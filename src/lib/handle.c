@@ -253,13 +253,16 @@ static void tell_blocked(struct m3 *self, uint32_t on, uint32_t wait, uint32_t p
 	link_tell(self->dvk, &x, &out);
 }
 
+/* dvsd asks whether the wait goes on; wait 0: whatever wait it is, dvsd only guesses that there is one. */
 static void answer_probe(struct m3 *self, const struct control_probe_req *probe)
 {
-	const struct endpoint *ep = &self->ep;
+	struct endpoint *ep = &self->ep;
 
-	if (ep->calling && ep->wait == probe->wait &&
-	    !channel_is_answered(ep->calling, ep->calling_kind))
-		tell_blocked(self, ep->calling->peer.n, ep->wait, probe->probe);
+	if (!ep->calling || (probe->wait && probe->wait != ep->wait) ||
+	    channel_is_answered(ep->calling, ep->calling_kind))
+		return;
+	ep->declared = true;
+	tell_blocked(self, ep->calling->peer.n, ep->wait, probe->probe);
 }
 
 static void read_mail(struct m3 *self, struct mail *mail)

@@ -1,16 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deadlocks: endpoints that have waited long say for whom. When their words close a cycle, all
- * of it are asked once more whether they still wait, for a word may be old by then; when all
- * have confirmed, the one that came last is told, which ends its call. */
+/* Deadlocks: an endpoint that has waited long says for whom; of others the statistics tell whether
+ * they seem to wait. When that makes a cycle, all of it are asked whether they (still) wait; when all have
+ * confirmed, the one that spoke by itself is told, which ends its call. */
 #include "node/api.h"
+
+/* For whom BINDING waits: as it has said, or as it seems; BLOCKED_NOT. */
+static uint32_t waits_for(const struct binding *binding)
+{
+	const struct ipc_stats *stats;
+	uint32_t activity;
+
+	if (binding->blocked_on != BLOCKED_NOT)
+		return binding->blocked_on;
+	if (!binding->process || !binding->process->stats)
+		return BLOCKED_NOT;
+	stats = &binding->process->stats[binding->slot];
+	activity = atomic_load_explicit(&stats->activity, memory_order_relaxed);
+	if (activity != DVK_SENDING && activity != DVK_CALLING)
+		return BLOCKED_NOT;
+	return dvs_ep_number(
+		dvs_ep_of(atomic_load_explicit(&stats->partner, memory_order_relaxed)));
+}
 
 static struct binding *next_of(const struct host *host, const struct binding *binding)
 {
 	const struct core_endpoint *endpoint;
+	uint32_t on = waits_for(binding);
 
-	if (binding->blocked_on == BLOCKED_NOT)
+	if (on == BLOCKED_NOT)
 		return NULL;
-	endpoint = core_endpoint_find(binding->core->endpoint->dc, binding->blocked_on);
+	endpoint = core_endpoint_find(binding->core->endpoint->dc, on);
 	return endpoint ? binding_from_core(core_primary(endpoint, host->config.node)) : NULL;
 }
 
@@ -37,7 +56,9 @@ static void probe_cycle(struct host *host, struct binding *first)
 		host->last_probe = 1;
 	do {
 		struct control_probe_req event = { .ep = at->ep.n,
-						   .wait = at->blocked_wait,
+						   .wait = at->blocked_on == BLOCKED_NOT ?
+								   0 :
+								   at->blocked_wait,
 						   .probe = host->last_probe };
 		struct frame frame;
 
@@ -102,7 +123,7 @@ static void declare(struct host *host, struct binding *binding,
 		return; /* it is being asked already */
 	binding->blocked_on = req->on;
 	binding->blocked_wait = req->wait;
-	binding->blocked_order = ++host->last_blocked;
+	binding->blocked_order = req->probe ? 0 : ++host->last_blocked;
 	binding->probe = 0;
 	if (cycle_length(host, binding) != 0)
 		probe_cycle(host, binding);
