@@ -7,11 +7,12 @@
 /* Data that could not be written must not look like success. */
 static int finish(struct cli *cli, int status)
 {
-	errno = 0;
-	if (fflush(cli->output.file) == 0 && !ferror(cli->output.file))
+	bool failed_before = ferror(cli->output.file);
+
+	if (fflush(cli->output.file) == 0 && !failed_before)
 		return status;
-	return cli_fail_errno(cli, errno ? errno : EIO, "see where the output goes",
-			      "write the output");
+	return cli_fail_errno(cli, failed_before ? EIO : errno,
+			      "see whether there is room where it goes", "write the output");
 }
 
 static int show_help(struct cli *cli)

@@ -42,8 +42,8 @@ void top_view_free(struct top_view *view);
 
 void top_view_sort(struct top_view *view, enum top_sort sort);
 
-/* The view as rows for output_rows(), or as one document for a stream of them; the caller owns
- * the result. NULL without memory. */
+/* The view as rows for output_rows(), each with the time of the look, or as one document for a
+ * stream of them; the caller owns the result. NULL without memory. */
 json_t *top_view_rows(const struct top_view *view);
 json_t *top_view_document(const struct top_view *view);
 extern const struct output_shape top_shape;

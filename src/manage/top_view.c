@@ -165,6 +165,7 @@ void top_view_sort(struct top_view *view, enum top_sort sort)
 }
 
 static const struct output_column top_columns[] = {
+	{ "TIME", "time", true }, /* that is: in CSV, where the looks follow each other */
 	{ "DC", "dc", false },
 	{ "ENDPOINT", "endpoint", false },
 	{ "PID", "pid", false },
@@ -200,7 +201,7 @@ static json_t *describe_row(const struct top_row *row)
 	return object;
 }
 
-json_t *top_view_rows(const struct top_view *view)
+static json_t *describe_rows(const struct top_view *view)
 {
 	json_t *rows = json_array();
 
@@ -213,6 +214,21 @@ json_t *top_view_rows(const struct top_view *view)
 	return rows;
 }
 
+json_t *top_view_rows(const struct top_view *view)
+{
+	json_t *rows = describe_rows(view);
+	json_t *time = describe_time(view->realtime_ns);
+	bool failed = !rows || !time;
+
+	for (size_t i = 0; !failed && i < view->n_rows; i++)
+		failed = json_object_set(json_array_get(rows, i), "time", time) != 0;
+	json_decref(time);
+	if (!failed)
+		return rows;
+	json_decref(rows);
+	return NULL;
+}
+
 json_t *top_view_document(const struct top_view *view)
 {
 	return json_pack("{s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "time",
@@ -222,5 +238,5 @@ json_t *top_view_document(const struct top_view *view)
 			 describe_count(view->total.in), "messages_out_per_s",
 			 describe_count(view->total.out), "bytes_per_s",
 			 describe_count(view->total.bytes), "sleeps_per_s",
-			 describe_count(view->total.sleeps), "endpoints", top_view_rows(view));
+			 describe_count(view->total.sleeps), "endpoints", describe_rows(view));
 }

@@ -167,6 +167,19 @@ stop server
 wait_for 5 grep -q 'web/17 ended' "$TAP_DIR/tracer.log"
 is "trace tells when the endpoint ends" "$(grep -c 'web/17 ended' "$TAP_DIR/tracer.log")" 1
 
+# ---- the programs of the man pages ----
+
+# A sanitizer's library only loads into a program that has the sanitizer too.
+if ! nm "$DVS_BUILD/libdvk.a" 2>/dev/null | grep -qE '__(asan|tsan)_init'; then
+	for page in m3ipc.3 dvk.3; do
+		"$here/../unit/manage/man-pages.py" --example "$DVS_SOURCE" $page >"$TAP_DIR/$page.c"
+		check "the example of $page builds" cc -I "$DVS_SOURCE/include" -o "$TAP_DIR/$page" \
+			"$TAP_DIR/$page.c" "$DVS_BUILD/libdvk.a" -pthread
+	done
+	prints "that of m3ipc.3 greets the world" 'hello, world' inside "$TAP_DIR/m3ipc.3"
+	says "that of dvk.3 finds itself" '^[0-9]+: dvk.3, process [0-9]+$' inside "$TAP_DIR/dvk.3"
+fi
+
 # ---- a user who is no manager ----
 
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
@@ -175,6 +188,7 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
 	chmod 711 "$TAP_DIR"
 	as_user()
 	{
+		# shellcheck disable=SC2317 # the checker does not see that it is called
 		setpriv --reuid=12 --regid=12 --clear-groups env -u DVS_RUN_DIR \
 			DVS_CONTROL="$run_dir/dc/db/control" "$@"
 	}

@@ -340,8 +340,8 @@ TEST(top_tells_rates_in_lines)
 	fake()->per_look = 100;
 	result = run("top web -n 2 --interval 0.1 -o csv");
 	ck_assert_int_eq(result.status, EXIT_DONE);
-	ck_assert_contains(result.out, "dc,endpoint,pid");
-	ck_assert_ptr_null(strstr(strchr(result.out, '\n'), "dc,endpoint,pid"));
+	ck_assert_contains(result.out, "time,dc,endpoint,pid");
+	ck_assert_ptr_null(strstr(strchr(result.out, '\n'), "time,dc,endpoint,pid"));
 	document = document_of("top -n 1 -i 0.1 -o json");
 	rate = json_integer_value(json_object_get(document, "messages_in_per_s"));
 	/* Three endpoints, each 100 in a tenth of a second or, on a busy machine, a bit more. */

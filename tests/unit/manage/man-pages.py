@@ -3,7 +3,7 @@
 """The man pages tell all there is: every command and option of the table of commands, every
 public function with its prototype, every error; and their examples compile.
 
-usage: man-pages.py SOURCE DVS [CC...]        test, in TAP
+usage: man-pages.py SOURCE DVS DVSD [CC...]   test, in TAP
        man-pages.py --example SOURCE PAGE     print the example program of a page
 """
 
@@ -85,6 +85,14 @@ def check_commands(tap, source, table):
                   f"missing: {missing}")
 
 
+def check_daemon(tap, source, dvsd):
+    text = page_path(source, "dvsd.8").read_text()
+    usage = subprocess.run([dvsd, "--help"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    for option in sorted(set(re.findall(r"^ +(--[\w-]+)|, (--[\w-]+)", usage, re.MULTILINE))):
+        name = "".join(option)
+        tap.check(f"*{name}*" in text, f"dvsd(8) tells {name}", f"no *{name}*")
+
+
 def check_library(tap, source):
     for page, header in LIBRARY_PAGES.items():
         blocks = squeeze(" ".join(code_blocks(page_path(source, page).read_text())))
@@ -123,7 +131,7 @@ def check_pages(tap, source):
         tap.check(result.returncode == 0 and not result.stderr, f"{page.stem} is a page",
                   result.stderr)
         linked = {f"{name}.{section}" for name, section
-                  in re.findall(r"\*((?:dvs|m3ipc|dvk)[\w-]*)\*\((\d)\)", text)}
+                  in re.findall(r"\*((?:dvs|dvsd|m3ipc|dvk)[\w-]*)\*\((\d)\)", text)}
         tap.check(linked <= names, f"{page.stem} refers to pages that exist",
                   f"no {sorted(linked - names)}")
 
@@ -132,13 +140,14 @@ def main():
     if sys.argv[1] == "--example":
         sys.stdout.write(example_of(Path(sys.argv[2]), sys.argv[3]) or "")
         return 0
-    source, dvs, compiler = Path(sys.argv[1]), sys.argv[2], sys.argv[3:] or ["cc"]
+    source, dvs, dvsd = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     table = json.loads(subprocess.run([dvs, "help", "-o", "json"], check=True, text=True,
                                       stdout=subprocess.PIPE).stdout)
     tap = Tap()
     check_commands(tap, source, table)
+    check_daemon(tap, source, dvsd)
     check_library(tap, source)
-    check_examples(tap, source, compiler)
+    check_examples(tap, source, sys.argv[4:] or ["cc"])
     check_pages(tap, source)
     return tap.finish()
 
