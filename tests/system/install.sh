@@ -22,6 +22,10 @@ int main(void)
 	return puts(dvs_strerror(DVS_OK)) < 0;
 }
 C
+for file in bin/dvs sbin/dvsd share/man/man1/dvs.1 share/man/man3/m3ipc.3 share/man/man8/dvsd.8 \
+	share/bash-completion/completions/dvs share/doc/dvs/examples/echo.c; do
+	check "$file is installed" test -n "$(find "$root" -path "*/$file" -size +0)"
+done
 lib=$(find "$root" -name libdvk.so)
 # A sanitizer's library only loads into a program that has the sanitizer too.
 if nm -D "$lib" | grep -qE '__(asan|tsan)_init'; then
