@@ -44,8 +44,8 @@ static dvs_err give_up(struct call *c, dvs_err err)
 }
 
 /* The partner has moved or was promoted, and did not answer before: the call goes to the new channel, in which it is known
- * as received already if the former partner had said so. */
-static void go_over(struct call *c)
+ * as received already if the former partner had said so. False: a plain message was received just before. */
+static bool go_over(struct call *c)
 {
 	bool lost = c->ch->changes->lost;
 
@@ -53,10 +53,11 @@ static void go_over(struct call *c)
 
 	/* A former primary that lives must not take it as well; if it has just taken a plain message, that is the end. */
 	if (lost && !channel_withdraw(c->ch, c->kind))
-		return;
+		return false;
 	endpoint_replace(c->ep, c->ch);
 	channel_post_again(c->ch, c->kind, c->msg, c->data, c->resent);
 	(void)ring(c->ch);
+	return true;
 }
 
 /* Is the wait over for another reason than the time? Then *ERR is the result. */
@@ -67,11 +68,12 @@ static bool settled(struct call *c, dvs_err *err)
 	if (endpoint_has_events(ep))
 		endpoint_handle_events(ep);
 	*err = DVS_OK;
+	/* Each of several changes in a row may hold the answer. */
+	while (!channel_is_answered(c->ch, c->kind) && c->ch->changes && go_over(c))
+		;
 	if (channel_is_answered(c->ch, c->kind))
 		return true;
-	if (c->ch->changes)
-		go_over(c);
-	else if (c->ch->gone)
+	if (c->ch->gone)
 		*err = give_up(c, c->ch->gone);
 	else if (ep->halt == HALT_UNBOUND)
 		*err = give_up(c, DVS_NOTBOUND);
@@ -83,7 +85,7 @@ static bool settled(struct call *c, dvs_err *err)
 		return false;
 	if (*err == DVS_WOKEN)
 		ep->woken = false;
-	return *err != DVS_OK || channel_is_answered(c->ch, c->kind);
+	return true;
 }
 
 /* Poll for at most SPIN_NS; true when answered. */

@@ -144,17 +144,26 @@ static bool take_note(struct receive *r, struct channel *ch)
 	return true;
 }
 
-/* What those who are gone have left. */
-static bool take_last_note(struct receive *r)
+/* What those who are gone have left, as far as it can be received now. */
+static struct last_note **find_last_note(struct receive *r)
 {
 	struct last_note **at = &r->ep->last_notes;
-	struct last_note *note;
 
+	if (r->only_requests)
+		return NULL;
 	while (*at && r->from && (*at)->source.n != r->from->peer.n)
 		at = &(*at)->next;
-	note = *at;
-	if (!note || r->only_requests)
+	return *at ? at : NULL;
+}
+
+static bool take_last_note(struct receive *r)
+{
+	struct last_note **at = find_last_note(r);
+	struct last_note *note;
+
+	if (!at)
 		return false;
+	note = *at;
 	*at = note->next;
 	deliver_note(r, note->source, note->value);
 	free(note);
@@ -379,7 +388,7 @@ static bool settled(struct receive *r, struct wait_limit *limit, dvs_err *err)
 		ep->woken = false;
 		*err = DVS_WOKEN;
 	}
-	if (*err == DVS_OK && r->from && r->from->gone && !ep->last_notes && !may_take(r))
+	if (*err == DVS_OK && r->from && r->from->gone && !find_last_note(r) && !may_take(r))
 		*err = r->from->gone;
 	return *err != DVS_OK;
 }
