@@ -4,19 +4,19 @@
 #include "manage/describe.h"
 #include "manage/link.h"
 
-/* The dvsd that answers, or JSON's null. Silent: that none runs is no failure here. */
+/* The dvsd that answers, or JSON's null; NULL without memory. Silent: that none runs is no
+ * failure here. */
 static json_t *describe_dvsd(struct cli *cli)
 {
 	struct dvk_dvs_info info;
 	struct dvk *dvk;
-	json_t *dvsd = NULL;
+	json_t *dvsd;
 
 	if (dvk_admin_open(link_run_dir(cli), &dvk) != DVS_OK && dvk_open(NULL, &dvk) != DVS_OK)
 		return json_null();
-	if (dvk_dvs_info(dvk, &info) == DVS_OK)
-		dvsd = describe_dvs(&info);
+	dvsd = dvk_dvs_info(dvk, &info) == DVS_OK ? describe_dvs(&info) : json_null();
 	dvk_close(dvk);
-	return dvsd ? dvsd : json_null();
+	return dvsd;
 }
 
 int cmd_version(struct cli *cli)
