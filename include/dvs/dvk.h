@@ -56,7 +56,7 @@ enum dvk_kind {
 /* Bind the calling thread to WANT (a number, or dvs_ep_any(): the next free client number of this node).
  * The binding ends with dvk_unbind(), with the thread, with the process, or with exec().
  * INUSE: bound already (or, for a replica, already on this node).  DENIED: a number below DVS_EP_SERVERS without
- * DVS_MAY_BIND, or a backup without it.  NODEST: a backup for an endpoint nobody has.  FULL. */
+ * DVS_MAY_BIND, or a backup without it, or a client number of another node.  NODEST: a backup for an endpoint nobody has.  FULL. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_bind(struct dvk *dvk, dvs_ep want, enum dvk_kind kind,
 					 struct m3 **self);
 

@@ -278,11 +278,11 @@ dvs_err endpoint_enter(struct endpoint *ep, struct wait_limit *limit, bool answe
 			ep->host->park(ep);
 			continue;
 		}
+		if (err)
+			return err;
 		atomic_store_explicit(&ep->stats->activity, 4, memory_order_relaxed);
 		err = endpoint_wait_event(ep, limit);
 		atomic_store_explicit(&ep->stats->activity, 0, memory_order_relaxed);
-		if (err)
-			return err;
 	}
 	return DVS_OK;
 }

@@ -132,7 +132,8 @@ void endpoint_wake_deferred(struct endpoint *ep);
 
 void endpoint_notify(struct endpoint *ep, struct channel *ch, uint64_t value);
 
-/* Wait until something has happened for the endpoint, at most until the limit: TIMEOUT. For halted endpoints. */
+/* Wait until something has happened for the endpoint, at most until the limit. TIMEOUT: the time is over; something may have
+ * happened all the same. For halted endpoints. */
 DVS_MUST_USE dvs_err endpoint_wait_event(struct endpoint *ep, struct wait_limit *limit);
 
 /* ---- for the files of this room ---- */

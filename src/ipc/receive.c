@@ -214,7 +214,7 @@ static bool take_pending_note(struct receive *r)
 	return false;
 }
 
-/* One turn over the members of the set from FROM up to END; true when a call was taken. */
+/* One turn over the members of the set from FROM up to END; true when a call, or a note that was put before one, was taken. */
 static bool take_pending_call(struct receive *r, uint32_t from, uint32_t end)
 {
 	struct endpoint *ep = r->ep;
@@ -222,8 +222,13 @@ static bool take_pending_call(struct receive *r, uint32_t from, uint32_t end)
 	for (uint32_t i = bits_next(&ep->pending, from); i < end;
 	     i = bits_next(&ep->pending, i + 1)) {
 		struct channel *ch = ep->by_index[i];
-		bool taken = ch && take_call(r, ch);
+		bool called = ch && channel_has_call(ch);
+		bool taken;
 
+		/* Its call is the next then. */
+		if (called && take_note(r, ch))
+			return true;
+		taken = called && take_call(r, ch);
 		if (!ch || (!channel_has_note(ch) && (taken || !channel_has_call(ch))))
 			bits_remove(&ep->pending, i);
 		if (taken) {
@@ -238,11 +243,13 @@ static bool take_from_anyone(struct receive *r)
 {
 	struct endpoint *ep = r->ep;
 	struct channel *hot = ep->hot;
+	/* Looked at before the bits: who has notified and then called has set its bit by then. */
+	bool hot_calls = hot && channel_has_call(hot);
 
 	collect(ep);
 	if (!bits_any(&ep->pending))
-		return hot && channel_has_call(hot) && take_call(r, hot);
-	if (hot && channel_has_call(hot))
+		return hot_calls && take_call(r, hot);
+	if (hot_calls)
 		bits_add(&ep->pending, hot->index);
 	return take_pending_note(r) || take_pending_call(r, ep->cursor, BITS_NONE) ||
 	       take_pending_call(r, 0, ep->cursor);
@@ -250,11 +257,15 @@ static bool take_from_anyone(struct receive *r)
 
 static bool take(struct receive *r)
 {
+	bool called;
+
 	if (__builtin_expect(r->ep->last_notes != NULL, 0) && take_last_note(r))
 		return true;
 	if (!r->from)
 		return take_from_anyone(r);
-	return take_note(r, r->from) || take_call(r, r->from);
+	/* A note from before the call is seen when the call was seen first. */
+	called = channel_has_call(r->from);
+	return take_note(r, r->from) || (called && take_call(r, r->from));
 }
 
 /* Cheap enough to be asked all the time: could take() find something now? */

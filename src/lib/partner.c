@@ -347,7 +347,7 @@ static dvs_err find_or_connect(struct m3 *self, dvs_ep dst, struct wait_limit *l
 		if (endpoint_find(&self->ep, dst))
 			continue;
 		err = endpoint_wait_event(&self->ep, limit);
-		if (err)
+		if (err && !endpoint_find(&self->ep, dst))
 			return err;
 	}
 }
@@ -381,13 +381,13 @@ dvs_err partner_for_receive(struct m3 *self, dvs_ep src, struct wait_limit *limi
 	err = find_or_connect(self, src, limit, ch);
 	while (err == DVS_DENIED) {
 		/* SELF may not call SRC, but SRC may be allowed to call SELF. */
-		err = endpoint_wait_event(&self->ep, limit);
-		if (!err)
-			err = find(self, src, ch);
+		dvs_err waited = endpoint_wait_event(&self->ep, limit);
+
+		err = find(self, src, ch);
 		if (!err && self->ep.halt != HALT_NO)
 			err = endpoint_enter(&self->ep, limit, false);
 		if (!err && !*ch)
-			err = DVS_DENIED;
+			err = waited ? waited : DVS_DENIED;
 	}
 	return err;
 }

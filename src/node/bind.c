@@ -5,8 +5,8 @@
 
 #include "node/api.h"
 
-/* Numbers of clients are free for all on their own node; the others, and backups, need a
- * right. Numbers of other nodes' clients are theirs. */
+/* Numbers of servers, and backups, need a right; numbers of other nodes' clients are theirs;
+ * the rest is free for all. */
 static dvs_err number_is_allowed(const struct host *host, const struct link *link, uint32_t want,
 				 uint32_t kind)
 {
@@ -18,6 +18,8 @@ static dvs_err number_is_allowed(const struct host *host, const struct link *lin
 		return DVS_OK;
 	if (core_is_any_client_number(number))
 		return DVS_DENIED;
+	if (number >= DVS_EP_SERVERS)
+		return DVS_OK;
 	return link_may(link, DVS_MAY_BIND) ? DVS_OK : DVS_DENIED;
 }
 

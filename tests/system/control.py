@@ -112,10 +112,13 @@ def numbers_are_given_and_taken(dvsd):
     assert link.error("bind", want=40000, binding=1, tid=1) == "DENIED", "another node's client"
 
 
-def a_program_without_rights_gets_client_numbers_only(dvsd):
+def a_program_without_rights_gets_no_server_numbers(dvsd):
     child = stranger(dvsd)
     assert error(child, "l.bind(want=5)") == "DENIED"
-    assert error(child, "l.bind(want=1024)") == "DENIED"
+    assert error(child, "l.bind(want=1023)") == "DENIED"
+    for free in (1024, 16383, (1 << 20) - 2):
+        assert child.run(f"l.bind(want={free}).ep & 0xfffff") == free
+    assert error(child, "l.bind(want=2000, binding=2)") == "DENIED"
     assert child.run("l.bind().may") == 0
     assert child.run("l.bind(want=20000).ep & 0xfffff") == 20000
     assert error(child, "l.bind(want=20000, binding=2)") == "DENIED"
@@ -458,7 +461,7 @@ TESTS = [
     only_the_admin_socket_does_that,
     hello_gives_sealed_areas_once,
     numbers_are_given_and_taken,
-    a_program_without_rights_gets_client_numbers_only,
+    a_program_without_rights_gets_no_server_numbers,
     a_dc_owner_is_a_manager,
     a_process_is_in_one_dc_at_a_time,
     a_binding_for_another_process_waits_for_it,
