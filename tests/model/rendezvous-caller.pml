@@ -129,7 +129,7 @@ inline read_event(me)
 		events[me] != seen ->
 		seen = events[me];
 		if
-		:: in_socket[me] -> gone = channel_to_victim(me)
+		:: in_socket[me] -> gone = channel_that_ended(me)
 		:: else
 		fi
 	}
@@ -147,6 +147,9 @@ inline futex_wait_for_answer(me)
 	:: d_step { !rung[me] -> asleep[me] = 1 } ->
 		if
 		:: !asleep[me]
+#ifdef DEFER
+		:: d_step { asleep[me] && !slept -> asleep[me] = 0 }
+#endif
 #ifdef TIMEOUTS
 		:: d_step { asleep[me] && !endless -> asleep[me] = 0; out_of_time = 1 }
 #endif
@@ -167,7 +170,7 @@ inline sleep_for_answer(c, me, n, k)
 #ifdef MUT_ASLEEP_SAID_AFTER_RECHECK
 		answer_asleep[c] = 1;
 #endif
-#ifdef DEATH
+#ifdef EVENTS
 		if
 #ifndef MUT_CALLER_NO_RECHECK_OF_EVENTS
 		:: events[me] != seen
@@ -180,8 +183,12 @@ inline sleep_for_answer(c, me, n, k)
 #endif
 	fi;
 	d_step { waits[me] = 0; rung[me] = 0 };
+#ifdef DEFER
+	d_step { answer_asleep[c] = 0; slept = 1 }
+#else
 	answer_asleep[c] = 0
-#ifdef DEATH
+#endif
+#ifdef EVENTS
 	;
 	read_event(me)
 #endif
@@ -198,14 +205,20 @@ inline await(c, me, n, k)
 #endif
 	:: else ->
 		if
-#ifdef DEATH
+#ifdef EVENTS
+#ifdef MUT_PARTED_WITHOUT_WITHDRAWING
 		:: d_step { gone == c -> result = PEERDEAD } -> break
+#else
+		:: atomic { gone == c -> withdraw(c, n, k); result = (result == TIMEOUT -> PEERDEAD : result) } -> break
+#endif
 #endif
 		:: atomic { gone != c && out_of_time -> withdraw(c, n, k) } -> break
 		:: atomic {
 			gone != c && !out_of_time ->
 #ifdef MUT_ASLEEP_SAID_AFTER_RECHECK
 			skip
+#elif defined(DEFER) && !defined(MUT_LONG_SLEEP_NOT_SAID)
+			answer_asleep[c] = 1 + slept
 #else
 			answer_asleep[c] = 1
 #endif
@@ -224,12 +237,17 @@ inline check_result(c, n, k)
 			assert(received[c] == n);
 			assert(k != REQUEST || reply_payload[c] == n)
 		:: result == PEERDEAD ->
-			assert(victim == server_of(c));
 			assert(k != SEND || received[c] != n);
+#ifndef PARTED
+			assert(victim == server_of(c));
 			assert(k != REQUEST || reply_number[c] != n)
+#endif
 		:: result == TIMEOUT ->
 			assert(k != SEND || received[c] != n)
 		fi;
+#ifdef DEFER
+		slept = 0;
+#endif
 		out_of_time = 0;
 		result = 0
 	}
@@ -261,6 +279,9 @@ proctype Caller(byte me; byte configured; byte calls; byte notes)
 	bit seen;
 	bit out_of_time;
 	bit endless;
+#ifdef DEFER
+	bit slept;
+#endif
 
 	{
 		do

@@ -97,7 +97,11 @@ inline ring_sleeping_caller()
 #ifndef MUT_ANSWER_WITHOUT_LOOK_AT_ASLEEP
 	if
 	:: answer_asleep[c] -> ring_answer(caller_of(c))
+#ifdef DEFER
+	:: answer_asleep[c] < 2
+#else
 	:: else
+#endif
 	fi
 #else
 	skip
@@ -326,7 +330,7 @@ inline sleep_for_requests(me)
 		:: !inbox_empty(me)
 #endif
 		:: else ->
-#ifdef DEATH
+#ifdef EVENTS
 			if
 			:: events[me] != seen
 			:: else ->
@@ -341,7 +345,7 @@ inline sleep_for_requests(me)
 	hot = NOBODY;
 #endif
 	d_step { sleeps[me] = 0; rung[me] = 0 }
-#ifdef DEATH
+#ifdef EVENTS
 	;
 	read_event(me);
 	mourn()

@@ -16,6 +16,8 @@
  *   DEATH             a bit mask of the endpoints one of which may be killed
  *   STOP              the killed one is only stopped: dvsd sees nothing
  *   RECHECK           sleepers look again after a while, although nobody rang
+ *   PARTED            dvsd closes channel 0 between two who live
+ *   DEFER             an answer need not wake a caller that sleeps for the first time: that sleep ends by itself
  *   MIDDLE            the second server
  *   CHOOSY            S first waits for caller 1 only, then for anyone
  *   LATE              S may receive more before it replies, and reply out of order
@@ -73,7 +75,11 @@
 #define caller_of(c) ((c) == 2 -> S : (c) + 1)
 #define server_of(c) ((c) == 2 -> T : S)
 #define bit_of(c) (1 << (c))
-#define channel_to_victim(me) ((me) == T || victim == T -> 2 : ((me) == S -> victim - 1 : (me) - 1))
+#ifdef PARTED
+#define channel_that_ended(me) 0
+#else
+#define channel_that_ended(me) ((me) == T || victim == T -> 2 : ((me) == S -> victim - 1 : (me) - 1))
+#endif
 
 /* ---- shared memory ---- */
 
@@ -83,7 +89,7 @@ byte request_payload[CHANNELS]; /* always the number of its message, so that a m
 byte reply_number[CHANNELS];
 byte reply_payload[CHANNELS];
 bit hot_watch[CHANNELS];     /* control.watch of the server's lane */
-bit answer_asleep[CHANNELS]; /* control.answer of the caller's lane */
+byte answer_asleep[CHANNELS]; /* control.answer of the caller's lane; 2: asleep, and nothing else ends it */
 byte note[CHANNELS];	     /* of the caller's lane */
 #ifdef MIDDLE
 byte note_back; /* of T's lane */
@@ -103,9 +109,10 @@ byte summary;
 /* ---- the kernel and the control socket ---- */
 
 bit asleep[ENDPOINTS]; /* in futex_wait */
-#ifdef DEATH
+#if defined(DEATH) || defined(PARTED)
+#define EVENTS
 bit events[ENDPOINTS];
-bit in_socket[ENDPOINTS]; /* the event "gone" of the victim */
+bit in_socket[ENDPOINTS]; /* the event "gone" */
 #endif
 byte victim = NOBODY;
 
@@ -133,7 +140,7 @@ bit ended[ENDPOINTS];
 
 /* ---- dvsd ---- */
 
-#ifdef DEATH
+#ifdef EVENTS
 inline tell(e)
 {
 #ifdef MUT_EVENT_COUNTED_BEFORE_SENT
@@ -147,6 +154,15 @@ inline tell(e)
 #endif
 }
 
+#ifdef PARTED
+proctype Dvsd()
+{
+	if
+	:: tell(1); tell(S)
+	:: tell(S); tell(1)
+	fi
+}
+#else
 #define may_die(e) (DEATH & bit_of(e))
 
 proctype Dvsd()
@@ -171,6 +187,7 @@ proctype Dvsd()
 #endif
 }
 #endif
+#endif
 
 #define over(e) (ended[e] || victim == (e))
 
@@ -185,7 +202,7 @@ active proctype Judge()
 #ifdef MIDDLE
 		run Server(T);
 #endif
-#ifdef DEATH
+#ifdef EVENTS
 		run Dvsd()
 #endif
 	};
