@@ -129,7 +129,8 @@ int talk_run(const struct talk *talk, uint32_t seat)
 				    .board = talk->board,
 				    .seat = &talk->board->seat[seat],
 				    .number = seat,
-				    .rng = talk->seed ^ clock_now_ns() };
+				    .rng = talk->seed ^ clock_now_ns() ^ seat,
+				    .dvk = talk->shared };
 	int status;
 
 	/* Guard bytes behind them belong to the sanitizer. */
@@ -138,7 +139,8 @@ int talk_run(const struct talk *talk, uint32_t seat)
 	if (!party.buffer || !party.out)
 		return EXIT_FAILURE;
 	status = seat < TALK_SERVERS ? talk_server(&party) : talk_client(&party);
-	dvk_close(party.dvk);
+	if (!talk->shared)
+		dvk_close(party.dvk);
 	free(party.buffer);
 	free(party.out);
 	return status;

@@ -62,12 +62,16 @@ struct talk {
 	const char *control;
 	uint32_t n_clients;
 	uint64_t seed;
+	struct dvk *
+		shared; /* the link, for parties that are threads of one process; NULL: each opens its own */
 	bool partners_die;
+	bool wakes; /* waits are ended by m3_wakeup() */
 	bool dvsd_dies;
 	bool with_hostiles;
 	uint32_t
 		think_us; /* a client lets up to so much time pass now and then, so that servers fall asleep */
 	uint32_t churn; /* a client unbinds and binds again after about so many calls; 0: never */
+	uint32_t servers_churn; /* and a server */
 };
 
 struct talk_board *talk_board_create(void);

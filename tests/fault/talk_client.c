@@ -165,7 +165,8 @@ static void one_call(struct talk_party *party)
 		check_done(party, &call);
 	} else if (call.err == DVS_PEERDEAD || call.err == DVS_NODEST) {
 		wait_for_server(party, &call);
-	} else if (call.err == DVS_TIMEOUT && call.timeout_ms < TALK_CALL_MS) {
+	} else if ((call.err == DVS_TIMEOUT && call.timeout_ms < TALK_CALL_MS) ||
+		   (call.err == DVS_WOKEN && party->talk->wakes)) {
 		atomic_fetch_add(&party->seat->n_timeouts, 1);
 	} else {
 		talk_fail(party->board, "client %u: call of type %u: %s", client_of(party),
