@@ -81,6 +81,7 @@ static dvs_err find_cpus(struct bench_lab *lab, struct bench_fault *fault)
 static dvs_err take_over_signals(struct session *session, sigset_t *before,
 				 struct bench_fault *fault)
 {
+	const struct sigaction plain = { .sa_handler = SIG_DFL };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -88,6 +89,11 @@ static dvs_err take_over_signals(struct session *session, sigset_t *before,
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	/* The reader of our output may leave early: that too must not keep us from cleaning up. */
+	sigaddset(&set, SIGPIPE);
+	/* Inherited as ignored, it would hide the end of our processes. */
+	if (sigaction(SIGCHLD, &plain, NULL) != 0)
+		return bench_fail_errno(fault, "watch for the end of processes");
 	if (sigprocmask(SIG_BLOCK, &set, before) != 0)
 		return bench_fail_errno(fault, "block signals");
 	session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -45,7 +45,7 @@ void bench_report_json(FILE *out, const struct bench_result *result)
 	fprintf(out,
 		"{\"bench\":\"ipc\",\"pattern\":\"%s\",\"clients\":%u,\"servers\":%u,\"bytes\":%zu,"
 		"\"system\":\"%s\",\"rt_ns\":%.1f,\"rt_ns_min\":%.1f,\"rt_ns_max\":%.1f,"
-		"\"msg_per_s\":%.0f,\"mb_per_s\":%.3f,\"cpu\":%.3f,\"repeats\":%u}\n",
+		"\"msg_per_s\":%.0f,\"mb_per_s\":%.3f,\"cpu\":%.4f,\"repeats\":%u}\n",
 		bench_pattern_name(cell->pattern), cell->clients, cell->servers, cell->bytes,
 		result->system->name, result->rt_ns.median, result->rt_ns.min, result->rt_ns.max,
 		result->msg_per_s, result->mb_per_s, result->cpu, result->repeats);
