@@ -33,16 +33,15 @@ static json_t *describe_rows(const struct snapshot *snapshot)
 	return rows;
 }
 
-static bool print_privileges(struct cli *cli, const json_t *endpoint)
+/* An endpoint and its privileges as one list of fields. */
+static bool print_endpoint_fields(struct cli *cli, json_t *endpoint)
 {
-	static const struct output_column columns[] = {
-		{ "May manage", "manage", false },
-		{ "May call", "call_to", false },
-	};
-	static const struct output_shape shape = { .columns = columns,
-						   .n_columns = ARRAY_LEN(columns) };
+	json_t *fields = json_copy(endpoint);
+	bool done = json_object_update(fields, json_object_get(endpoint, "privileges")) == 0 &&
+		    output_fields(&cli->output, &describe_endpoint_fields, fields);
 
-	return output_fields(&cli->output, &shape, json_object_get(endpoint, "privileges"));
+	json_decref(fields);
+	return done;
 }
 
 /* DOCUMENT as a text for people. False: memory ran out. */
@@ -60,11 +59,10 @@ static bool print_dc(struct cli *cli, const json_t *document)
 
 static bool print_endpoint(struct cli *cli, const json_t *document)
 {
-	const json_t *endpoint = json_object_get(document, "endpoint");
+	json_t *endpoint = json_object_get(document, "endpoint");
 	json_t *backups = json_object_get(document, "backups");
 
-	if (!output_fields(&cli->output, &describe_endpoint_fields, endpoint) ||
-	    !print_privileges(cli, endpoint))
+	if (!print_endpoint_fields(cli, endpoint))
 		return false;
 	if (json_array_size(backups) == 0)
 		return true;

@@ -70,6 +70,8 @@ static const struct output_column endpoint_fields[] = {
 	{ "Bytes out", "bytes_out", false },
 	{ "Notifications in", "notifies_in", false },
 	{ "Sleeps", "sleeps", false },
+	{ "May manage", "manage", false },
+	{ "May call", "call_to", false },
 };
 
 const struct output_shape describe_endpoint_fields = {

@@ -9,10 +9,6 @@
 #define RUN_DIR_DEFAULT "/run/dvs"
 #define NAMES_MAX 256 /* names compared for a "did you mean" */
 
-#define ADMIN_HINT                                                                       \
-	"start dvsd, or name its run directory with --run-dir; only root and the owner " \
-	"of dvsd may manage"
-
 const char *link_run_dir(const struct cli *cli)
 {
 	const char *environment = getenv("DVS_RUN_DIR");
@@ -24,7 +20,13 @@ const char *link_run_dir(const struct cli *cli)
 
 static int fail_admin(struct cli *cli, dvs_err err)
 {
-	return cli_fail_hint(cli, err, ADMIN_HINT, "reach dvsd in %s", link_run_dir(cli));
+	const char *hint = dvs_err_hint(err);
+
+	if (err == DVS_NODVSD)
+		hint = "start dvsd, or name its run directory with --run-dir";
+	if (err == DVS_DENIED)
+		hint = "only root and the user who runs dvsd may manage it";
+	return cli_fail_hint(cli, err, hint, "reach dvsd in %s", link_run_dir(cli));
 }
 
 int link_open_admin(struct cli *cli, struct link *link)

@@ -85,11 +85,25 @@ def check_commands(tap, source, table):
                   f"missing: {missing}")
 
 
+def options_of(*command):
+    """The long options that the help of a program tells."""
+    usage = subprocess.run([*command, "--help"], check=True, text=True,
+                           stdout=subprocess.PIPE).stdout
+    return sorted({"".join(option) for option
+                   in re.findall(r"^ +(--[\w-]+)|, (--[\w-]+)", usage, re.MULTILINE)})
+
+
+def check_bench(tap, table, dvs):
+    """The benchmarks read their own words: the table must know them all."""
+    row = next(row for row in table["commands"] if row["name"] == "bench ipc")
+    known = {f"--{option['name']}" for option in row["options"]} | {"--help"}
+    missing = sorted(set(options_of(dvs, "bench", "ipc")) - known)
+    tap.check(not missing, "the table has the options of bench ipc", f"missing: {missing}")
+
+
 def check_daemon(tap, source, dvsd):
     text = page_path(source, "dvsd.8").read_text()
-    usage = subprocess.run([dvsd, "--help"], check=True, text=True, stdout=subprocess.PIPE).stdout
-    for option in sorted(set(re.findall(r"^ +(--[\w-]+)|, (--[\w-]+)", usage, re.MULTILINE))):
-        name = "".join(option)
+    for name in options_of(dvsd):
         tap.check(f"*{name}*" in text, f"dvsd(8) tells {name}", f"no *{name}*")
 
 
@@ -145,6 +159,7 @@ def main():
                                       stdout=subprocess.PIPE).stdout)
     tap = Tap()
     check_commands(tap, source, table)
+    check_bench(tap, table, dvs)
     check_daemon(tap, source, dvsd)
     check_library(tap, source)
     check_examples(tap, source, sys.argv[4:] or ["cc"])
