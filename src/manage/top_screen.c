@@ -66,8 +66,8 @@ static void draw_figures(FILE *file, const struct top_view *view, const struct t
 	text_short(view->total.bytes, bytes);
 	text_short(view->total.sleeps, sleeps);
 	snprintf(line, sizeof(line),
-		 "per second: messages in %s, out %s; bytes %s; sleeps %s  by %s  every %.1f s", in,
-		 out, bytes, sleeps, top_sort_word(screen->sort), screen->interval_ms / 1000.0);
+		 "messages/s in %s out %s  bytes/s %s  sleeps/s %s  by %s  every %.1f s", in, out,
+		 bytes, sleeps, top_sort_word(screen->sort), screen->interval_ms / 1000.0);
 	put_line(file, screen, "", line, false);
 	put_line(file, screen, "", "", false);
 }
