@@ -31,6 +31,7 @@ DVS_MUST_USE dvs_err holder_get(struct core *core, const struct core_process *pr
 void holder_put(struct core *core, struct core_holder *holder);
 void binding_attach(struct core_binding *binding, struct core_endpoint *endpoint,
 		    struct core_holder *holder);
+void binding_hold(struct core_binding *binding, struct core_holder *holder);
 void binding_detach_holder(struct core *core, struct core_binding *binding);
 void binding_free(struct core *core, struct core_binding *binding);
 

@@ -94,9 +94,7 @@ dvs_err step_migrate_commit(struct core *core, const struct core_command *comman
 	assert(binding);
 	effects_add(effects, CORE_MOVED, endpoint, binding);
 	binding_detach_holder(core, binding);
-	binding->holder = holder;
-	list_add_tail(&holder->bindings, &binding->of_holder);
-	holder->n_bindings++;
+	binding_hold(binding, holder);
 	binding->slot = command->slot;
 	binding->node = command->process.node;
 	binding->given = true;

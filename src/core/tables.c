@@ -189,22 +189,33 @@ void holder_put(struct core *core, struct core_holder *holder)
 	free(holder);
 }
 
+/* A holder's bindings stand in the order of their ids, which a snapshot keeps, so that its end
+ * has the same effects everywhere in the same order. */
+void binding_hold(struct core_binding *binding, struct core_holder *holder)
+{
+	struct list *after = holder->bindings.prev;
+
+	while (after != &holder->bindings &&
+	       CONTAINER_OF(after, struct core_binding, of_holder)->id > binding->id)
+		after = after->prev;
+	list_insert_between(&binding->of_holder, after, after->next);
+	binding->holder = holder;
+	holder->n_bindings++;
+}
+
 /* HOLDER may be NULL: an orphan of a migration. */
 void binding_attach(struct core_binding *binding, struct core_endpoint *endpoint,
 		    struct core_holder *holder)
 {
 	binding->endpoint = endpoint;
-	binding->holder = holder;
 	list_init(&binding->of_holder);
 	list_add_tail(&endpoint->bindings, &binding->of_endpoint);
 	endpoint->n_bindings++;
 	endpoint->dc->n_bindings++;
 	if (binding->role == CORE_BACKUP)
 		endpoint->n_backups++;
-	if (!holder)
-		return;
-	list_add_tail(&holder->bindings, &binding->of_holder);
-	holder->n_bindings++;
+	if (holder)
+		binding_hold(binding, holder);
 }
 
 void binding_detach_holder(struct core *core, struct core_binding *binding)
