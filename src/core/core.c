@@ -68,6 +68,15 @@ dvs_err core_step(struct core *core, const struct core_command *command,
 	effects->n = 0;
 	if ((unsigned int)command->op >= CORE_OPS_END || !handlers[command->op])
 		return DVS_BADARG;
+	if (command->op >= CORE_RESTORE_COUNTERS) {
+		if (core->live)
+			return DVS_BADSTATE;
+		core->restoring = true;
+	} else if (command->op != CORE_PARKED || !core->restoring) {
+		/* what endpoints owe is part of a snapshot */
+		restore_end(core);
+		core->live = true;
+	}
 	return handlers[command->op](core, command, effects);
 }
 

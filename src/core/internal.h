@@ -12,6 +12,8 @@ struct core {
 	uint32_t next_dc;
 	uint64_t next_binding;
 	struct map holders;
+	bool restoring; /* a snapshot is being read */
+	bool live;	/* anything else was done: too late for a snapshot */
 };
 
 /* Make room for N effects, so that the change that follows cannot fail. */
@@ -65,6 +67,8 @@ dvs_err step_migrate_rollback(struct core *, const struct core_command *, struct
 dvs_err step_promote(struct core *, const struct core_command *, struct core_effects *);
 
 /* restore.c */
+/* The snapshot is read: mend what a true one would not have. */
+void restore_end(struct core *core);
 dvs_err step_restore_counters(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_restore_dc(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_restore_clients(struct core *, const struct core_command *, struct core_effects *);

@@ -13,6 +13,8 @@ dvs_err step_restore_counters(struct core *core, const struct core_command *comm
 	(void)effects;
 	if (command->count == 0 || command->count > UINT32_MAX)
 		return DVS_BADARG;
+	if (core->n_dcs > 0)
+		return DVS_BADSTATE;
 	core->next_dc = (uint32_t)command->count;
 	core->next_binding = command->id;
 	return DVS_OK;
@@ -81,6 +83,8 @@ dvs_err step_restore_endpoint(struct core *core, const struct core_command *comm
 	(void)effects;
 	if (!dc)
 		return DVS_NODC;
+	if ((command->flags & CORE_F_MIGRATING) && (command->flags & CORE_F_REPLICA))
+		return DVS_BADARG;
 	if (number > DVS_EP_NUMBER_MAX || generation == 0 ||
 	    command->privileges.n_call_to > DVS_RANGES_MAX)
 		return DVS_BADARG;
@@ -107,6 +111,11 @@ static dvs_err restore_check(const struct core_endpoint *endpoint,
 	    command->node >= CORE_NODES_MAX || command->process.node >= CORE_NODES_MAX)
 		return DVS_BADARG;
 	if (command->role != CORE_PRIMARY && command->role != CORE_BACKUP)
+		return DVS_BADARG;
+	if (!orphan && (command->process.pid == 0 || command->process.node != command->node))
+		return DVS_BADARG;
+	if (endpoint->replica != (command->kind == DVK_REPLICA) ||
+	    (endpoint->replica && command->role != CORE_PRIMARY))
 		return DVS_BADARG;
 	if (endpoint->n_bindings == CORE_BINDINGS_MAX)
 		return DVS_FULL;
@@ -158,6 +167,34 @@ dvs_err step_restore_binding(struct core *core, const struct core_command *comma
 }
 
 /* What an endpoint that migrates owes, as the commands that told it. */
+static void restore_end_dc(struct core *core, const struct core_dc *dc)
+{
+	struct core_endpoint *endpoint;
+	uint32_t number = 0;
+
+	while ((endpoint = core_endpoint_from(dc, number)) != NULL) {
+		struct core_binding *binding = core_oldest_backup(endpoint);
+
+		number = dvs_ep_number(endpoint->ep) + 1;
+		if (endpoint->n_bindings == 0) {
+			endpoint_free(core, endpoint);
+		} else if (binding && !core_primary(endpoint, binding->node)) {
+			binding->role = CORE_PRIMARY;
+			binding->kind = DVK_LOCAL;
+			endpoint->n_backups--;
+		}
+	}
+}
+
+void restore_end(struct core *core)
+{
+	if (!core->restoring)
+		return;
+	core->restoring = false;
+	for (size_t i = 0; i < core->n_dcs; i++)
+		restore_end_dc(core, core->dcs[i]);
+}
+
 static dvs_err emit_parked(const struct core_endpoint *endpoint, core_emit emit, void *context)
 {
 	struct core_command command = { .op = CORE_PARKED,

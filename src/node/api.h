@@ -42,6 +42,8 @@ struct binding *binding_from_core(const struct core_binding *binding);
 /* ---- server.c: listening sockets ---- */
 
 DVS_MUST_USE dvs_err server_open_admin(struct host *host);
+/* A server without a socket; for tests. NULL: out of memory. */
+struct server *server_new(struct host *host, dvs_dcid dc, const char *name);
 /* The socket of a DC that the core knows. */
 DVS_MUST_USE dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name);
 void server_close_dc(struct host *host, dvs_dcid dc);

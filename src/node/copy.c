@@ -271,14 +271,14 @@ void op_copy(struct host *host, struct request *request)
 	struct copy *copy = NULL;
 	dvs_err err = control_copy_req_decode(&request->body, &req);
 
-	if (err == DVS_OK)
-		err = host->n_copies < COPIES_MAX && request->link->n_copies < COPIES_OF_LINK_MAX ?
-			      copier_open(host) :
-			      DVS_FULL;
 	if (err == DVS_OK) {
 		copy = calloc(1, sizeof(*copy));
 		err = copy ? copy_check(host, request->link, &req, copy) : DVS_NOMEM;
 	}
+	if (err == DVS_OK)
+		err = host->n_copies < COPIES_MAX && request->link->n_copies < COPIES_OF_LINK_MAX ?
+			      copier_open(host) :
+			      DVS_FULL;
 	if (err != DVS_OK || req.bytes == 0) {
 		free(copy);
 		request_answer(host, request, err);

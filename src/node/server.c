@@ -105,18 +105,27 @@ struct server *server_find(const struct host *host, dvs_dcid dc)
 	return NULL;
 }
 
-dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name)
+struct server *server_new(struct host *host, dvs_dcid dc, const char *name)
 {
 	struct server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		return NULL;
+	server->dc = dc;
+	memcpy(server->name, name, strlen(name) + 1);
+	server->source.fd = -1;
+	list_add_tail(&host->servers, &server->of_host);
+	return server;
+}
+
+dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name)
+{
+	struct server *server = server_new(host, dc, name);
 	char path[512];
 	dvs_err err;
 
 	if (!server)
 		return DVS_NOMEM;
-	server->dc = dc;
-	memcpy(server->name, name, strlen(name) + 1);
-	server->source.fd = -1;
-	list_add_tail(&host->servers, &server->of_host);
 	(void)snprintf(path, sizeof(path), "%s/dc", host->config.run_dir);
 	err = make_directory(host, path, 0755);
 	if (err != DVS_OK)

