@@ -313,6 +313,11 @@ inline mourn()
 
 inline sleep_for_requests(me)
 {
+#ifdef MUT_EVENT_READ_BUT_NOT_HEEDED
+	/* After the look at what there is to do, and so without a look at what the event changed. */
+	read_event(me);
+	mourn();
+#endif
 #ifndef MUT_FORGET_AWAY
 	if
 	:: hot != NOBODY -> hot_watch[hot] = 0
