@@ -2,6 +2,8 @@
 /* How much CPU time went to others while the benchmark ran. What was measured on a machine that does other
  * work as well says little, and nobody should have to find that out from odd figures. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -23,15 +25,29 @@ static double own_cpu_s(void)
 	return sum_s;
 }
 
-/* From the first line of /proc/stat: all that is not idle, with what a hypervisor gave to other guests. */
+/* The columns of /proc/stat, as far as they are of interest: idle and iowait are not busy, and what comes after
+ * steal (given to other guests by a hypervisor) is counted elsewhere already. */
+enum { COLUMN_IDLE = 3, COLUMN_IOWAIT = 4, COLUMN_STEAL = 7 };
+
 bool bench_noise_parse(const char *line, double ticks_per_s, double *busy_s)
 {
-	unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
+	static const char name[] = "cpu ";
+	const char *at = line + sizeof(name) - 1;
+	uint64_t busy = 0;
 
-	if (sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system,
-		   &idle, &iowait, &irq, &softirq, &steal) != 8)
+	if (strncmp(line, name, sizeof(name) - 1) != 0)
 		return false;
-	*busy_s = (double)(user + nice + system + irq + softirq + steal) / ticks_per_s;
+	for (int column = 0; column <= COLUMN_STEAL; column++) {
+		char *end;
+		uint64_t ticks = strtoull(at, &end, 10);
+
+		if (end == at)
+			return false;
+		if (column != COLUMN_IDLE && column != COLUMN_IOWAIT)
+			busy += ticks;
+		at = end;
+	}
+	*busy_s = (double)busy / ticks_per_s;
 	return true;
 }
 
