@@ -23,6 +23,7 @@ int main(void)
 }
 C
 for file in bin/dvs sbin/dvsd share/man/man1/dvs.1 share/man/man3/m3ipc.3 share/man/man8/dvsd.8 \
+	systemd/system/dvsd.service \
 	share/bash-completion/completions/dvs share/doc/dvs/examples/echo.c; do
 	check "$file is installed" test -n "$(find "$root" -path "*/$file" -size +0)"
 done
