@@ -181,7 +181,7 @@ struct dvk_endpoint_info {
 	uint32_t n_channels;
 	char program[16];
 	enum dvk_activity activity; /* from here on: what the process itself reports */
-	dvs_ep partner;		    /* of the present call */
+	dvs_ep partner; /* of the present call; n is 0 when there is none, or anyone will do */
 	uint64_t messages_in;
 	uint64_t messages_out;
 	uint64_t bytes_in; /* attached data */
@@ -207,7 +207,9 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_next(struct dvk *dvk, uint64_t *cur
  * /run/dvs). It serves the calls below, and with dvk_admin_enter() those above. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_admin_open(const char *run_dir, struct dvk **admin);
 
-/* NAME: letters, digits, '-', '_' and '.', not first a '.', up to DVS_NAME_MAX. EXISTS. FULL. */
+/* NAME: letters, digits, '-', '_' and '.', not first a '.', up to DVS_NAME_MAX. OWNER_UID: whose programs may enter and manage
+ * it; others cannot open its socket unless they are let in (a mount into their container). EXISTS. FULL. DENIED: dvsd does not
+ * run as root and OWNER_UID is not its own user. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_create(struct dvk *admin, const char *name,
 					      uint32_t owner_uid, dvs_dcid *id);
 /* End all its bindings, then forget it. BADSTATE: endpoints are bound and FORCE is zero. NODC. */

@@ -438,6 +438,8 @@ static dvs_err receive_asleep(struct receive *r, struct wait_limit *limit)
 		/* Woken for nothing, or the time is up: the hints may have been wiped. */
 		endpoint_handle_events(ep);
 		suspect_all(ep);
+		if (settled(r, limit, &err) || take(r))
+			break;
 		if (look_again_ns < LOOK_AGAIN_MAX_NS)
 			look_again_ns *= 2;
 	}

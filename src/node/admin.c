@@ -15,7 +15,7 @@ dvs_err dc_open(struct host *host, const char *name, uint32_t owner_uid, dvs_dci
 	if (err != DVS_OK)
 		return err;
 	*dc = host->effects.list[0].dc;
-	err = server_open_dc(host, *dc, name);
+	err = server_open_dc(host, *dc, name, owner_uid);
 	if (err != DVS_OK) {
 		command = (struct core_command){ .op = CORE_DC_REMOVE, .dc = *dc };
 		(void)!host_command(host, &command);

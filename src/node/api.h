@@ -45,7 +45,8 @@ DVS_MUST_USE dvs_err server_open_admin(struct host *host);
 /* A server without a socket; for tests. NULL: out of memory. */
 struct server *server_new(struct host *host, dvs_dcid dc, const char *name);
 /* The socket of a DC that the core knows. */
-DVS_MUST_USE dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name);
+DVS_MUST_USE dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name,
+				    uint32_t owner_uid);
 void server_close_dc(struct host *host, dvs_dcid dc);
 void server_close_all(struct host *host);
 struct server *server_find(const struct host *host, dvs_dcid dc);

@@ -127,7 +127,7 @@ static dvs_err open_dcs(struct host *host)
 {
 	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;
 	     dc = core_dc_next(host->core, dc->id.n)) {
-		dvs_err err = server_open_dc(host, dc->id, dc->name);
+		dvs_err err = server_open_dc(host, dc->id, dc->name, dc->owner_uid);
 
 		if (err != DVS_OK)
 			return err;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "node/api.h"
 
 /* Out of descriptors: take the connection with the one kept for this, and close it, or epoll
@@ -118,7 +119,21 @@ struct server *server_new(struct host *host, dvs_dcid dc, const char *name)
 	return server;
 }
 
-dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name)
+/* A DC's directory is its owner's alone: who is to get in besides has its socket mounted into its container. */
+static dvs_err make_dc_directory(struct host *host, const char *path, uint32_t owner_uid)
+{
+	dvs_err err = make_directory(host, path, 0700);
+
+	if (err != DVS_OK || owner_uid == host->uid)
+		return err;
+	if (chown(path, owner_uid, (gid_t)-1) == 0)
+		return DVS_OK;
+	log_error(&host->log, "cannot give a DC to its owner", LOG_STR("path", path),
+		  LOG_STR("error", strerror(errno)));
+	return dvs_from_errno(errno);
+}
+
+dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name, uint32_t owner_uid)
 {
 	struct server *server = server_new(host, dc, name);
 	char path[512];
@@ -131,7 +146,7 @@ dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name)
 	if (err != DVS_OK)
 		return err;
 	(void)snprintf(path, sizeof(path), "%s/dc/%s", host->config.run_dir, name);
-	err = make_directory(host, path, 0755);
+	err = make_dc_directory(host, path, owner_uid);
 	if (err != DVS_OK)
 		return err;
 	(void)snprintf(path, sizeof(path), "%s/dc/%s/control", host->config.run_dir, name);

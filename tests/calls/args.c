@@ -461,7 +461,7 @@ static void try_dcs(struct around *a)
 	uint32_t cursor = 0;
 	dvs_dcid id;
 
-	TRY(dvk_dc_create, a->admin, "b", 0, &id);
+	TRY(dvk_dc_create, a->admin, "b", getuid(), &id);
 	TRY(dvk_dc_remove, a->admin, "b", 0);
 	TRY(dvk_dc_next, a->admin, &cursor, &dc);
 	TRY(dvk_admin_enter, a->admin, "a");

@@ -197,7 +197,10 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
 		as_user "$TAP_DIR/dvs" dc rm db --run-dir "$run_dir"
 	ends "a call to nobody is told" 1 '^dvs-echo: call the server: no process is bound' \
 		as_user "$TAP_DIR/dvs-echo" client hello
-	ends "in the DC of another one he binds no server" 1 \
+	ends "the DC of another one he does not enter" 1 '^dvs-echo: open the link: not allowed' \
+		as_user env DVS_CONTROL="$run_dir/dc/web/control" "$TAP_DIR/dvs-echo" server
+	chmod 755 "$run_dir/dc/web"
+	ends "and if he is let in he binds no server" 1 \
 		'^dvs-echo: bind the server.s endpoint: not allowed' timeout 10 \
 		setpriv --reuid=12 --regid=12 --clear-groups env -u DVS_RUN_DIR \
 		DVS_CONTROL="$run_dir/dc/web/control" "$TAP_DIR/dvs-echo" server

@@ -296,7 +296,10 @@ class Dvsd:
 
     def create(self, name="a", owner_uid=0):
         with contextlib.closing(self.admin()) as admin:
-            return admin.ask("dc_create", name=name, owner_uid=owner_uid).dc
+            dc = admin.ask("dc_create", name=name, owner_uid=owner_uid).dc
+        # Programs of other users are let in here as a mount into their container would.
+        self.control(name).parent.chmod(0o755)
+        return dc
 
     def end(self):
         """Status of a clean stop; removes the directory."""
