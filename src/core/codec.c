@@ -21,6 +21,7 @@ enum {
 	HAS_PRIVILEGES = 1 << 12,
 	HAS_NAME = 1 << 13,
 	HAS_TAKEN = 1 << 14,
+	HAS_MIGRATION = 1 << 15,
 };
 
 static const unsigned int fields_of[CORE_OPS_END] = {
@@ -34,7 +35,8 @@ static const unsigned int fields_of[CORE_OPS_END] = {
 	[CORE_PROCESS_AREA] = HAS_PROCESS | HAS_AREA,
 	[CORE_PRIVILEGES_SET] = HAS_DC | HAS_EP | HAS_PRIVILEGES,
 	[CORE_MIGRATE_START] = HAS_DC | HAS_EP,
-	[CORE_PARKED] = HAS_DC | HAS_EP | HAS_FLAGS | HAS_TAKEN,
+	[CORE_MIGRATE_AGAIN] = HAS_DC | HAS_EP,
+	[CORE_PARKED] = HAS_DC | HAS_EP | HAS_FLAGS | HAS_MIGRATION | HAS_TAKEN,
 	[CORE_MIGRATE_COMMIT] = HAS_DC | HAS_EP | HAS_SLOT | HAS_AREA | HAS_PROCESS,
 	[CORE_MIGRATE_ROLLBACK] = HAS_DC | HAS_EP,
 	[CORE_PROMOTE] = HAS_DC | HAS_EP | HAS_PROCESS,
@@ -43,7 +45,7 @@ static const unsigned int fields_of[CORE_OPS_END] = {
 	[CORE_RESTORE_DC] = HAS_DC | HAS_NAME | HAS_OWNER,
 	[CORE_RESTORE_CLIENTS] = HAS_DC | HAS_NODE | HAS_COUNT,
 	[CORE_RESTORE_NUMBER] = HAS_DC | HAS_EP,
-	[CORE_RESTORE_ENDPOINT] = HAS_DC | HAS_EP | HAS_FLAGS | HAS_PRIVILEGES,
+	[CORE_RESTORE_ENDPOINT] = HAS_DC | HAS_EP | HAS_FLAGS | HAS_MIGRATION | HAS_PRIVILEGES,
 	[CORE_RESTORE_BINDING] = HAS_DC | HAS_EP | HAS_KIND | HAS_ROLE | HAS_SLOT | HAS_NODE |
 				 HAS_FLAGS | HAS_ID | HAS_AREA | HAS_PROCESS,
 };
@@ -72,6 +74,7 @@ static void put_taken(struct writer *out, const struct core_command *command)
 	for (uint32_t i = 0; i < command->n_taken && i < CORE_COMMAND_TAKEN; i++) {
 		writer_u32(out, command->taken[i].peer);
 		writer_u32(out, command->taken[i].number);
+		writer_u8(out, command->taken[i].stale);
 	}
 }
 
@@ -101,6 +104,7 @@ void core_command_encode(struct writer *out, const struct core_command *command)
 	put_u32_if(out, has & HAS_NODE, command->node);
 	put_u32_if(out, has & HAS_OWNER, command->owner_uid);
 	put_u32_if(out, has & HAS_FLAGS, command->flags);
+	put_u32_if(out, has & HAS_MIGRATION, command->migration);
 	put_u64_if(out, has & HAS_ID, command->id);
 	put_u64_if(out, has & HAS_AREA, command->area);
 	put_u64_if(out, has & HAS_COUNT, command->count);
@@ -148,6 +152,7 @@ static void get_taken(struct cursor *in, struct core_command *command)
 	for (uint32_t i = 0; i < command->n_taken; i++) {
 		command->taken[i].peer = cursor_u32(in);
 		command->taken[i].number = cursor_u32(in);
+		command->taken[i].stale = cursor_u8(in);
 	}
 }
 
@@ -179,6 +184,7 @@ dvs_err core_command_decode(struct cursor *in, struct core_command *command)
 	command->node = get_u32_if(in, has & HAS_NODE);
 	command->owner_uid = get_u32_if(in, has & HAS_OWNER);
 	command->flags = get_u32_if(in, has & HAS_FLAGS);
+	command->migration = get_u32_if(in, has & HAS_MIGRATION);
 	command->id = get_u64_if(in, has & HAS_ID);
 	command->area = get_u64_if(in, has & HAS_AREA);
 	command->count = get_u64_if(in, has & HAS_COUNT);

@@ -15,6 +15,7 @@ static const core_handler handlers[CORE_OPS_END] = {
 	[CORE_PROCESS_AREA] = step_process_area,
 	[CORE_PRIVILEGES_SET] = step_privileges_set,
 	[CORE_MIGRATE_START] = step_migrate_start,
+	[CORE_MIGRATE_AGAIN] = step_migrate_again,
 	[CORE_PARKED] = step_parked,
 	[CORE_MIGRATE_COMMIT] = step_migrate_commit,
 	[CORE_MIGRATE_ROLLBACK] = step_migrate_rollback,

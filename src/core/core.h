@@ -65,10 +65,11 @@ struct core_binding {
 	void *host; /* the host's; the core keeps it and never looks at it */
 };
 
-/* A request of PEER that the endpoint received and had not answered when it parked. */
+/* What the endpoint owed to PEER when it parked. */
 struct core_taken {
 	uint32_t peer;
-	uint32_t number;
+	uint32_t number; /* of the request received last; 0: PEER waits for none */
+	uint32_t stale;	 /* so many received before it, which PEER has given up; at most 255 */
 };
 
 struct core_endpoint {
@@ -78,7 +79,8 @@ struct core_endpoint {
 	uint32_t n_bindings;
 	uint32_t n_backups;
 	bool migrating;
-	bool parked; /* while it migrates: its process has stopped and told what it owes */
+	uint32_t migration; /* number of the present or the last migration; 0: there was none */
+	bool parked;	    /* while it migrates: its process has stopped and told what it owes */
 	bool replica;
 	struct dvk_privileges privileges;
 	struct core_taken *taken; /* what it owes; kept after the commit, for its effect */
@@ -115,6 +117,7 @@ enum core_op {
 	CORE_PROCESS_AREA,
 	CORE_PRIVILEGES_SET,
 	CORE_MIGRATE_START,
+	CORE_MIGRATE_AGAIN, /* one that has not parked: what it told until now does not count */
 	CORE_PARKED,
 	CORE_MIGRATE_COMMIT,
 	CORE_MIGRATE_ROLLBACK,
@@ -146,6 +149,7 @@ struct core_command {
 	uint32_t node;
 	uint32_t owner_uid;
 	uint32_t flags; /* CORE_F_* */
+	uint32_t migration;
 	uint64_t id;
 	uint64_t area;
 	uint64_t count;
@@ -171,8 +175,8 @@ enum core_effect_kind {
 	CORE_ORPHANED, /* died while migrating: the endpoint waits for commit or rollback */
 	CORE_PROMOTED,
 	CORE_DEMOTED,
-	CORE_MOVED, /* process and slot are the former ones */
-	CORE_MIGRATING,
+	CORE_MOVED,	/* process and slot are the former ones */
+	CORE_MIGRATING, /* the number is in the endpoint */
 	CORE_ROLLED_BACK,
 	CORE_PRIVILEGES_CHANGED,
 	CORE_DC_CREATED,

@@ -61,6 +61,7 @@ void binding_end(struct core *core, struct core_binding *binding, struct core_ef
 
 /* move.c */
 dvs_err step_migrate_start(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_migrate_again(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_parked(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_migrate_commit(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_migrate_rollback(struct core *, const struct core_command *, struct core_effects *);

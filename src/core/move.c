@@ -22,6 +22,15 @@ static dvs_err find_endpoint(const struct core *core, const struct core_command 
 	return *endpoint ? DVS_OK : DVS_NODEST;
 }
 
+/* Under a new number, so that what is told for a former one is not taken for this one. */
+static void migration_begin(struct core_endpoint *endpoint, struct core_effects *effects)
+{
+	endpoint->migrating = true;
+	endpoint->migration = endpoint->migration == UINT32_MAX ? 1 : endpoint->migration + 1;
+	endpoint->n_taken = 0;
+	effects_add(effects, CORE_MIGRATING, endpoint, core_primary(endpoint, 0));
+}
+
 dvs_err step_migrate_start(struct core *core, const struct core_command *command,
 			   struct core_effects *effects)
 {
@@ -34,9 +43,23 @@ dvs_err step_migrate_start(struct core *core, const struct core_command *command
 		return DVS_BADSTATE;
 	if (effects_reserve(effects, 1) != DVS_OK)
 		return DVS_NOMEM;
-	endpoint->migrating = true;
-	endpoint->n_taken = 0;
-	effects_add(effects, CORE_MIGRATING, endpoint, core_primary(endpoint, 0));
+	migration_begin(endpoint, effects);
+	return DVS_OK;
+}
+
+dvs_err step_migrate_again(struct core *core, const struct core_command *command,
+			   struct core_effects *effects)
+{
+	struct core_endpoint *endpoint;
+	dvs_err err = find_endpoint(core, command, &endpoint);
+
+	if (err != DVS_OK)
+		return err;
+	if (!endpoint->migrating || endpoint->parked)
+		return DVS_BADSTATE;
+	if (effects_reserve(effects, 1) != DVS_OK)
+		return DVS_NOMEM;
+	migration_begin(endpoint, effects);
 	return DVS_OK;
 }
 
@@ -51,7 +74,7 @@ dvs_err step_parked(struct core *core, const struct core_command *command,
 	(void)effects;
 	if (err != DVS_OK)
 		return err;
-	if (!endpoint->migrating || endpoint->parked)
+	if (!endpoint->migrating || endpoint->parked || endpoint->migration != command->migration)
 		return DVS_BADSTATE;
 	if (command->n_taken > CORE_COMMAND_TAKEN)
 		return DVS_BADARG;

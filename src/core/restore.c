@@ -96,6 +96,7 @@ dvs_err step_restore_endpoint(struct core *core, const struct core_command *comm
 	if (!endpoint)
 		return DVS_NOMEM;
 	endpoint->migrating = (command->flags & CORE_F_MIGRATING) != 0;
+	endpoint->migration = command->migration;
 	endpoint->replica = (command->flags & CORE_F_REPLICA) != 0;
 	endpoint->privileges = command->privileges;
 	return DVS_OK;
@@ -199,7 +200,8 @@ static dvs_err emit_parked(const struct core_endpoint *endpoint, core_emit emit,
 {
 	struct core_command command = { .op = CORE_PARKED,
 					.dc = endpoint->dc->id,
-					.ep = endpoint->ep.n };
+					.ep = endpoint->ep.n,
+					.migration = endpoint->migration };
 	uint32_t done = 0;
 	dvs_err err = DVS_OK;
 
@@ -227,6 +229,7 @@ static dvs_err emit_endpoint(const struct core_endpoint *endpoint, core_emit emi
 		.ep = endpoint->ep.n,
 		.flags = (endpoint->migrating ? CORE_F_MIGRATING : 0) |
 			 (endpoint->replica ? CORE_F_REPLICA : 0),
+		.migration = endpoint->migration,
 		.privileges = endpoint->privileges,
 	};
 	dvs_err err = emit(context, &command);

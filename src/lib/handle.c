@@ -27,11 +27,6 @@ struct m3 *handle_new(struct dvk *dvk)
 	return self;
 }
 
-void handle_set_role_locked(struct m3 *self, uint8_t role)
-{
-	self->primary = role == 1;
-}
-
 void handle_bind_locked(struct m3 *self, uint32_t ep, uint32_t slot, uint8_t binding, uint8_t role,
 			uint32_t may)
 {
@@ -40,7 +35,7 @@ void handle_bind_locked(struct m3 *self, uint32_t ep, uint32_t slot, uint8_t bin
 	self->slot = slot;
 	self->binding = binding;
 	self->may = may;
-	handle_set_role_locked(self, role);
+	self->primary = role == 1;
 	memset(&dvk->stats[slot], 0, sizeof(dvk->stats[slot]));
 	endpoint_init(&self->ep, dvs_ep_of(ep), dvk_inbox(dvk, slot), &dvk->stats[slot],
 		      &handle_host, self);
@@ -115,6 +110,22 @@ void handle_unbound_locked(struct m3 *self)
 	if (!mail)
 		return;
 	mail->op = CONTROL_UNBOUND;
+	mail->fd[0] = mail->fd[1] = -1;
+	deliver_locked(self, mail);
+}
+
+void handle_role_locked(struct m3 *self, uint8_t role)
+{
+	struct mail *mail;
+
+	if (self->primary == (role == 1))
+		return;
+	mail = calloc(1, sizeof(*mail));
+	if (!mail)
+		return;
+	self->primary = role == 1;
+	mail->op = CONTROL_ROLE;
+	mail->role.role = role;
 	mail->fd[0] = mail->fd[1] = -1;
 	deliver_locked(self, mail);
 }
@@ -204,7 +215,9 @@ void handle_event(struct dvk *dvk, struct frame *frame)
 	if (mail->op == CONTROL_UNBOUND)
 		self->unbound = true;
 	else if (mail->op == CONTROL_ROLE)
-		handle_set_role_locked(self, mail->role.role);
+		self->primary = mail->role.role == 1;
+	else if (mail->op == CONTROL_MIGRATE)
+		self->migration = mail->migrate.what == 1 ? mail->migrate.number : 0;
 	else if (mail->op == CONTROL_MAY)
 		self->may = mail->may.may;
 	deliver_locked(self, mail);
@@ -223,21 +236,18 @@ static void set_role(struct m3 *self, uint8_t role)
 	self->ep.halt = HALT_BACKUP;
 }
 
-static void set_parked(struct m3 *self, bool parked)
+static void migrate(struct m3 *self, const struct control_migrate_req *event)
 {
-	pthread_mutex_lock(&self->dvk->lock);
-	self->parked = parked;
-	pthread_mutex_unlock(&self->dvk->lock);
-}
+	struct endpoint *ep = &self->ep;
 
-static void migrate(struct m3 *self, uint8_t what)
-{
-	if (what == 1 && self->ep.halt == HALT_NO) {
-		self->ep.halt = HALT_PARKING;
-	} else if (what == 2) {
-		set_parked(self, false);
-		if (self->ep.halt == HALT_PARKING || self->ep.halt == HALT_PARKED)
-			self->ep.halt = HALT_NO;
+	if (ep->halt != HALT_NO && ep->halt != HALT_PARKING && ep->halt != HALT_PARKED)
+		return;
+	/* Under a new number all is to be told anew: what was told does not count any more. */
+	if (event->what == 1) {
+		self->parking = event->number;
+		ep->halt = HALT_PARKING;
+	} else if (event->what == 2) {
+		ep->halt = HALT_NO;
 	}
 }
 
@@ -278,7 +288,7 @@ static void read_mail(struct m3 *self, struct mail *mail)
 	} else if (mail->op == CONTROL_ROLE) {
 		set_role(self, mail->role.role);
 	} else if (mail->op == CONTROL_MIGRATE) {
-		migrate(self, mail->migrate.what);
+		migrate(self, &mail->migrate);
 	} else if (mail->op == CONTROL_WOKEN) {
 		self->ep.woken = true;
 	} else if (mail->op == CONTROL_PROBE) {
@@ -320,10 +330,22 @@ static void host_blocked(struct endpoint *ep, dvs_ep on, uint32_t wait, bool wai
 
 LINK_CALL(parked, CONTROL_PARKED)
 
+/* What is owed to the partner of CH. */
+static struct control_taken owed(const struct channel *ch)
+{
+	uint32_t last = ch->open[ch->n_open - 1].number;
+
+	return (struct control_taken){ .peer = ch->peer.n,
+				       .number = last,
+				       .stale = (uint8_t)(last ? ch->n_open - 1 : ch->n_open) };
+}
+
 static void host_park(struct endpoint *ep)
 {
 	struct m3 *self = ep->host_arg;
-	struct control_parked_req request = { .ep = ep->self.n, .slot = self->slot, .more = 1 };
+	struct control_parked_req request = {
+		.ep = ep->self.n, .slot = self->slot, .number = self->parking, .more = 1
+	};
 	struct control_parked_rep reply;
 	dvs_err err = DVS_OK;
 
@@ -334,8 +356,7 @@ static void host_park(struct endpoint *ep)
 			channel_return_note(ch);
 		if (!ch || ch->n_open == 0)
 			continue;
-		request.taken[request.n_taken].peer = ch->peer.n;
-		request.taken[request.n_taken++].number = ch->open[ch->n_open - 1].number;
+		request.taken[request.n_taken++] = owed(ch);
 		if (request.n_taken == ARRAY_LEN(request.taken)) {
 			err = call_parked(self->dvk, 0, &request, &reply);
 			request.n_taken = 0;
@@ -344,9 +365,9 @@ static void host_park(struct endpoint *ep)
 	request.more = 0;
 	if (!err)
 		err = call_parked(self->dvk, 0, &request, &reply);
-	/* BADSTATE: the migration is over already, and the events in the mail say how. */
+	/* BADSTATE: the migration is over, or has a new number; the events in the mail say how it goes on, and until then this
+	 * endpoint does not run. Without an answer dvsd will say more when it is there. */
 	ep->halt = HALT_PARKED;
-	set_parked(self, err == DVS_OK);
 	if (err && err != DVS_NODVSD)
 		endpoint_handle_events(ep);
 }

@@ -25,7 +25,8 @@ void handle_free(struct m3 *self);
 /* An event of dvsd: into the mail of the handle it is for. Takes the descriptors of FRAME. */
 void handle_event(struct dvk *dvk, struct frame *frame);
 
-void handle_set_role_locked(struct m3 *self, uint8_t role);
+/* The role that dvsd tells; if it is another one than before its owner hears of it. */
+void handle_role_locked(struct m3 *self, uint8_t role);
 void handle_unbound_locked(struct m3 *self);
 
 /* The calls by which an endpoint reaches its handle. */

@@ -85,7 +85,8 @@ struct m3 {
 	struct dvk *dvk;
 	/* Partners that are over: freed when no call is open and no wait looks at them. */
 	struct partner *graves;
-	bool has_former; /* some channel may have former memory to free */
+	bool has_former;  /* some channel may have former memory to free */
+	uint32_t parking; /* number of the migration for which it parks or has parked */
 	struct m3 *next_of_thread;
 	struct ipc_trace *trace;
 	uint64_t trace_number;
@@ -100,7 +101,7 @@ struct m3 {
 	uint32_t may;
 	uint8_t binding;
 	bool primary;
-	bool parked;
+	uint32_t migration; /* of the one that dvsd announced last and did not roll back; 0: none */
 	bool unbound;
 };
 

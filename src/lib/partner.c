@@ -159,6 +159,20 @@ void partner_bury(struct m3 *self, bool all)
 	}
 }
 
+/* What the process from which the endpoint moved here has left to be answered: the program goes on where it was there. */
+static void take_over(struct channel *ch, const struct control_channel_req *from)
+{
+	struct open_call call = { .number = 0, .reply_cap = DVS_DATA_MAX };
+
+	for (uint32_t i = 0; i < from->stale; i++)
+		channel_open(ch, &call);
+	if (from->open == 0)
+		return;
+	call.number = from->open;
+	channel_open(ch, &call);
+	ch->taken = from->open;
+}
+
 static dvs_err partner_new(struct m3 *self, const struct control_channel_req *from,
 			   const struct channel_memory *memory, struct channel **ch)
 {
@@ -177,12 +191,7 @@ static dvs_err partner_new(struct m3 *self, const struct control_channel_req *fr
 	p->ch.peer_index = from->peer_index;
 	p->ch.may_call = from->may_call;
 	p->ch.may_serve = from->may_serve;
-	if (from->open) {
-		struct open_call open = { .number = from->open, .reply_cap = DVS_DATA_MAX };
-
-		p->ch.taken = from->open;
-		channel_open(&p->ch, &open);
-	}
+	take_over(&p->ch, from);
 	err = endpoint_add(&self->ep, &p->ch);
 	if (err) {
 		p->ch.memory.lanes = NULL; /* the caller's again */

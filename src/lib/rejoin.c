@@ -122,7 +122,7 @@ static void tell_handle_locked(struct dvk *dvk, struct m3 *self)
 						       .slot = self->slot,
 						       .role = self->primary ? 1 : 2,
 						       .tid = self->tid,
-						       .parked = self->parked };
+						       .migration = self->migration };
 	struct control_rejoin_endpoint_rep reply;
 	struct exchange x;
 	struct cursor in;
@@ -135,7 +135,7 @@ static void tell_handle_locked(struct dvk *dvk, struct m3 *self)
 		err = control_rejoin_endpoint_rep_decode(&in, &reply);
 	if (!err) {
 		self->may = reply.may;
-		handle_set_role_locked(self, reply.role);
+		handle_role_locked(self, reply.role);
 	} else if (err != DVS_NODVSD) {
 		handle_unbound_locked(self);
 	}

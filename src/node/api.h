@@ -33,7 +33,7 @@ void host_free(struct host *host);
 void effects_apply(struct host *host);
 /* What an endpoint without its own wish is told: used by the effects and after a rejoin. */
 void binding_announce(struct host *host, struct binding *binding);
-void send_migrate(struct host *host, const struct binding *binding, uint8_t what);
+void send_migrate(struct host *host, const struct binding *binding, uint8_t what, uint32_t number);
 struct binding *binding_create(struct host *host);
 void binding_destroy(struct host *host, struct binding *binding);
 void binding_attach_process(struct binding *binding, struct process *process, uint32_t slot);
@@ -193,6 +193,8 @@ void channel_send(struct host *host, const struct channel *channel, unsigned int
 		  struct shared_fd *memory, uint8_t mode);
 void channel_fill(const struct channel *channel, unsigned int side,
 		  struct control_channel_req *event);
+/* END's endpoint went to other hands, which do not know the channel. */
+void channel_end_moved(struct channel_end *end);
 /* All channels of FROM (may be TO itself) are TO's now and made anew, told in MODE. */
 void channels_renew(struct host *host, struct binding *from, struct binding *to, uint8_t mode);
 /* Go on making channels anew as far as the queues take them. */

@@ -184,7 +184,9 @@ void channel_send(struct host *host, const struct channel *channel, unsigned int
 
 	channel_fill(channel, side, &event);
 	event.mode = mode;
-	event.open = channel->open[side] ? channel->open[side] : channel->open[1 - side];
+	event.open = channel->end[side].open;
+	event.stale = (uint8_t)(channel->end[side].stale < UINT8_MAX ? channel->end[side].stale :
+								       UINT8_MAX);
 	frame_begin(&frame, CONTROL_CHANNEL, 0, DVS_OK);
 	control_channel_req_encode(&frame.out, &event);
 	frame_attach(&frame, memory);

@@ -9,8 +9,7 @@ static uint64_t must_wait(const struct pending *pending, const struct core_bindi
 {
 	const struct binding *binding = binding_from_core(core);
 
-	if (!core || core->role != CORE_PRIMARY || core->endpoint->migrating || !binding ||
-	    !binding->process)
+	if (!core || core->role != CORE_PRIMARY || !binding || !binding->process)
 		return watch_number(pending->link->dc, ep);
 	if (!process_is_ready(binding->process) || link_is_congested(binding->process->link))
 		return watch_process(binding->process);
@@ -78,6 +77,9 @@ static bool connect_try(struct host *host, struct pending *pending)
 	if (err == DVS_OK) {
 		core = core_primary(endpoint, host->config.node);
 		pending->watch = must_wait(pending, from->core, from->ep.n);
+		/* The one that asks may be about to migrate: it parks when it has its answer. */
+		if (pending->watch == 0 && endpoint->migrating)
+			pending->watch = watch_number(pending->link->dc, pending->to);
 		if (pending->watch == 0)
 			pending->watch = must_wait(pending, core, pending->to);
 		if (pending->watch != 0)

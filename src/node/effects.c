@@ -102,9 +102,9 @@ static void send_role(struct host *host, const struct binding *binding)
 	process_send(host, binding->process, &frame, binding->slot);
 }
 
-void send_migrate(struct host *host, const struct binding *binding, uint8_t what)
+void send_migrate(struct host *host, const struct binding *binding, uint8_t what, uint32_t number)
 {
-	struct control_migrate_req event = { .ep = binding->ep.n, .what = what };
+	struct control_migrate_req event = { .ep = binding->ep.n, .what = what, .number = number };
 	struct frame frame;
 
 	if (!binding->process)
@@ -255,11 +255,12 @@ static void apply_one(struct host *host, size_t at)
 		break;
 	case CORE_MIGRATING:
 		if (binding)
-			send_migrate(host, binding, 1);
+			send_migrate(host, binding, 1, binding->core->endpoint->migration);
 		break;
 	case CORE_ROLLED_BACK:
 		if (binding)
-			send_migrate(host, binding, 2);
+			send_migrate(host, binding, 2, binding->core->endpoint->migration);
+		host->renew_more = true;
 		break;
 	case CORE_PRIVILEGES_CHANGED:
 		on_privileges(host, effect);

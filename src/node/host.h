@@ -222,10 +222,11 @@ struct binding {
 	dvs_ep ep;
 	uint32_t slot;
 	uint32_t tid;
-	bool rejoined; /* told again after a restart */
-	bool heir;     /* became the primary while dvsd was down: it knows no channels */
-	bool woken;    /* to be told when its process is there */
-	bool quiet;    /* ended by its own process: that needs no event */
+	bool rejoined;	    /* told again after a restart */
+	uint32_t migration; /* as told then: for which it parks; 0: none */
+	bool heir;	    /* became the primary while dvsd was down: it knows no channels */
+	bool woken;	    /* to be told when its process is there */
+	bool quiet;	    /* ended by its own process: that needs no event */
 
 	struct list channels; /* channel_end */
 	uint32_t n_channels;
@@ -252,14 +253,17 @@ struct channel_end {
 	struct binding *binding;
 	uint32_t index;
 	bool reported; /* its process knows it; false only after a restart */
+	/* Until the channel is made anew: */
+	bool moved;	/* the endpoint is in other hands, which do not know the channel yet */
+	uint32_t open;	/* number of the peer's request that they are to answer; 0: none */
+	uint32_t stale; /* so many before that, which the peer has given up */
 };
 
 struct channel {
 	struct map_node by_pair;
 	struct channel_end end[2]; /* end n is side n */
 	uint8_t may_call[2];
-	uint8_t renew;	  /* the mode of the event that must be sent, 0: none */
-	uint32_t open[2]; /* number of the request of side n that is to be answered */
+	uint8_t renew; /* the mode of the event that must be sent, 0: none */
 };
 
 /* ---- requests that wait ---- */

@@ -35,7 +35,9 @@ static dvs_err parked(struct host *host, const struct link *link,
 		      const struct control_parked_req *req)
 {
 	const struct binding *binding = process_binding(link->process, req->ep);
-	struct core_command command = { .op = CORE_PARKED, .dc = link->dc, .ep = req->ep };
+	struct core_command command = {
+		.op = CORE_PARKED, .dc = link->dc, .ep = req->ep, .migration = req->number
+	};
 	uint32_t done = 0;
 	dvs_err err;
 
@@ -50,6 +52,7 @@ static dvs_err parked(struct host *host, const struct link *link,
 		for (uint32_t i = 0; i < command.n_taken; i++) {
 			command.taken[i].peer = req->taken[done + i].peer;
 			command.taken[i].number = req->taken[done + i].number;
+			command.taken[i].stale = req->taken[done + i].stale;
 		}
 		done += command.n_taken;
 		command.flags = req->more || done < req->n_taken ? CORE_F_MORE : 0;

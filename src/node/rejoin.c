@@ -37,6 +37,7 @@ static void inherit(struct host *host, struct channel *channel, unsigned int sid
 		return;
 	}
 	end->reported = true;
+	channel_end_moved(end);
 	channel->renew = 3;
 	list_remove(&binding->of_renewing);
 	list_add_tail(&host->renewing, &binding->of_renewing);
@@ -143,6 +144,7 @@ void op_rejoin_endpoint(struct host *host, struct request *request)
 	binding->rejoined = true;
 	binding->heir = req.role == CORE_BACKUP && binding->core->role == CORE_PRIMARY;
 	binding->tid = req.tid;
+	binding->migration = req.migration;
 	rep = (struct control_rejoin_endpoint_rep){
 		.role = (uint8_t)binding->core->role,
 		.may = binding->core->endpoint->privileges.may,
@@ -167,6 +169,22 @@ static void drop_untold(struct host *host, struct binding *binding)
 	}
 }
 
+/* What it may have missed of a migration, or told only in part. */
+static void settle_migration(struct host *host, struct binding *binding)
+{
+	const struct core_endpoint *endpoint = binding->core->endpoint;
+	struct core_command command = { .op = CORE_MIGRATE_AGAIN,
+					.dc = endpoint->dc->id,
+					.ep = binding->ep.n };
+
+	if (binding->core->role != CORE_PRIMARY)
+		return;
+	if (binding->migration != 0 && !endpoint->migrating)
+		send_migrate(host, binding, 2, binding->migration);
+	if (endpoint->migrating && !endpoint->parked && host_command(host, &command) != DVS_OK)
+		send_migrate(host, binding, 1, endpoint->migration);
+}
+
 /* The bindings that it did not tell of: one that another made for it is told now, one that it
  * made itself never reached it, and it will ask again. */
 static void settle_binding(struct host *host, struct binding *binding)
@@ -189,9 +207,7 @@ static void settle_binding(struct host *host, struct binding *binding)
 	}
 	if (!told)
 		binding_announce(host, binding);
-	if (binding->core->endpoint->migrating && !binding->core->endpoint->parked &&
-	    binding->core->role == CORE_PRIMARY)
-		send_migrate(host, binding, 1);
+	settle_migration(host, binding);
 	if (binding->woken)
 		binding_send_woken(host, binding);
 }

@@ -9,15 +9,24 @@
 
 #include "node/api.h"
 
-static uint32_t taken_from(const struct binding *binding, dvs_ep peer)
+/* What END's endpoint owes to its peer, as it told when it parked. */
+static void owe(struct channel_end *end, const struct binding *binding, dvs_ep peer)
 {
 	const struct core_endpoint *endpoint = binding->core->endpoint;
 
 	for (uint32_t i = 0; i < endpoint->n_taken; i++) {
-		if (endpoint->taken[i].peer == peer.n)
-			return endpoint->taken[i].number;
+		if (endpoint->taken[i].peer == peer.n) {
+			end->open = endpoint->taken[i].number;
+			end->stale = endpoint->taken[i].stale;
+			return;
+		}
 	}
-	return 0;
+}
+
+void channel_end_moved(struct channel_end *end)
+{
+	end->moved = true;
+	end->open = end->stale = 0;
 }
 
 void channels_renew(struct host *host, struct binding *from, struct binding *to, uint8_t mode)
@@ -30,8 +39,13 @@ void channels_renew(struct host *host, struct binding *from, struct binding *to,
 		end->binding = to;
 		if (mode > channel->renew)
 			channel->renew = mode;
-		channel->open[side] =
-			mode == 2 ? taken_from(from, channel->end[1 - side].binding->ep) : 0;
+		/* Who moves on before it got the channel could not tell what is owed on it: that
+		 * is what its predecessor told. */
+		if (end->moved && mode == 2)
+			continue;
+		channel_end_moved(end);
+		if (mode == 2)
+			owe(end, from, channel->end[1 - side].binding->ep);
 	}
 	if (from != to) {
 		while (!list_is_empty(&from->channels))
@@ -48,11 +62,40 @@ void channels_renew(struct host *host, struct binding *from, struct binding *to,
 	host->renew_more = true;
 }
 
+/* What one that has parked told is not to change any more. */
 static bool side_can_take(const struct channel *channel, unsigned int side)
 {
-	const struct process *process = channel->end[side].binding->process;
+	const struct binding *binding = channel->end[side].binding;
 
-	return process_is_ready(process) && !link_is_congested(process->link);
+	return !binding->core->endpoint->parked && process_is_ready(binding->process) &&
+	       !link_is_congested(binding->process->link);
+}
+
+/* The requests of one that moved too were given up before it parked, and its successor numbers
+ * its own from the beginning. */
+static void forget_numbers(struct channel *channel)
+{
+	for (unsigned int side = 0; side < 2; side++) {
+		struct channel_end *end = &channel->end[side];
+
+		if (end->open != 0 && channel->end[1 - side].moved) {
+			end->open = 0;
+			end->stale++;
+		}
+	}
+}
+
+/* One that migrates may have parked, and sent off what it owes, before it reads of the channel:
+ * it is to tell that anew, then. */
+static void tell_again(struct host *host, const struct binding *binding)
+{
+	struct core_command command = { .op = CORE_MIGRATE_AGAIN,
+					.dc = binding->core->endpoint->dc->id,
+					.ep = binding->ep.n };
+
+	if (binding->core->endpoint->migrating && host_command(host, &command) != DVS_OK)
+		log_error(&host->log, "out of memory: a migration may lose what is owed",
+			  LOG_U64("ep", binding->ep.n));
 }
 
 /* False when it must wait for one of the two. */
@@ -69,11 +112,16 @@ static bool channel_renew(struct host *host, struct channel *channel)
 		channel_close(host, channel, NULL, DVS_PEERDEAD);
 		return true;
 	}
+	forget_numbers(channel);
 	for (unsigned int side = 0; side < 2; side++)
 		channel_send(host, channel, side, memory, channel->renew);
 	shared_fd_drop(memory);
 	channel->renew = 0;
-	channel->open[0] = channel->open[1] = 0;
+	for (unsigned int side = 0; side < 2; side++) {
+		channel_end_moved(&channel->end[side]);
+		channel->end[side].moved = false;
+		tell_again(host, channel->end[side].binding);
+	}
 	return true;
 }
 

@@ -59,6 +59,8 @@ static void random_command(struct sim *sim, struct core_command *command)
 		CORE_PRIVILEGES_SET,
 		CORE_MIGRATE_START,
 		CORE_MIGRATE_START,
+		CORE_MIGRATE_AGAIN,
+		CORE_PARKED,
 		CORE_PARKED,
 		CORE_MIGRATE_COMMIT,
 		CORE_MIGRATE_ROLLBACK,
@@ -91,7 +93,10 @@ static void random_command(struct sim *sim, struct core_command *command)
 			 roll(sim, 2) && command->op == CORE_PARKED    ? CORE_F_MORE :
 			 roll(sim, 2) && command->op == CORE_BIND      ? CORE_F_GIVEN :
 									 0;
+	command->migration = 1 + roll(sim, 3);
 	command->n_taken = roll(sim, CORE_COMMAND_TAKEN + 1);
+	for (uint32_t i = 0; i < command->n_taken; i++)
+		command->taken[i] = (struct core_taken){ i, roll(sim, 9), roll(sim, 256) };
 	command->privileges.n_call_to = roll(sim, DVS_RANGES_MAX + 1);
 	snprintf(command->name, sizeof(command->name), "dc%u", roll(sim, 4));
 	bench_recode(command);

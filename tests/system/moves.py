@@ -92,39 +92,139 @@ def an_endpoint_moves_to_another_process(dvsd):
     assert manager.error("migrate_commit", ep=6, pid=os.getpid(), timeout_ms=0) == "NODEST"
     assert manager.error("migrate_commit", ep=5, pid=os.getpid(), timeout_ms=0) == "BADSTATE"
     assert manager.error("migrate_rollback", ep=5) == "BADSTATE"
-    assert old.error("parked", ep=ep, slot=0, more=0, taken=[]) == "BADSTATE"
+    assert old.error("parked", ep=ep, slot=0, number=0, more=0, taken=[]) == "BADSTATE"
     manager.ask("migrate_start", ep=5)
-    assert old.event("migrate").what == 1
+    begun = old.event("migrate")
+    assert (begun.what, begun.number) == (1, 1)
     assert manager.error("migrate_start", ep=5) == "BADSTATE"
     assert manager.error("promote", ep=5, pid=0) == "BADSTATE"
     assert client.error("connect", ep=clients[2], to=5, timeout_ms=30) == "TIMEOUT"
     manager.ask("migrate_rollback", ep=5)
-    assert old.event("migrate").what == 2
+    over = old.event("migrate")
+    assert (over.what, over.number) == (2, 1)
     manager.ask("migrate_start", ep=5)
+    assert old.event("migrate").number == 2
+    for stale in (0, 1, 3):
+        assert old.error("parked", ep=ep, slot=0, number=stale, more=0,
+                         taken=[{"peer": clients[0], "number": 1}]) == "BADSTATE"
     assert manager.error("migrate_commit", ep=5, pid=child.pid, timeout_ms=0) == "NOPROC"
     child.run(f"globals().update(l=Link('{dvsd.control('a')}'))")
     child.run("l.hello() and None")
     assert manager.error("migrate_commit", ep=5, pid=child.pid, timeout_ms=30) == "TIMEOUT"
     waiting = manager.send("migrate_commit", ep=5, pid=child.pid, timeout_ms=10000)
     held = client.send("connect", ep=clients[2], to=5, timeout_ms=10000)
-    assert new.error("parked", ep=ep, slot=0, more=0, taken=[]) == "NODEST"
-    old.ask("parked", ep=ep, slot=0, more=1, taken=[{"peer": clients[1], "number": 77}])
+    assert new.error("parked", ep=ep, slot=0, number=2, more=0, taken=[]) == "NODEST"
+    old.ask("parked", ep=ep, slot=0, number=2, more=1,
+            taken=[{"peer": clients[1], "number": 77, "stale": 3}])
     assert not manager.replies
-    old.ask("parked", ep=ep, slot=0, more=0, taken=[])
+    old.ask("parked", ep=ep, slot=0, number=2, more=0, taken=[])
     assert manager.reply(waiting).error == "OK"
     assert old.event("unbound").ep == ep
     names = child.run("[l.event('bound').body] + [l.event('channel').body for _ in '12']")
     assert names[0]["ep"] == ep and names[0]["role"] == 1
-    opens = {row["peer"]: (row["mode"], row["open"]) for row in names[1:]}
-    assert opens == {clients[0]: (2, 0), clients[1]: (2, 77)}, opens
-    events = {}
+    opens = {row["peer"]: (row["mode"], row["open"], row["stale"]) for row in names[1:]}
+    assert opens == {clients[0]: (2, 0, 0), clients[1]: (2, 77, 3)}, opens
     for _ in range(2):
         event = client.event("channel")
-        events[event.ep] = (event.mode, event.open)
-    assert events == opens
+        assert (event.mode, event.open, event.stale) == (2, 0, 0), "they are not its own to answer"
     assert client.reply(held).peer == ep
     assert client.quiet("gone")
     child.kill()
+
+
+def new_home(dvsd):
+    child = Child()
+    child.run(f"globals().update(l=Link('{dvsd.control('a')}'))")
+    child.run("l.hello() and None")
+    return child
+
+
+def congest(dvsd, ep):
+    """Channels for EP until its process, which reads nothing, gets no more of them."""
+    other = dvsd.link()
+    for _ in range(2000):
+        if other.error("connect", ep=other.bind().ep, to=ep, timeout_ms=0) == "TIMEOUT":
+            return
+    raise AssertionError("it takes everything")
+
+
+def channel_with(link, peer):
+    while True:
+        event = link.event("channel")
+        for fd in event.fds:
+            os.close(fd)
+        if event.peer == peer:
+            return event
+
+
+def what_is_owed_survives_a_second_move(dvsd):
+    for parks_first in (True, False):
+        client, old, manager = dvsd.link(), dvsd.link(), dvsd.link()
+        homes = [new_home(dvsd), new_home(dvsd)]
+        ep, mine = old.bind(want=5).ep, client.bind().ep
+        client.connect(mine, 5)
+        congest(dvsd, mine)
+        manager.ask("migrate_start", ep=5)
+        old.ask("parked", ep=ep, slot=0, number=old.event("migrate").number, more=0,
+                taken=[{"peer": mine, "number": 77, "stale": 3}])
+        manager.ask("migrate_commit", ep=5, pid=homes[0].pid, timeout_ms=0)
+        slot = homes[0].run("l.event('bound').slot")
+        manager.ask("migrate_start", ep=5)
+        number = homes[0].run("l.event('migrate').number")
+        parked = f"l.error('parked', ep={ep}, slot={slot}, number={{}}, more=0, taken={{}})"
+        if parks_first:
+            assert homes[0].run("l.quiet('channel', 0.05)")
+            assert homes[0].run(parked.format(number, [])) == "OK"
+            waiting = manager.send("migrate_commit", ep=5, pid=homes[1].pid, timeout_ms=9000)
+            owed = homes[1]
+        else:
+            owed = homes[0]
+        event = channel_with(client, ep)
+        assert (event.mode, event.open, event.stale) == (2, 0, 0)
+        if parks_first:
+            assert manager.reply(waiting).error == "OK"
+        assert owed.run("(lambda c: (c.mode, c.open, c.stale))(l.event('channel'))") == (2, 77, 3)
+        if not parks_first:
+            again = homes[0].run("l.event('migrate').number")
+            assert again > number, "it may have parked before it read of the channel"
+            assert homes[0].run(parked.format(number, [])) == "BADSTATE"
+            assert homes[0].run(parked.format(again, [])) == "OK"
+            manager.ask("migrate_commit", ep=5, pid=homes[1].pid, timeout_ms=0)
+            channel_with(client, ep)
+            assert homes[1].run("l.event('channel').open") == 0, "the second one told none"
+        for home in homes:
+            home.kill()
+        client.close()
+        old.close()
+
+
+def who_asks_for_a_channel_can_migrate(dvsd):
+    client, server, manager = dvsd.link(), dvsd.link(), dvsd.link()
+    mine = client.bind().ep
+    server.bind(want=5)
+    manager.ask("migrate_start", ep=mine)
+    assert client.connect(mine, 5).peer == server.event("channel").ep
+    begun = client.event("migrate")
+    client.ask("parked", ep=mine, slot=0, number=begun.number, more=0, taken=[])
+    manager.ask("migrate_rollback", ep=mine)
+
+
+def who_moves_while_its_partner_moves_owes_no_number(dvsd):
+    client, old, manager = dvsd.link(), dvsd.link(), dvsd.link()
+    homes = [new_home(dvsd), new_home(dvsd)]
+    ep, mine = old.bind(want=5).ep, client.bind().ep
+    client.connect(mine, 5)
+    for link, who in ((old, ep), (client, mine)):
+        manager.ask("migrate_start", ep=who)
+        peer = mine if link is old else ep
+        link.ask("parked", ep=who, slot=0, number=link.event("migrate").number, more=0,
+                 taken=[{"peer": peer, "number": 7, "stale": 1}])
+    for home, who in zip(homes, (ep, mine)):
+        manager.ask("migrate_commit", ep=who, pid=home.pid, timeout_ms=0)
+    for home in homes:
+        got = home.run("(lambda c: (c.mode, c.open, c.stale))(l.event('channel'))")
+        assert got == (2, 0, 2), got
+        home.kill()
 
 
 def an_endpoint_that_dies_while_it_moves_is_kept(dvsd):
@@ -235,6 +335,9 @@ TESTS = [
     a_backup_follows_its_primary,
     promotion_makes_a_living_primary_a_backup,
     an_endpoint_moves_to_another_process,
+    what_is_owed_survives_a_second_move,
+    who_asks_for_a_channel_can_migrate,
+    who_moves_while_its_partner_moves_owes_no_number,
     an_endpoint_that_dies_while_it_moves_is_kept,
     grants_let_memory_be_copied,
     a_third_party_copies_with_the_right,

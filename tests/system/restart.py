@@ -23,7 +23,7 @@ class Process:
     def __init__(self, dvsd, dc="a"):
         self.dvsd, self.dc = dvsd, dc
         self.link = dvsd.link(dc)
-        self.ends = {}   # ep -> [slot, role, parked]
+        self.ends = {}   # ep -> [slot, role, migration]
         self.links = []
 
     def bind(self, **values):
@@ -49,9 +49,9 @@ class Process:
         former.close()
         self.link.hello(rejoin=1, fds=[self.link.area, self.link.stats])
         errors = {}
-        for ep, (slot, role, parked) in self.ends.items():
+        for ep, (slot, role, migration) in self.ends.items():
             errors[ep] = self.link.error("rejoin_endpoint", ep=ep, slot=slot, role=role, tid=1,
-                                         parked=parked)
+                                         migration=migration)
         if end:
             self.link.ask("rejoin_links", links=self.links)
         return errors
@@ -233,7 +233,7 @@ def rejoining_with_nonsense_is_refused(dvsd):
     rows = [{"ep": mine, "peer": theirs, "my_index": 0, "peer_index": 20000, "side": 0}]
     assert client.link.error("rejoin_links", links=rows) == "PROTO"
     assert client.link.error("rejoin_endpoint", ep=theirs, slot=0, role=1, tid=1,
-                             parked=0) == "NODEST"
+                             migration=0) == "NODEST"
     rows = [{"ep": mine, "peer": theirs, "my_index": 9, "peer_index": 9, "side": 1},
             {"ep": mine, "peer": mine, "my_index": 1, "peer_index": 1, "side": 1},
             {"ep": theirs, "peer": mine, "my_index": 1, "peer_index": 1, "side": 1},
@@ -249,9 +249,11 @@ def a_parked_endpoint_still_owes_what_it_told(dvsd):
     client, server, mine, theirs = pair(dvsd)
     heir = Child()
     client.link.ask("migrate_start", ep=5)
-    server.link.ask("parked", ep=theirs, slot=0, more=0,
-                    taken=[{"peer": mine, "number": 9}] + [{"peer": 1, "number": 1}] * 100)
-    server.ends[theirs][2] = 1
+    number = server.link.event("migrate").number
+    server.link.ask("parked", ep=theirs, slot=0, number=number, more=0,
+                    taken=[{"peer": mine, "number": 9, "stale": 2}]
+                    + [{"peer": 1, "number": 1}] * 100)
+    server.ends[theirs][2] = number
     again(dvsd)
     client.back()
     server.back()
@@ -260,18 +262,52 @@ def a_parked_endpoint_still_owes_what_it_told(dvsd):
     heir.run("l.hello() and None")
     client.link.ask("migrate_commit", ep=5, pid=heir.pid, timeout_ms=0)
     assert server.link.event("unbound").ep == theirs
-    assert client.link.event("channel").open == 9
+    assert client.link.event("channel").mode == 2
+    assert heir.run("l.event('bound').ep") == theirs
+    assert heir.run("(lambda c: (c.open, c.stale))(l.event('channel'))") == (9, 2)
     heir.kill()
 
 
 def a_migration_that_began_goes_on(dvsd):
-    client, server, _, theirs = pair(dvsd)
+    client, server, mine, theirs = pair(dvsd)
     client.link.ask("migrate_start", ep=5)
+    number = server.link.event("migrate").number
+    server.link.ask("parked", ep=theirs, slot=0, number=number, more=1,
+                    taken=[{"peer": mine, "number": 9}])
+    server.ends[theirs][2] = number
     again(dvsd)
     client.back()
     server.back()
-    assert server.link.event("migrate").what == 1
-    server.link.ask("parked", ep=theirs, slot=0, more=0, taken=[])
+    once_more = server.link.event("migrate")
+    assert once_more.what == 1 and once_more.number > number
+    assert server.link.error("parked", ep=theirs, slot=0, number=number, more=0,
+                             taken=[]) == "BADSTATE", "it begins anew"
+    server.link.ask("parked", ep=theirs, slot=0, number=once_more.number, more=0, taken=[])
+    heir = Child()
+    heir.run(f"globals().update(l=Link('{dvsd.control('a')}'))")
+    heir.run("l.hello() and None")
+    client.link.ask("migrate_commit", ep=5, pid=heir.pid, timeout_ms=0)
+    assert heir.run("l.event('channel').open") == 0
+    heir.kill()
+
+
+def a_migration_that_ended_unnoticed_is_told(dvsd):
+    client, server, _, theirs = pair(dvsd)
+    for end in ("rollback", "none"):
+        client.link.ask("migrate_start", ep=5)
+        begun = server.link.event("migrate")
+        server.link.ask("parked", ep=theirs, slot=0, number=begun.number, more=0, taken=[])
+        server.ends[theirs][2] = begun.number
+        if end == "rollback":
+            client.link.ask("migrate_rollback", ep=5)
+        again(dvsd)
+        client.back()
+        server.back()
+        if end == "rollback":
+            over = server.link.event("migrate")
+            assert (over.what, over.number) == (2, begun.number)
+        else:
+            assert server.link.quiet("migrate", 0.05)
 
 
 def a_record_that_is_cut_short_is_dropped(dvsd):
@@ -346,6 +382,7 @@ TESTS = [
     rejoining_with_nonsense_is_refused,
     a_parked_endpoint_still_owes_what_it_told,
     a_migration_that_began_goes_on,
+    a_migration_that_ended_unnoticed_is_told,
     a_record_that_is_cut_short_is_dropped,
     dcs_and_their_sockets_are_there_again,
     a_second_dvsd_is_refused,

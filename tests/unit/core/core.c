@@ -210,7 +210,11 @@ TEST(an_endpoint_moves_and_keeps_its_generation)
 	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_START, 5), DVS_BADSTATE);
 	ck_assert_int_eq(bench_simple(&bench, CORE_PROMOTE, 5), DVS_BADSTATE);
 	parked.n_taken = 1;
-	parked.taken[0] = (struct core_taken){ .peer = 77, .number = 8 };
+	parked.taken[0] = (struct core_taken){ .peer = 77, .number = 8, .stale = 255 };
+	bench_recode(&parked);
+	ck_assert_uint_eq(parked.taken[0].stale, 255);
+	ck_assert_int_eq(bench_step(&bench, &parked), DVS_BADSTATE);
+	parked.migration = endpoint(5)->migration;
 	ck_assert_int_eq(bench_step(&bench, &parked), DVS_OK);
 	ck_assert(!endpoint(5)->parked);
 	parked.flags = 0;
@@ -227,6 +231,45 @@ TEST(an_endpoint_moves_and_keeps_its_generation)
 	ck_assert_int_eq(bench_dead(&bench, process_n(0, 1)), DVS_NOPROC);
 	ck_assert_int_eq(bench_dead(&bench, process_n(1, 2)), DVS_OK);
 	ck_assert_str_eq(bench_effects(&bench), "UNBOUND OVER");
+	bench_close(&bench);
+}
+
+TEST(what_was_told_for_another_migration_does_not_count)
+{
+	struct core_command parked = { .op = CORE_PARKED,
+				       .ep = 5,
+				       .migration = 1,
+				       .n_taken = 1,
+				       .taken = { { .peer = 77, .number = 8, .stale = 1 } } };
+	struct core *copy;
+
+	bench_open(&bench);
+	parked.dc = bench.dc;
+	ck_assert_int_eq(bench_bind(&bench, 5, DVK_LOCAL, process_n(0, 1), NULL), DVS_OK);
+	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_AGAIN, 5), DVS_BADSTATE);
+	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_START, 5), DVS_OK);
+	ck_assert_uint_eq(endpoint(5)->migration, 1);
+	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_ROLLBACK, 5), DVS_OK);
+	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_START, 5), DVS_OK);
+	ck_assert_int_eq(bench_step(&bench, &parked), DVS_BADSTATE);
+	parked.migration = 2;
+	parked.flags = CORE_F_MORE;
+	ck_assert_int_eq(bench_step(&bench, &parked), DVS_OK);
+	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_AGAIN, 5), DVS_OK);
+	ck_assert_str_eq(bench_effects(&bench), "MIGRATING");
+	ck_assert_int_eq(bench_step(&bench, &parked), DVS_BADSTATE);
+	parked.migration = 3;
+	parked.flags = 0;
+	ck_assert_int_eq(bench_step(&bench, &parked), DVS_OK);
+	ck_assert_uint_eq(endpoint(5)->n_taken, 1);
+	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_AGAIN, 5), DVS_BADSTATE);
+	/* A number is not used again after a restart either. */
+	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_ROLLBACK, 5), DVS_OK);
+	bench_copy(bench.core, &copy);
+	core_destroy(bench.core);
+	bench.core = copy;
+	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_START, 5), DVS_OK);
+	ck_assert_uint_eq(endpoint(5)->migration, 4);
 	bench_close(&bench);
 }
 
@@ -306,5 +349,6 @@ UNIT_MAIN("core-core", dc_names_and_ids_are_used_once, a_dc_with_endpoints_is_on
 	  bindings_that_cannot_be_are_refused, a_replica_is_bound_once_on_each_node,
 	  the_oldest_backup_follows_a_dead_primary, a_promoted_backup_and_its_primary_change_places,
 	  an_endpoint_moves_and_keeps_its_generation,
+	  what_was_told_for_another_migration_does_not_count,
 	  an_endpoint_that_dies_while_it_moves_waits_for_its_fate,
 	  a_node_that_goes_down_takes_its_processes_along, privileges_name_whom_one_may_call)

@@ -27,9 +27,10 @@ static void fill(void)
 	ck_assert_int_eq(bench_bind(&bench, UINT32_MAX, DVK_LOCAL, process_n(2, 1), &ep), DVS_OK);
 	ck_assert_int_eq(bench_simple(&bench, CORE_MIGRATE_START, 6), DVS_OK);
 	parked.dc = bench.dc;
+	parked.migration = 1;
 	parked.n_taken = CORE_COMMAND_TAKEN;
 	for (uint32_t i = 0; i < CORE_COMMAND_TAKEN; i++)
-		parked.taken[i] = (struct core_taken){ i, i };
+		parked.taken[i] = (struct core_taken){ i, i, i };
 	ck_assert_int_eq(bench_step(&bench, &parked), DVS_OK);
 	parked.n_taken = 3;
 	parked.flags = 0;
