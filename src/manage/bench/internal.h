@@ -231,9 +231,11 @@ struct bench_result {
 
 void bench_result_from_samples(struct bench_result *result, const struct bench_sample *samples,
 			       unsigned count);
+/* The fastest first. */
+void bench_results_sort(struct bench_result *results, size_t count);
 void bench_report_json(FILE *out, const struct bench_result *result);
-/* RESULTS are those of one cell; sorted by this call, the fastest first. */
-void bench_report_table(FILE *out, struct bench_result *results, size_t count);
+/* RESULTS are those of one cell. */
+void bench_report_table(FILE *out, const struct bench_result *results, size_t count);
 void bench_report_heading(FILE *out, enum bench_pattern pattern,
 			  const struct bench_options *options);
 /* One panel per cell. RESULTS of a cell follow each other. */

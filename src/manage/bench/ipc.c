@@ -197,12 +197,13 @@ static void report_cell(struct session *session, const struct bench_cell *cell)
 		result->cell = cell;
 		result->system = systems[s];
 		bench_result_from_samples(result, session->samples[s], session->options.repeats);
-		if (session->options.json)
-			bench_report_json(stdout, result);
 		session->n_results++;
 	}
 	if (session->n_results == first)
 		return;
+	bench_results_sort(&session->results[first], session->n_results - first);
+	for (size_t i = first; session->options.json && i < session->n_results; i++)
+		bench_report_json(stdout, &session->results[i]);
 	if (!session->options.json) {
 		if (first == 0 || session->results[first - 1].cell->pattern != cell->pattern)
 			bench_report_heading(stdout, cell->pattern, &session->options);

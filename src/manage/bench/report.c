@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Results as JSON for machines and as a table for people. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "manage/bench/internal.h"
@@ -61,13 +60,6 @@ static void print_right(FILE *out, const char *text, int width)
 	fprintf(out, "%*s%s", shown < width ? width - shown : 0, "", text);
 }
 
-static int compare_results(const void *a, const void *b)
-{
-	const struct bench_result *x = a, *y = b;
-
-	return (x->rt_ns.median > y->rt_ns.median) - (x->rt_ns.median < y->rt_ns.median);
-}
-
 /* How many times as fast as the one it is compared with. */
 static void print_ratio(FILE *out, const struct bench_result *result,
 			const struct bench_result *other)
@@ -107,12 +99,11 @@ void bench_report_heading(FILE *out, enum bench_pattern pattern,
 		bench_pattern_title(pattern), options->repeats, options->sample_ms);
 }
 
-void bench_report_table(FILE *out, struct bench_result *results, size_t count)
+void bench_report_table(FILE *out, const struct bench_result *results, size_t count)
 {
 	const struct bench_result *kernel = NULL, *raw = NULL;
 	char label[CELL_BYTES];
 
-	qsort(results, count, sizeof(*results), compare_results);
 	for (size_t i = count; i-- > 0;) {
 		if (results[i].system->class == BENCH_KERNEL)
 			kernel = &results[i];

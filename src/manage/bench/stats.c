@@ -42,6 +42,18 @@ void bench_result_from_samples(struct bench_result *result, const struct bench_s
 	result->repeats = count;
 }
 
+static int compare_results(const void *a, const void *b)
+{
+	const struct bench_result *x = a, *y = b;
+
+	return (x->rt_ns.median > y->rt_ns.median) - (x->rt_ns.median < y->rt_ns.median);
+}
+
+void bench_results_sort(struct bench_result *results, size_t count)
+{
+	qsort(results, count, sizeof(*results), compare_results);
+}
+
 dvs_err bench_fail(struct bench_fault *fault, dvs_err err, const char *format, ...)
 {
 	va_list args;

@@ -18,6 +18,7 @@ enum {
 	PAGE_HEAD = 64,
 	MARGIN = 20,
 	TEXT_BYTES = 64,
+	DECADES_WITH_LABELS = 5,
 };
 
 struct scale {
@@ -65,8 +66,10 @@ static void draw_scale(FILE *out, const struct scale *scale, double height)
 		fprintf(out,
 			"<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%.1f\"/>\n", x,
 			x, PANEL_HEAD - 6, height);
-		fprintf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%d\">%.4g %s</text>\n", x,
-			PANEL_HEAD - 10, ns / unit_ns, unit);
+		/* Labels need more room than lines. */
+		if (i % (decades > DECADES_WITH_LABELS ? 2 : 1) == 0)
+			fprintf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%d\">%.4g %s</text>\n", x,
+				PANEL_HEAD - 10, ns / unit_ns, unit);
 	}
 }
 

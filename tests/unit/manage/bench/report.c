@@ -46,6 +46,12 @@ static void print_json(FILE *out, struct bench_result *results, size_t count)
 		bench_report_json(out, &results[i]);
 }
 
+static void print_table(FILE *out, struct bench_result *results, size_t count)
+{
+	bench_results_sort(results, count);
+	bench_report_table(out, results, count);
+}
+
 static void print_svg(FILE *out, struct bench_result *results, size_t count)
 {
 	bench_report_svg(out, results, count);
@@ -96,7 +102,7 @@ TEST(the_table_has_the_fastest_first_and_compares)
 	struct bench_result results[] = { result_of(0, &bench_system_tcp, 10000),
 					  result_of(0, &bench_system_raw, 100),
 					  result_of(0, &bench_system_pipe, 5000) };
-	char *text = printed(bench_report_table, results, 3);
+	char *text = printed(print_table, results, 3);
 	const char *raw = strstr(text, "\n  raw ");
 	const char *pipe = strstr(text, "\n  pipe ");
 	const char *tcp = strstr(text, "\n  tcp ");
@@ -111,7 +117,7 @@ TEST(the_table_has_the_fastest_first_and_compares)
 TEST(without_raw_there_is_nothing_to_compare_with)
 {
 	struct bench_result result = result_of(0, &bench_system_pipe, 5000);
-	char *text = printed(bench_report_table, &result, 1);
+	char *text = printed(print_table, &result, 1);
 
 	ck_assert_ptr_nonnull(strstr(text, "      1.00         -\n"));
 	free(text);
