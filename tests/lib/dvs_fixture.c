@@ -22,7 +22,7 @@
 #include "dvs_rows.h"
 
 /* Each test may take so long before Check ends it. */
-#define TEST_TIMEOUT_S 120
+#define TEST_TIMEOUT_S 60
 
 #define SEEN_BYTES_MAX ((size_t)8 << 20)
 
