@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,8 @@ static void become(uid_t uid)
 	if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 ||
 	    setresuid(uid, uid, uid) != 0)
 		_exit(1);
+	/* As after an exec: who changes its user is closed to others of that user, also to dvsd's copies. */
+	(void)prctl(PR_SET_DUMPABLE, 1);
 }
 
 /* ---- in the test ---- */
