@@ -36,6 +36,7 @@ format:
 
 docs: all
 	tools/protogen --docs docs/protocol src/proto/*.toml
+	tests/calls/table.py --root . --docs
 
 install: all
 	$(MESON) install -C build

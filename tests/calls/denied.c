@@ -56,10 +56,9 @@ static dvs_err do_bind_for(struct stage *me, struct act *act)
 
 static struct act binding_for(pid_t pid, uint32_t number)
 {
-	return (struct act){ .play = do_bind_for,
-			     .call = "dvk_bind_for",
-			     .pid = pid,
-			     .ep = { number } };
+	return (struct act){
+		.play = do_bind_for, .call = "dvk_bind_for", .pid = pid, .ep = { number }
+	};
 }
 
 static dvs_err do_unbind_endpoint(struct stage *me, struct act *act)
@@ -69,19 +68,17 @@ static dvs_err do_unbind_endpoint(struct stage *me, struct act *act)
 
 static struct act unbinding_endpoint(dvs_ep ep)
 {
-	return (struct act){ .play = do_unbind_endpoint,
-			     .call = "dvk_unbind_endpoint",
-			     .ep = ep };
+	return (struct act){ .play = do_unbind_endpoint, .call = "dvk_unbind_endpoint", .ep = ep };
 }
 
 TEST(binding_servers_needs_a_right)
 {
 	struct world *w = world_start();
 	struct actor *a = user(w);
-	struct actor *server = actor_bound(w, 5);
 	struct actor *victim = user(w);
 	dvs_ep own = a->ep;
 
+	(void)actor_bound(w, 5);
 	ck_assert_int_eq(play(a, binding(dvs_ep_of(6), DVK_LOCAL))->err, DVS_DENIED);
 	ck_assert_int_eq(play(a, binding(dvs_ep_of(5), DVK_BACKUP))->err, DVS_DENIED);
 	ck_assert_int_eq(play(a, binding_for(victim->pid, 7))->err, DVS_DENIED);
@@ -154,8 +151,8 @@ TEST(waking_others_needs_a_right)
 
 static dvs_err do_grant_all(struct stage *me, struct act *act)
 {
-	return m3_grant(me->self, dvs_ep_any(), me->memory, 4096,
-			M3_GRANT_READ | M3_GRANT_WRITE, &act->grant);
+	return m3_grant(me->self, dvs_ep_any(), me->memory, 4096, M3_GRANT_READ | M3_GRANT_WRITE,
+			&act->grant);
 }
 
 /* From the grant of ep to the grant in kind of the endpoint in n. */

@@ -135,6 +135,5 @@ TEST(a_relayed_request_has_the_time_of_the_first)
 }
 
 CALLS_MAIN("relay", who_gets_a_relayed_request_answers_the_client,
-	   a_chain_of_relays_carries_the_data,
-	   the_client_hears_that_the_next_one_cannot_be_called, relays_do_not_go_round_for_ever,
-	   a_relayed_request_has_the_time_of_the_first)
+	   a_chain_of_relays_carries_the_data, the_client_hears_that_the_next_one_cannot_be_called,
+	   relays_do_not_go_round_for_ever, a_relayed_request_has_the_time_of_the_first)
