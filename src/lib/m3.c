@@ -67,6 +67,9 @@ static dvs_err call(struct m3 *self, dvs_ep dst, struct dvs_msg *msg, struct cal
 		struct channel *ch;
 
 		err = partner_for_call(self, dst, limit, &ch);
+		/* It waits for the answer of SELF to a request that SELF has: the error is SELF's, not its. */
+		if (!err && ch->n_open && channel_peer_waits(ch))
+			err = DVS_DEADLOCK;
 		if (!err)
 			err = endpoint_call(&self->ep, ch, IPC_REQUEST, msg, data, limit, &dst);
 		if (err || dvs_ep_is_any(dst))
