@@ -20,6 +20,18 @@ static void allow(struct world *w, dvs_ep ep, uint32_t may)
 	GIVES(OK, dvk_privileges_set, world_link(w), ep, &privileges);
 }
 
+/* The tests' DC belongs to nobody in particular: its directory lets nobody else in. */
+static struct world *world_of_users(void)
+{
+	struct world *w = world_start();
+	struct dvk *admin = world_admin(w);
+
+	GIVES(OK, dvk_dc_create, admin, "users", NOBODY, NULL);
+	dvk_close(admin);
+	(void)snprintf(w->control, sizeof(w->control), "%s/dc/users/control", w->run_dir);
+	return w;
+}
+
 static struct actor *user(struct world *w)
 {
 	struct actor *actor = actor_as(w, NOBODY);
@@ -30,7 +42,7 @@ static struct actor *user(struct world *w)
 
 TEST(a_user_may_call_everyone_and_manage_nothing)
 {
-	struct world *w = world_start();
+	struct world *w = world_of_users();
 	struct actor *a = user(w);
 	struct actor *server = actor_bound(w, 5);
 	struct dvk_privileges got;
@@ -73,7 +85,7 @@ static struct act unbinding_endpoint(dvs_ep ep)
 
 TEST(binding_servers_needs_a_right)
 {
-	struct world *w = world_start();
+	struct world *w = world_of_users();
 	struct actor *a = user(w);
 	struct actor *victim = user(w);
 	dvs_ep own = a->ep;
@@ -113,7 +125,7 @@ static struct act setting(dvs_ep ep, uint32_t may)
 
 TEST(rights_are_given_by_who_has_them)
 {
-	struct world *w = world_start();
+	struct world *w = world_of_users();
 	struct actor *a = user(w);
 	struct actor *b = user(w);
 	struct dvk_privileges got;
@@ -133,7 +145,7 @@ TEST(rights_are_given_by_who_has_them)
 
 TEST(waking_others_needs_a_right)
 {
-	struct world *w = world_start();
+	struct world *w = world_of_users();
 	struct actor *a = user(w);
 	struct actor *b = user(w);
 
@@ -168,7 +180,7 @@ static dvs_err do_copy(struct stage *me, struct act *act)
 
 TEST(copying_between_others_needs_a_right)
 {
-	struct world *w = world_start();
+	struct world *w = world_of_users();
 	struct actor *a = user(w);
 	struct actor *b = user(w);
 	struct actor *c = user(w);
@@ -211,7 +223,7 @@ static dvs_err do_promote(struct stage *me, struct act *act)
 
 TEST(moving_and_promoting_needs_a_right)
 {
-	struct world *w = world_start();
+	struct world *w = world_of_users();
 	struct actor *a = user(w);
 	struct actor *b = user(w);
 	struct act acts[] = {
@@ -254,6 +266,14 @@ static dvs_err do_admin_open(struct stage *me, struct act *act)
 	return dvk_admin_open(act->text, &admin);
 }
 
+static dvs_err do_open(struct stage *me, struct act *act)
+{
+	struct dvk *dvk;
+
+	(void)me;
+	return dvk_open(act->text, &dvk);
+}
+
 static dvs_err do_dc_create(struct stage *me, struct act *act)
 {
 	(void)act;
@@ -268,16 +288,19 @@ static dvs_err do_dc_remove(struct stage *me, struct act *act)
 
 TEST(managers_only)
 {
-	struct world *w = world_start();
+	struct world *w = world_of_users();
 	struct actor *a = user(w);
 	struct actor *b = user(w);
 	struct act trace = { .play = do_trace_open, .call = "dvk_trace_open", .ep = b->ep };
 	struct act admin = { .play = do_admin_open, .call = "dvk_admin_open" };
+	struct act other = { .play = do_open, .call = "dvk_open" };
 	struct act create = { .play = do_dc_create, .call = "dvk_dc_create" };
 	struct act removal = { .play = do_dc_remove, .call = "dvk_dc_remove" };
 
 	(void)snprintf(admin.text, sizeof(admin.text), "%s", w->run_dir);
+	(void)snprintf(other.text, sizeof(other.text), "%s/dc/a/control", w->run_dir);
 	allow(w, a->ep, DVS_MAY_ALL);
+	ck_assert_int_eq(play(a, other)->err, DVS_DENIED);
 	ck_assert_int_eq(play(a, trace)->err, DVS_DENIED);
 	ck_assert_int_eq(play(a, admin)->err, DVS_DENIED);
 	ck_assert_int_eq(play(a, create)->err, DVS_DENIED);
