@@ -159,7 +159,7 @@ DVS_PUBLIC DVS_MUST_USE dvs_err m3_relay(struct m3 *self, dvs_ep client, dvs_ep 
 					 const struct dvs_msg *msg);
 
 /* Tell DST something without waiting: VALUE (up to DVS_NOTIFY_VALUE_MAX) is or-ed into what DST has not yet received
- * from SELF. While DST migrates it is carried over when SELF next enters the library. NODEST, DENIED as m3_send(). (The first call to a new partner looks it up at dvsd.) */
+ * from SELF. One that is sent while DST is parked for a migration is carried over when SELF next enters the library. NODEST, DENIED as m3_send(). (The first call to a new partner looks it up at dvsd.) */
 DVS_PUBLIC DVS_MUST_USE dvs_err m3_notify(struct m3 *self, dvs_ep dst, uint64_t value);
 
 /* End the wait of DST: its present call returns DVS_WOKEN, or if it does not wait now, its next wait does.

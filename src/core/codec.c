@@ -75,6 +75,7 @@ static void put_taken(struct writer *out, const struct core_command *command)
 		writer_u32(out, command->taken[i].peer);
 		writer_u32(out, command->taken[i].number);
 		writer_u8(out, command->taken[i].stale);
+		writer_u64(out, command->taken[i].note);
 	}
 }
 
@@ -153,6 +154,7 @@ static void get_taken(struct cursor *in, struct core_command *command)
 		command->taken[i].peer = cursor_u32(in);
 		command->taken[i].number = cursor_u32(in);
 		command->taken[i].stale = cursor_u8(in);
+		command->taken[i].note = cursor_u64(in);
 	}
 }
 

@@ -70,6 +70,7 @@ struct core_taken {
 	uint32_t peer;
 	uint32_t number; /* of the request received last; 0: PEER waits for none */
 	uint32_t stale;	 /* so many received before it, which PEER has given up; at most 255 */
+	uint64_t note;	 /* PEER's notification that was not received */
 };
 
 struct core_endpoint {
@@ -134,7 +135,7 @@ enum core_op {
 };
 
 /* What one command can tell of what an endpoint owes. */
-#define CORE_COMMAND_TAKEN 32u
+#define CORE_COMMAND_TAKEN 24u
 /* What an endpoint can owe: one request to each partner. */
 #define CORE_TAKEN_MAX 16320u
 

@@ -182,11 +182,10 @@ bool channel_take_note(struct channel *ch, uint64_t *value)
 	return note & IPC_NOTE_PENDING;
 }
 
-void channel_return_note(struct channel *ch)
+void channel_collect_note(struct channel *ch)
 {
-	if (ch->saved_note)
-		atomic_fetch_or(&ch->theirs->note, ch->saved_note);
-	ch->saved_note = 0;
+	if (channel_has_note(ch))
+		ch->saved_note |= atomic_exchange(&ch->theirs->note, 0);
 }
 
 void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kind,

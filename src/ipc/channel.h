@@ -139,8 +139,8 @@ enum ipc_kind channel_take_call(struct channel *ch, bool only_requests, struct d
 /* Empty the partner's note; false if it was empty. */
 bool channel_take_note(struct channel *ch, uint64_t *value);
 
-/* Put a note that was carried over and not taken back into the partner's lane: this endpoint moves, the partner carries it on. */
-void channel_return_note(struct channel *ch);
+/* Take the partner's note out of its lane and keep it: this endpoint parks, and tells dvsd of it for the one it moves to. */
+void channel_collect_note(struct channel *ch);
 
 /* The open call with NUMBER (0: the oldest), or NULL. */
 struct open_call *channel_open_call(struct channel *ch, uint32_t number);

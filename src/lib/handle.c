@@ -333,11 +333,13 @@ LINK_CALL(parked, CONTROL_PARKED)
 /* What is owed to the partner of CH. */
 static struct control_taken owed(const struct channel *ch)
 {
-	uint32_t last = ch->open[ch->n_open - 1].number;
+	struct control_taken row = { .peer = ch->peer.n, .note = ch->saved_note };
 
-	return (struct control_taken){ .peer = ch->peer.n,
-				       .number = last,
-				       .stale = (uint8_t)(last ? ch->n_open - 1 : ch->n_open) };
+	if (ch->n_open) {
+		row.number = ch->open[ch->n_open - 1].number;
+		row.stale = (uint8_t)(row.number ? ch->n_open - 1 : ch->n_open);
+	}
+	return row;
 }
 
 static void host_park(struct endpoint *ep)
@@ -353,8 +355,8 @@ static void host_park(struct endpoint *ep)
 		struct channel *ch = ep->by_index[i];
 
 		if (ch)
-			channel_return_note(ch);
-		if (!ch || ch->n_open == 0)
+			channel_collect_note(ch);
+		if (!ch || (ch->n_open == 0 && ch->saved_note == 0))
 			continue;
 		request.taken[request.n_taken++] = owed(ch);
 		if (request.n_taken == ARRAY_LEN(request.taken)) {

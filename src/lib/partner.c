@@ -164,6 +164,7 @@ static void take_over(struct channel *ch, const struct control_channel_req *from
 {
 	struct open_call call = { .number = 0, .reply_cap = DVS_DATA_MAX };
 
+	ch->saved_note = from->note;
 	for (uint32_t i = 0; i < from->stale; i++)
 		channel_open(ch, &call);
 	if (from->open == 0)

@@ -187,6 +187,7 @@ void channel_send(struct host *host, const struct channel *channel, unsigned int
 	event.open = channel->end[side].open;
 	event.stale = (uint8_t)(channel->end[side].stale < UINT8_MAX ? channel->end[side].stale :
 								       UINT8_MAX);
+	event.note = channel->end[side].note;
 	frame_begin(&frame, CONTROL_CHANNEL, 0, DVS_OK);
 	control_channel_req_encode(&frame.out, &event);
 	frame_attach(&frame, memory);

@@ -257,6 +257,7 @@ struct channel_end {
 	bool moved;	/* the endpoint is in other hands, which do not know the channel yet */
 	uint32_t open;	/* number of the peer's request that they are to answer; 0: none */
 	uint32_t stale; /* so many before that, which the peer has given up */
+	uint64_t note;	/* the peer's notification that they are to receive */
 };
 
 struct channel {

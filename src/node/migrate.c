@@ -53,6 +53,7 @@ static dvs_err parked(struct host *host, const struct link *link,
 			command.taken[i].peer = req->taken[done + i].peer;
 			command.taken[i].number = req->taken[done + i].number;
 			command.taken[i].stale = req->taken[done + i].stale;
+			command.taken[i].note = req->taken[done + i].note;
 		}
 		done += command.n_taken;
 		command.flags = req->more || done < req->n_taken ? CORE_F_MORE : 0;

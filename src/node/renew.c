@@ -18,6 +18,7 @@ static void owe(struct channel_end *end, const struct binding *binding, dvs_ep p
 		if (endpoint->taken[i].peer == peer.n) {
 			end->open = endpoint->taken[i].number;
 			end->stale = endpoint->taken[i].stale;
+			end->note |= endpoint->taken[i].note;
 			return;
 		}
 	}
@@ -119,6 +120,7 @@ static bool channel_renew(struct host *host, struct channel *channel)
 	channel->renew = 0;
 	for (unsigned int side = 0; side < 2; side++) {
 		channel_end_moved(&channel->end[side]);
+		channel->end[side].note = 0;
 		channel->end[side].moved = false;
 		tell_again(host, channel->end[side].binding);
 	}

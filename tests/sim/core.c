@@ -96,7 +96,8 @@ static void random_command(struct sim *sim, struct core_command *command)
 	command->migration = 1 + roll(sim, 3);
 	command->n_taken = roll(sim, CORE_COMMAND_TAKEN + 1);
 	for (uint32_t i = 0; i < command->n_taken; i++)
-		command->taken[i] = (struct core_taken){ i, roll(sim, 9), roll(sim, 256) };
+		command->taken[i] =
+			(struct core_taken){ i, roll(sim, 9), roll(sim, 256), roll(sim, 3) };
 	command->privileges.n_call_to = roll(sim, DVS_RANGES_MAX + 1);
 	snprintf(command->name, sizeof(command->name), "dc%u", roll(sim, 4));
 	bench_recode(command);

@@ -30,7 +30,7 @@ static void fill(void)
 	parked.migration = 1;
 	parked.n_taken = CORE_COMMAND_TAKEN;
 	for (uint32_t i = 0; i < CORE_COMMAND_TAKEN; i++)
-		parked.taken[i] = (struct core_taken){ i, i, i };
+		parked.taken[i] = (struct core_taken){ i, i, i, i };
 	ck_assert_int_eq(bench_step(&bench, &parked), DVS_OK);
 	parked.n_taken = 3;
 	parked.flags = 0;
