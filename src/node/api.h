@@ -20,6 +20,8 @@ void host_bury(struct host *host);
 void source_close(struct host *host, struct source *source);
 /* Run COMMAND in the core, write it to the journal and work its effects out. */
 DVS_MUST_USE dvs_err host_command(struct host *host, const struct core_command *command);
+/* Whether another warning about clients may be written this second. */
+bool host_may_complain(struct host *host);
 DVS_MUST_USE dvs_err host_timer(struct host *host, struct timer *timer, uint64_t span_ns,
 				timer_fire fire);
 
@@ -61,7 +63,8 @@ void link_create(struct host *host, struct server *server, int fd);
 void link_doom(struct host *host, struct link *link, const char *why);
 void link_destroy(struct host *host, struct link *link);
 void link_receive(struct host *host, struct link *link);
-bool link_is_congested(const struct link *link);
+/* Whether it must take what it was sent before it gets more channels. */
+bool link_is_congested(const struct host *host, const struct link *link);
 /* One frame of BYTES has come; FDS may be taken out of it. Entry for tests too. */
 void link_frame(struct host *host, struct link *link, const void *bytes, size_t len, int fds[2]);
 
@@ -73,7 +76,7 @@ void frame_attach(struct frame *frame, struct shared_fd *fd);
 /* Send it or queue it. Never blocks, never fails: a link that takes no more is doomed. */
 void link_send(struct host *host, struct link *link, struct frame *frame);
 void link_flush(struct host *host, struct link *link);
-void link_drop_queue(struct link *link);
+void link_drop_queue(struct host *host, struct link *link);
 void link_reply(struct host *host, struct link *link, uint32_t op, uint32_t id, dvs_err err);
 /* An event to the process, which is told through page SLOT (SLOT_NONE: through nothing). */
 void process_send(struct host *host, struct process *process, struct frame *frame, uint32_t slot);
@@ -81,10 +84,19 @@ struct shared_fd *shared_fd_create(int fd);
 struct shared_fd *shared_fd_hold(struct shared_fd *shared);
 void shared_fd_drop(struct shared_fd *shared);
 
+/* ---- closer.c ---- */
+
+/* Close FD, which came from somebody else, without waiting for it. */
+void fd_discard(struct host *host, int fd);
+/* Whether more of them may be let in. */
+bool fd_discard_can(const struct host *host);
+
 /* ---- memory.c: memfds ---- */
 
 /* A sealed memfd of SIZE bytes, or -1. */
 int memory_create(const char *name, size_t size);
+/* The device on which they are. */
+dev_t memory_device(void);
 /* Whether FD is one. */
 bool memory_check(int fd, size_t size, uint64_t *inode);
 
@@ -97,6 +109,8 @@ struct areas {
 };
 DVS_MUST_USE dvs_err areas_create(struct areas *areas);
 void areas_close(struct areas *areas);
+/* As areas_close(), for what a process brought along. */
+void areas_discard(struct host *host, struct areas *areas);
 /* ID: of one that is known; NULL: a new one. NOPROC: it is dead. */
 DVS_MUST_USE dvs_err process_create(struct host *host, struct server *server, uint32_t pid,
 				    const struct core_process *id, struct process **process);
@@ -126,13 +140,16 @@ struct binding *process_binding(const struct process *process, uint32_t ep);
 uint64_t proc_starttime(uint32_t pid);
 /* Number of the pid namespace of PID, 0 when unknown. */
 uint64_t proc_pid_ns(uint32_t pid);
-/* Our pid of the process that is PID in the pid namespace of process CALLER; 0: none. */
-uint32_t proc_pid_from(const struct host *host, uint32_t caller, uint64_t caller_ns, uint32_t pid);
+/* Our pid of the process that is PID in the pid namespace CALLER_NS; 0: none. Only processes with
+ * a link are looked at, unless EVERYWHERE. */
+uint32_t proc_pid_from(const struct host *host, uint64_t caller_ns, uint32_t pid, bool everywhere);
 /* The pid of process PID in the pid namespace of CALLER; 0: not visible there. */
 uint32_t proc_pid_in(const struct host *host, uint64_t caller_ns, uint32_t pid);
 void proc_program(uint32_t pid, char *name, size_t size);
+/* The pid of PID in its own pid namespace, 0 when unknown. */
+uint32_t proc_own_pid(uint32_t pid);
 /* Open the memfd with INODE among the descriptors of PID; -1. */
-int proc_open_memfd(uint32_t pid, uint64_t inode);
+int proc_open_memfd(const struct host *host, uint32_t pid, uint64_t inode);
 int pidfd_of(uint32_t pid);
 
 /* ---- state.c: the state file ---- */

@@ -85,16 +85,18 @@ void op_bind(struct host *host, struct request *request)
 }
 
 /* The process behind PID as LINK sees pids: its first link in this DC, else its record that
- * waits for one, else NULL. */
+ * waits for one, else NULL. With OUR_PID (which gets our pid of it, 0 if there is no such process)
+ * processes without a link are looked for as well. */
 struct process *process_by_caller(const struct host *host, const struct link *link, uint32_t pid,
 				  uint32_t *our_pid)
 {
 	struct process *process;
 
-	*our_pid = proc_pid_from(host, link->pid, link->pid_ns, pid);
-	if (*our_pid == 0)
-		return NULL;
-	for (process = process_first(host, *our_pid); process; process = process_next(process)) {
+	uint32_t found = proc_pid_from(host, link->pid_ns, pid, our_pid != NULL);
+
+	if (our_pid)
+		*our_pid = found;
+	for (process = process_first(host, found); process; process = process_next(process)) {
 		if (process->server && process->server->dc.n == link->dc.n)
 			return process;
 	}
@@ -194,11 +196,10 @@ void op_endpoint_of(struct host *host, struct request *request)
 	struct control_endpoint_of_rep rep;
 	struct process *process = NULL;
 	struct frame frame;
-	uint32_t our_pid;
 	dvs_err err = control_endpoint_of_req_decode(&request->body, &req);
 
 	if (err == DVS_OK)
-		process = process_by_caller(host, link, req.pid, &our_pid);
+		process = process_by_caller(host, link, req.pid, NULL);
 	/* of the links of one process the first that has an endpoint speaks */
 	while (process && (process->n_bindings == 0 || !process->server ||
 			   process->server->dc.n != link->dc.n))

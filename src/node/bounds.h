@@ -17,9 +17,23 @@
 /* Channels hold a descriptor while they wait in a queue: who asks for more waits in line. */
 #define LINK_QUEUE_CHANNELS_MAX 64u
 /* Requests of one link that wait: one for each of its endpoints, and some. */
-#define LINK_PENDINGS_MAX 20000u
+#define LINK_PENDINGS_MAX 256u /* and as many for each endpoint: */
+#define BINDING_PENDINGS_MAX 4u
+/* Frames that wait in all queues together; beyond it whoever has more than its share is cut. */
+#define QUEUED_MAX 1000000u
+#define LINK_QUEUE_FAIR 256u
+/* A socket that takes nothing although it has room is tried again after so long. */
+#define LINK_RETRY_NS (10 * CLOCK_NS_PER_MS)
+/* What one process may leave unread in its socket. */
+#define LINK_SEND_BUFFER_BYTES (64 << 10)
+
+/* One DC must leave something to the others. Links: three of four descriptors, three each. */
+#define DC_LINKS_SHARE_OF(descriptors) ((descriptors) / 4)
+#define DC_QUEUED_FDS_SHARE_OF(descriptors) ((descriptors) / 16)
+#define DC_CHANNELS_MAX (1u << 20)
+#define DC_GRANTS_MAX (1u << 20)
 /* Frames read from one link before the others get their turn. */
-#define LINK_READS_MAX 32u
+#define LINK_READS_MAX 16u
 /* Links of one process. */
 #define LINKS_PER_PROCESS_MAX 16u
 #define LINK_TRACES_MAX 64u
@@ -32,7 +46,7 @@
  * DC: memory behind a slow or hostile file system can hold a thread up for ever. */
 #define COPIES_MAX 4096u
 #define COPIES_OF_LINK_MAX 256u
-#define COPY_THREADS_MAX 16u
+#define COPY_THREADS_MAX 64u
 #define COPIES_OF_DC_MAX 4u
 #define COPY_CHUNK_BYTES ((size_t)256 << 10)
 
@@ -45,6 +59,12 @@
 
 /* The state file is written anew when its journal has grown by so much. */
 #define JOURNAL_BYTES_MAX ((size_t)4 << 20)
+
+/* Descriptors that others sent and that wait to be closed: that can take for ever. */
+#define CLOSERS_MAX 64u
+
+/* Warnings about what clients do, in one second. */
+#define COMPLAINTS_MAX 10u
 
 /* Steps along a chain of waits. */
 #define CYCLE_MAX 1024u

@@ -72,7 +72,11 @@ dvs_err channel_create(struct host *host, struct binding *from, struct binding *
 {
 	uint32_t from_index;
 	uint32_t to_index;
-	dvs_err err = bitmap_take(&from->indexes, IPC_CHANNELS_MAX, &from_index);
+	dvs_err err = DVS_FULL;
+
+	if (from->server && from->server->n_channels >= DC_CHANNELS_MAX)
+		return err;
+	err = bitmap_take(&from->indexes, IPC_CHANNELS_MAX, &from_index);
 
 	if (err != DVS_OK)
 		return err;

@@ -4,14 +4,14 @@
 #include "node/api.h"
 
 /* What PENDING must wait for on account of BINDING, or 0. */
-static uint64_t must_wait(const struct pending *pending, const struct core_binding *core,
-			  uint32_t ep)
+static uint64_t must_wait(const struct host *host, const struct pending *pending,
+			  const struct core_binding *core, uint32_t ep)
 {
 	const struct binding *binding = binding_from_core(core);
 
 	if (!core || core->role != CORE_PRIMARY || !binding || !binding->process)
 		return watch_number(pending->link->dc, ep);
-	if (!process_is_ready(binding->process) || link_is_congested(binding->process->link))
+	if (!process_is_ready(binding->process) || link_is_congested(host, binding->process->link))
 		return watch_process(binding->process);
 	return 0;
 }
@@ -76,12 +76,12 @@ static bool connect_try(struct host *host, struct pending *pending)
 
 	if (err == DVS_OK) {
 		core = core_primary(endpoint, host->config.node);
-		pending->watch = must_wait(pending, from->core, from->ep.n);
+		pending->watch = must_wait(host, pending, from->core, from->ep.n);
 		/* The one that asks may be about to migrate: it parks when it has its answer. */
 		if (pending->watch == 0 && endpoint->migrating)
 			pending->watch = watch_number(pending->link->dc, pending->to);
 		if (pending->watch == 0)
-			pending->watch = must_wait(pending, core, pending->to);
+			pending->watch = must_wait(host, pending, core, pending->to);
 		if (pending->watch != 0)
 			return false;
 		if (channel_find(host, from, binding_from_core(core)))

@@ -41,6 +41,8 @@ struct grant *grant_find(const struct binding *binding, uint32_t number)
 
 void grants_free(struct binding *binding)
 {
+	if (binding->grants && binding->server)
+		binding->server->n_grants -= binding->grants->n;
 	free(binding->grants);
 	binding->grants = NULL;
 }
@@ -51,7 +53,7 @@ static dvs_err grants_reserve(struct binding *binding)
 	uint32_t room = grants ? grants->room * 2 : 8;
 	struct grants *grown;
 
-	if (grants && grants->n == GRANTS_MAX)
+	if ((grants && grants->n == GRANTS_MAX) || binding->server->n_grants >= DC_GRANTS_MAX)
 		return DVS_FULL;
 	if (grants && (grants->n < grants->room))
 		return grants->next == UINT32_MAX ? DVS_FULL : DVS_OK;
@@ -80,6 +82,7 @@ static dvs_err grant_add(struct binding *binding, const struct control_grant_req
 	if (err != DVS_OK)
 		return err;
 	grant = &binding->grants->list[binding->grants->n++];
+	binding->server->n_grants++;
 	*grant = (struct grant){ .number = binding->grants->next++,
 				 .grantee = req->grantee,
 				 .addr = req->addr,
@@ -143,6 +146,7 @@ void op_revoke(struct host *host, struct request *request)
 		return;
 	}
 	binding->grants->n--;
+	binding->server->n_grants--;
 	memmove(grant, grant + 1,
 		(size_t)(binding->grants->list + binding->grants->n - grant) * sizeof(*grant));
 	copies_stop(host, binding, req.grant);

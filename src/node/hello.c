@@ -13,8 +13,9 @@ static bool is_in_other_dc(const struct host *host, const struct link *link)
 	const struct process *process = process_first(host, link->pid);
 
 	for (; process; process = process_next(process)) {
-		if (process->id.starttime == link->starttime && process->server &&
-		    process->server->dc.n != link->dc.n && link->dc.n != 0)
+		/* what others wish to bind for it binds it to nothing */
+		if (process->state != PROCESS_AWAITED && process->id.starttime == link->starttime &&
+		    process->server && process->server->dc.n != link->dc.n && link->dc.n != 0)
 			return true;
 	}
 	return false;
@@ -163,7 +164,7 @@ void op_hello(struct host *host, struct request *request)
 	} else if (req.rejoin) {
 		request->fds[0] = request->fds[1] = -1;
 		err = hello_again(host, link, &brought);
-		areas_close(&brought);
+		areas_discard(host, &brought);
 	} else {
 		err = hello_fresh(host, link, &stats);
 	}

@@ -61,6 +61,20 @@ dvs_err host_command(struct host *host, const struct core_command *command)
 	return DVS_OK;
 }
 
+bool host_may_complain(struct host *host)
+{
+	struct complaints *complaints = &host->complaints;
+	uint64_t second = clock_now_ns() / CLOCK_NS_PER_S;
+
+	if (second != complaints->second) {
+		if (complaints->n > COMPLAINTS_MAX)
+			log_warning(&host->log, "more of the like was not written",
+				    LOG_U64("n", complaints->n - COMPLAINTS_MAX));
+		*complaints = (struct complaints){ .second = second };
+	}
+	return ++complaints->n <= COMPLAINTS_MAX;
+}
+
 void host_settle(struct host *host)
 {
 	struct list *at;

@@ -17,6 +17,7 @@
 #ifndef NODE_HOST_H
 #define NODE_HOST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -67,6 +68,9 @@ struct server {
 	char name[DVS_NAME_MAX + 1];
 	uint32_t n_channels;
 	uint32_t n_processes;
+	uint32_t n_links;
+	uint32_t n_grants;
+	uint32_t n_queued_fds; /* held by frames that wait */
 };
 
 struct host {
@@ -74,6 +78,7 @@ struct host {
 	struct log log;
 	uid_t uid;
 	uint64_t pid_ns;
+	dev_t memory_device; /* of memfds */
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	bool stopping;
 	bool applying; /* effects are being worked on */
@@ -82,6 +87,8 @@ struct host {
 	struct core_effects effects;
 	struct binding *spare; /* for the next effect that needs one, so that it cannot fail */
 	struct state *state;
+
+	atomic_uint n_closers;
 
 	int epoll_fd;
 	int lock_fd;
@@ -94,7 +101,12 @@ struct host {
 	struct server admin;
 	struct list servers; /* of DCs */
 	struct list links;
-	size_t n_links;
+	size_t n_queued;
+	uint32_t n_fds_max; /* descriptors that dvsd can have */
+	struct complaints {
+		uint64_t second;
+		uint32_t n;
+	} complaints;
 	struct list processes;
 	struct map by_pid;
 	struct map channels; /* by pair */
@@ -139,6 +151,7 @@ struct link {
 	struct list of_doomed;
 	struct remains remains;
 	struct timer hello_timer;
+	struct timer retry_timer;
 	struct server *server;
 	uint32_t pid;
 	uint64_t starttime;
@@ -189,6 +202,7 @@ struct process {
 	struct remains remains;
 	struct core_process id;
 	uint64_t pid_ns;
+	uint32_t own_pid; /* in its own pid namespace */
 	enum process_state state;
 	struct link *link;
 	struct server *server; /* its DC; NULL for an admin's that entered none */

@@ -12,9 +12,6 @@
 #include "base/cleanup.h"
 #include "node/api.h"
 
-/* Descriptors that one frame may bring; what a sender adds beyond is closed. */
-#define RECEIVE_FDS_MAX 8
-
 struct received {
 	uint8_t bytes[FRAME_BYTES_MAX];
 	size_t len;
@@ -27,32 +24,24 @@ static void keep_fds(struct received *received, const struct cmsghdr *head)
 {
 	size_t n = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-	for (size_t i = 0; i < n; i++) {
-		int fd;
-
-		memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(int));
-		if (received->fds[0] < 0)
-			received->fds[0] = fd;
-		else if (received->fds[1] < 0)
-			received->fds[1] = fd;
-		else
-			close(fd);
-	}
+	for (size_t i = 0; i < n && i < ARRAY_LEN(received->fds); i++)
+		memcpy(&received->fds[i], CMSG_DATA(head) + i * sizeof(int), sizeof(int));
 }
 
-/* 1: a frame, 0: none there, -1: the other side is gone. */
-static int receive(int socket, struct received *received)
+/* 1: a frame, 0: none there, -1: the other side is gone. Descriptors for which there is no
+ * room never become ours: the kernel drops them. */
+static int receive(int socket, bool with_fds, struct received *received)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(struct ucred)) +
-			   CMSG_SPACE(RECEIVE_FDS_MAX * sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(2 * sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec part = { .iov_base = received->bytes, .iov_len = sizeof(received->bytes) };
 	struct msghdr message = { .msg_iov = &part,
 				  .msg_iovlen = 1,
 				  .msg_control = control.bytes,
-				  .msg_controllen = sizeof(control.bytes) };
+				  .msg_controllen = with_fds ? sizeof(control.bytes) :
+							       CMSG_SPACE(sizeof(struct ucred)) };
 	ssize_t len = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	if (len < 0)
@@ -61,7 +50,7 @@ static int receive(int socket, struct received *received)
 	received->pid = 0;
 	received->fds[0] = -1;
 	received->fds[1] = -1;
-	received->cut = (message.msg_flags & MSG_TRUNC) != 0;
+	received->cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
 	for (struct cmsghdr *head = CMSG_FIRSTHDR(&message); head;
 	     head = CMSG_NXTHDR(&message, head)) {
 		if (head->cmsg_level != SOL_SOCKET)
@@ -102,8 +91,8 @@ void link_frame(struct host *host, struct link *link, const void *bytes, size_t 
 	} else {
 		dispatch(host, &request);
 	}
-	cleanup_close(&request.fds[0]);
-	cleanup_close(&request.fds[1]);
+	fd_discard(host, request.fds[0]);
+	fd_discard(host, request.fds[1]);
 }
 
 void link_receive(struct host *host, struct link *link)
@@ -111,7 +100,9 @@ void link_receive(struct host *host, struct link *link)
 	struct received received;
 
 	for (unsigned int i = 0; i < LINK_READS_MAX && !link->doomed; i++) {
-		int got = receive(link->source.fd, &received);
+		/* only the first frame brings something */
+		bool with_fds = !link->greeted && fd_discard_can(host);
+		int got = receive(link->source.fd, with_fds, &received);
 
 		if (got == 0)
 			return;
@@ -128,8 +119,8 @@ void link_receive(struct host *host, struct link *link)
 			link_frame(host, link, received.bytes, received.len, received.fds);
 			host_settle(host);
 		}
-		cleanup_close(&received.fds[0]);
-		cleanup_close(&received.fds[1]);
+		fd_discard(host, received.fds[0]);
+		fd_discard(host, received.fds[1]);
 	}
 }
 
@@ -177,7 +168,7 @@ struct link *link_new(struct host *host, struct server *server, int fd, uint32_t
 	list_init(&link->pendings);
 	list_init(&link->traces);
 	list_add_tail(&host->links, &link->of_host);
-	host->n_links++;
+	server->n_links++;
 	return link;
 }
 
@@ -185,11 +176,14 @@ void link_create(struct host *host, struct server *server, int fd)
 {
 	struct ucred who;
 	socklen_t size = sizeof(who);
+	int buffer_bytes = LINK_SEND_BUFFER_BYTES;
 	struct link *link;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || who.pid <= 0 ||
 	    (server->dc.n == 0 && who.uid != 0 && who.uid != host->uid) ||
-	    links_of_process(host, (uint32_t)who.pid) >= LINKS_PER_PROCESS_MAX)
+	    links_of_process(host, (uint32_t)who.pid) >= LINKS_PER_PROCESS_MAX ||
+	    server->n_links >= DC_LINKS_SHARE_OF(host->n_fds_max) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes)) != 0)
 		link = NULL;
 	else
 		link = link_new(host, server, fd, (uint32_t)who.pid, who.uid);
@@ -200,7 +194,8 @@ void link_create(struct host *host, struct server *server, int fd)
 	link->starttime = proc_starttime(link->pid);
 	link->pid_ns = proc_pid_ns(link->pid);
 	if (link->starttime == 0 || source_add(host, &link->source, EPOLLIN) != DVS_OK ||
-	    host_timer(host, &link->hello_timer, LINK_HELLO_NS, on_hello_late) != DVS_OK)
+	    (!link->admin &&
+	     host_timer(host, &link->hello_timer, LINK_HELLO_NS, on_hello_late) != DVS_OK))
 		link_doom(host, link, NULL);
 }
 
@@ -210,7 +205,7 @@ void link_doom(struct host *host, struct link *link, const char *why)
 		return;
 	link->doomed = true;
 	list_add_tail(&host->doomed, &link->of_doomed);
-	if (why)
+	if (why && host_may_complain(host))
 		log_warning(&host->log, "closing a connection", LOG_STR("why", why),
 			    LOG_U64("pid", link->pid), LOG_U64("dc", link->dc.n));
 }
@@ -220,13 +215,14 @@ void link_destroy(struct host *host, struct link *link)
 	struct process *process = link->process;
 
 	timer_cancel(&host->timers, &link->hello_timer);
+	timer_cancel(&host->timers, &link->retry_timer);
 	list_remove(&link->of_host);
-	host->n_links--;
+	link->server->n_links--;
 	while (!list_is_empty(&link->pendings))
 		pending_free(host, CONTAINER_OF(link->pendings.next, struct pending, of_link));
 	copies_forget_link(host, link);
 	traces_end(link);
-	link_drop_queue(link);
+	link_drop_queue(host, link);
 	source_close(host, &link->source);
 	link->process = NULL;
 	if (process) {

@@ -30,7 +30,16 @@ int memory_create(const char *name, size_t size)
 	return take_fd(&fd);
 }
 
-/* Huge pages are refused: touching one can fail when the pool is empty. */
+dev_t memory_device(void)
+{
+	AUTO_CLOSE int fd = memory_create("dvs-device", IPC_PAGE);
+	struct stat file;
+
+	return fd >= 0 && fstat(fd, &file) == 0 ? file.st_dev : 0;
+}
+
+/* Who sent FD may be the one who would have to answer for its file system: so seals, which
+ * only memory has, are asked for first. Huge pages are refused: touching one can fail when the pool is empty. */
 bool memory_check(int fd, size_t size, uint64_t *inode)
 {
 	int seals = fcntl(fd, F_GET_SEALS);

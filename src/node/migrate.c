@@ -123,8 +123,7 @@ static bool commit_try(struct host *host, struct pending *pending)
 static const struct process *ready_process(const struct host *host, const struct link *link,
 					   uint32_t pid)
 {
-	uint32_t our_pid;
-	const struct process *process = process_by_caller(host, link, pid, &our_pid);
+	const struct process *process = process_by_caller(host, link, pid, NULL);
 
 	for (; process; process = process_next(process)) {
 		if (process_is_ready(process) && process->server &&
@@ -160,8 +159,7 @@ void op_migrate_commit(struct host *host, struct request *request)
 static const struct process *backup_process(const struct host *host, const struct link *link,
 					    const struct core_endpoint *endpoint, uint32_t pid)
 {
-	uint32_t our_pid;
-	const struct process *process = process_by_caller(host, link, pid, &our_pid);
+	const struct process *process = process_by_caller(host, link, pid, NULL);
 
 	for (; process; process = process_next(process)) {
 		const struct core_binding *core = core_binding_of(endpoint, &process->id);

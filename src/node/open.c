@@ -26,6 +26,7 @@ dvs_err host_init(struct host *host, const struct config *config)
 	host->log = log_to_stderr(config->log_level);
 	host->uid = geteuid();
 	host->pid_ns = proc_pid_ns((uint32_t)getpid());
+	host->memory_device = memory_device();
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	host->started_ns = (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
 	host->epoll_fd = host->lock_fd = host->spare_fd = -1;
@@ -76,13 +77,14 @@ static dvs_err run_directory_open(struct host *host)
 	return DVS_OK;
 }
 
-static void raise_descriptor_limit(const struct host *host)
+static void raise_descriptor_limit(struct host *host)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;
+	host->n_fds_max = limit.rlim_max > UINT32_MAX ? UINT32_MAX : (uint32_t)limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 		log_warning(&host->log, "cannot raise the limit of descriptors",
 			    LOG_STR("error", strerror(errno)));

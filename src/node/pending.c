@@ -69,6 +69,14 @@ static bool pending_watch(struct host *host, struct pending *pending)
 	return true;
 }
 
+/* Each endpoint's thread waits for one thing, and somebody else may wait with it. */
+static size_t pendings_max(const struct link *link)
+{
+	size_t n_bindings = link->process ? link->process->n_bindings : 0;
+
+	return LINK_PENDINGS_MAX + n_bindings * BINDING_PENDINGS_MAX;
+}
+
 void pending_start(struct host *host, const struct pending *first, uint32_t timeout_ms)
 {
 	struct pending *pending;
@@ -82,7 +90,7 @@ void pending_start(struct host *host, const struct pending *first, uint32_t time
 	once.last_try = timeout_ms == 0;
 	if (pending_try_once(host, &once))
 		return;
-	pending = link->n_pendings < LINK_PENDINGS_MAX ? malloc(sizeof(*pending)) : NULL;
+	pending = link->n_pendings < pendings_max(link) ? malloc(sizeof(*pending)) : NULL;
 	if (!pending) {
 		link_reply(host, link, first->op, first->id, DVS_FULL);
 		return;

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -135,18 +136,20 @@ uint32_t proc_pid_in(const struct host *host, uint64_t caller_ns, uint32_t pid)
 	return 0;
 }
 
-uint32_t proc_pid_from(const struct host *host, uint32_t caller, uint64_t caller_ns, uint32_t pid)
+uint32_t proc_own_pid(uint32_t pid)
 {
-	AUTO_CLOSEDIR DIR *all = NULL;
+	uint32_t pids[NS_DEPTH_MAX];
+	int n = proc_nspids(pid, pids);
+
+	return n > 0 ? pids[n - 1] : 0;
+}
+
+/* All processes are looked through: for those who may bind for others, nobody else. */
+static uint32_t find_everywhere(const struct host *host, uint64_t caller_ns, uint32_t pid)
+{
+	AUTO_CLOSEDIR DIR *all = opendir("/proc");
 	const struct dirent *entry;
 
-	if (pid == 0)
-		return 0;
-	if (caller_ns == host->pid_ns)
-		return pid;
-	if (caller_ns == 0 || caller == 0)
-		return 0;
-	all = opendir("/proc");
 	while (all && (entry = readdir(all)) != NULL) {
 		char *end;
 		unsigned long candidate = strtoul(entry->d_name, &end, 10);
@@ -159,7 +162,33 @@ uint32_t proc_pid_from(const struct host *host, uint32_t caller, uint64_t caller
 	return 0;
 }
 
-int proc_open_memfd(uint32_t pid, uint64_t inode)
+uint32_t proc_pid_from(const struct host *host, uint64_t caller_ns, uint32_t pid, bool everywhere)
+{
+	if (caller_ns == host->pid_ns)
+		return pid;
+	if (pid == 0 || caller_ns == 0)
+		return 0;
+	LIST_FOREACH(at, &host->processes) {
+		const struct process *process = CONTAINER_OF(at, struct process, of_host);
+
+		if (process->pid_ns == caller_ns && process->own_pid == pid)
+			return process->id.pid;
+	}
+	return everywhere ? find_everywhere(host, caller_ns, pid) : 0;
+}
+
+/* Whether FILE of a directory of descriptors is the memfd INODE. No file system is asked: who
+ * put the descriptor there may be the one who would have to answer. */
+static bool is_memfd(const struct host *host, int directory, const char *file, uint64_t inode)
+{
+	struct statx found;
+
+	return statx(directory, file, AT_STATX_DONT_SYNC, STATX_INO, &found) == 0 &&
+	       found.stx_ino == inode &&
+	       makedev(found.stx_dev_major, found.stx_dev_minor) == host->memory_device;
+}
+
+int proc_open_memfd(const struct host *host, uint32_t pid, uint64_t inode)
 {
 	char path[64];
 	AUTO_CLOSEDIR DIR *all = NULL;
@@ -169,11 +198,9 @@ int proc_open_memfd(uint32_t pid, uint64_t inode)
 	all = opendir(path);
 	while (all && (entry = readdir(all)) != NULL) {
 		AUTO_CLOSE int fd = -1;
-		struct stat file;
 		uint64_t found;
 
-		if (entry->d_name[0] == '.' || fstatat(dirfd(all), entry->d_name, &file, 0) != 0 ||
-		    file.st_ino != inode || !S_ISREG(file.st_mode))
+		if (entry->d_name[0] == '.' || !is_memfd(host, dirfd(all), entry->d_name, inode))
 			continue;
 		fd = openat(dirfd(all), entry->d_name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 		if (fd >= 0 && memory_check(fd, IPC_AREA_BYTES, &found) && found == inode)

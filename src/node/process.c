@@ -106,6 +106,13 @@ void areas_close(struct areas *areas)
 	cleanup_close(&areas->stats_fd);
 }
 
+void areas_discard(struct host *host, struct areas *areas)
+{
+	fd_discard(host, areas->area_fd);
+	fd_discard(host, areas->stats_fd);
+	*areas = (struct areas){ -1, -1 };
+}
+
 void process_drop_areas(struct process *process)
 {
 	if (process->inboxes)
@@ -186,6 +193,7 @@ dvs_err process_create(struct host *host, struct server *server, uint32_t pid,
 					     .starttime = proc_starttime(pid),
 					     .serial = new_serial(host) };
 	process->pid_ns = proc_pid_ns(pid);
+	process->own_pid = process->pid_ns == host->pid_ns ? pid : proc_own_pid(pid);
 	if (id) {
 		bool same = process->id.starttime == id->starttime;
 

@@ -10,18 +10,19 @@
 #include "node/api.h"
 
 /* Take the inboxes of PROCESS out of its descriptors. */
-static bool take_area(struct process *process, uint64_t area)
+static bool take_area(const struct host *host, struct process *process, uint64_t area)
 {
-	struct areas areas = { .area_fd = proc_open_memfd(process->id.pid, area), .stats_fd = -1 };
+	struct areas areas = { .area_fd = proc_open_memfd(host, process->id.pid, area),
+			       .stats_fd = -1 };
 	bool taken = areas.area_fd >= 0 && process_set_areas(process, &areas) == DVS_OK;
 
 	areas_close(&areas);
 	return taken;
 }
 
-static bool still_has_area(const struct process *process)
+static bool still_has_area(const struct host *host, const struct process *process)
 {
-	AUTO_CLOSE int fd = proc_open_memfd(process->id.pid, process->area);
+	AUTO_CLOSE int fd = proc_open_memfd(host, process->id.pid, process->area);
 
 	return fd >= 0;
 }
@@ -32,7 +33,7 @@ static void on_look(struct host *host, struct timer *timer)
 {
 	struct process *process = CONTAINER_OF(timer, struct process, rejoin_timer);
 
-	if (still_has_area(process))
+	if (still_has_area(host, process))
 		watch_lost(host, process);
 	else
 		process_end(host, process);
@@ -52,7 +53,7 @@ void lost_forget(struct host *host, uint32_t pid)
 	while (process) {
 		struct process *next = process_next(process);
 
-		if (process->state == PROCESS_LOST && !still_has_area(process))
+		if (process->state == PROCESS_LOST && !still_has_area(host, process))
 			process_end(host, process);
 		process = next;
 	}
@@ -70,7 +71,7 @@ static struct process *recover_process(struct host *host, const struct core_hold
 	    process_create(host, server, holder->id.pid, &holder->id, &process) != DVS_OK)
 		return NULL;
 	process->state = holder->area == 0 ? PROCESS_AWAITED : PROCESS_LOST;
-	if (holder->area != 0 && !take_area(process, holder->area)) {
+	if (holder->area != 0 && !take_area(host, process, holder->area)) {
 		process_forget(host, process);
 		return NULL;
 	}

@@ -64,12 +64,12 @@ void channels_renew(struct host *host, struct binding *from, struct binding *to,
 }
 
 /* What one that has parked told is not to change any more. */
-static bool side_can_take(const struct channel *channel, unsigned int side)
+static bool side_can_take(const struct host *host, const struct channel *channel, unsigned int side)
 {
 	const struct binding *binding = channel->end[side].binding;
 
 	return !binding->core->endpoint->parked && process_is_ready(binding->process) &&
-	       !link_is_congested(binding->process->link);
+	       !link_is_congested(host, binding->process->link);
 }
 
 /* The requests of one that moved too were given up before it parked, and its successor numbers
@@ -105,7 +105,7 @@ static bool channel_renew(struct host *host, struct channel *channel)
 	struct shared_fd *memory;
 	int fd;
 
-	if (!side_can_take(channel, 0) || !side_can_take(channel, 1))
+	if (!side_can_take(host, channel, 0) || !side_can_take(host, channel, 1))
 		return false;
 	fd = memory_create("dvs-channel", IPC_CHANNEL_BYTES);
 	memory = fd >= 0 ? shared_fd_create(fd) : NULL;

@@ -14,7 +14,6 @@
 struct queued {
 	struct list of_queue;
 	uint32_t ring;
-	bool is_channel;
 	unsigned int n_fds;
 	struct shared_fd *fds[2];
 	size_t len;
@@ -91,11 +90,16 @@ static ssize_t send_bytes(int socket, const void *bytes, size_t len, struct shar
 	return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Whether to try again later: the reader is slow, or too many descriptors are on their way. */
+/* Out of memory, or too many descriptors are on their way: the socket has room, so epoll would
+ * tell that at once and again. */
+static bool send_is_starved(int error)
+{
+	return error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS;
+}
+
 static bool send_must_wait(int error)
 {
-	return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM ||
-	       error == ETOOMANYREFS;
+	return error == EAGAIN || error == EINTR || send_is_starved(error);
 }
 
 static void link_want_out(struct host *host, struct link *link, bool wanted)
@@ -104,6 +108,23 @@ static void link_want_out(struct host *host, struct link *link, bool wanted)
 		return;
 	link->wants_out = wanted;
 	source_change(host, &link->source, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void on_retry(struct host *host, struct timer *timer)
+{
+	link_flush(host, CONTAINER_OF(timer, struct link, retry_timer));
+}
+
+/* After a send that failed with ERROR. */
+static void link_wait_out(struct host *host, struct link *link, int error)
+{
+	if (!send_is_starved(error)) {
+		link_want_out(host, link, true);
+		return;
+	}
+	link_want_out(host, link, false);
+	if (host_timer(host, &link->retry_timer, LINK_RETRY_NS, on_retry) != DVS_OK)
+		link_doom(host, link, "out of memory for its events");
 }
 
 static void frame_sent(struct host *host, struct link *link, uint32_t ring)
@@ -117,7 +138,8 @@ static void link_enqueue(struct host *host, struct link *link, const struct fram
 	size_t len = writer_len(&frame->out);
 	struct queued *queued;
 
-	if (link->n_queued >= LINK_QUEUE_MAX) {
+	if (link->n_queued >= LINK_QUEUE_MAX ||
+	    (host->n_queued >= QUEUED_MAX && link->n_queued >= LINK_QUEUE_FAIR)) {
 		link_doom(host, link, "it does not read its events");
 		return;
 	}
@@ -129,14 +151,16 @@ static void link_enqueue(struct host *host, struct link *link, const struct fram
 	queued->ring = frame->ring;
 	queued->len = len;
 	queued->n_fds = frame->n_fds;
-	queued->is_channel = frame->n_fds > 0;
 	for (unsigned int i = 0; i < frame->n_fds; i++)
 		queued->fds[i] = shared_fd_hold(frame->fds[i]);
 	memcpy(queued->bytes, frame->bytes, len);
 	list_add_tail(&link->queue, &queued->of_queue);
 	link->n_queued++;
-	link->n_queued_channels += queued->is_channel;
-	link_want_out(host, link, true);
+	host->n_queued++;
+	if (queued->n_fds > 0) {
+		link->n_queued_channels++;
+		link->server->n_queued_fds++;
+	}
 }
 
 void link_send(struct host *host, struct link *link, struct frame *frame)
@@ -159,15 +183,20 @@ void link_send(struct host *host, struct link *link, struct frame *frame)
 			link_doom(host, link, NULL);
 			return;
 		}
+		link_wait_out(host, link, errno);
 	}
 	link_enqueue(host, link, frame);
 }
 
-static void queued_free(struct link *link, struct queued *queued)
+static void queued_free(struct host *host, struct link *link, struct queued *queued)
 {
 	list_remove(&queued->of_queue);
 	link->n_queued--;
-	link->n_queued_channels -= queued->is_channel;
+	host->n_queued--;
+	if (queued->n_fds > 0) {
+		link->n_queued_channels--;
+		link->server->n_queued_fds--;
+	}
 	for (unsigned int i = 0; i < queued->n_fds; i++)
 		shared_fd_drop(queued->fds[i]);
 	free(queued);
@@ -175,35 +204,39 @@ static void queued_free(struct link *link, struct queued *queued)
 
 void link_flush(struct host *host, struct link *link)
 {
-	bool was_congested = link_is_congested(link);
+	bool was_congested = link_is_congested(host, link);
 
 	while (!link->doomed && !list_is_empty(&link->queue)) {
 		struct queued *queued = CONTAINER_OF(link->queue.next, struct queued, of_queue);
 
 		if (send_bytes(link->source.fd, queued->bytes, queued->len, queued->fds,
 			       queued->n_fds) < 0) {
-			if (!send_must_wait(errno))
+			if (send_must_wait(errno))
+				link_wait_out(host, link, errno);
+			else
 				link_doom(host, link, NULL);
 			break;
 		}
 		frame_sent(host, link, queued->ring);
-		queued_free(link, queued);
+		queued_free(host, link, queued);
 	}
 	if (list_is_empty(&link->queue))
 		link_want_out(host, link, false);
-	if (was_congested && !link_is_congested(link) && link->process)
+	if (was_congested && !link_is_congested(host, link) && link->process)
 		process_became_ready(host, link->process);
 }
 
-void link_drop_queue(struct link *link)
+void link_drop_queue(struct host *host, struct link *link)
 {
 	LIST_FOREACH_SAFE(at, &link->queue)
-		queued_free(link, CONTAINER_OF(at, struct queued, of_queue));
+		queued_free(host, link, CONTAINER_OF(at, struct queued, of_queue));
 }
 
-bool link_is_congested(const struct link *link)
+bool link_is_congested(const struct host *host, const struct link *link)
 {
-	return link->n_queued_channels >= LINK_QUEUE_CHANNELS_MAX;
+	return link->n_queued_channels >= LINK_QUEUE_CHANNELS_MAX ||
+	       (link->n_queued_channels > 0 &&
+		link->server->n_queued_fds >= DC_QUEUED_FDS_SHARE_OF(host->n_fds_max));
 }
 
 void link_reply(struct host *host, struct link *link, uint32_t op, uint32_t id, dvs_err err)

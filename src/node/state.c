@@ -24,6 +24,7 @@ struct state {
 	size_t bytes;
 	size_t snapshot_bytes;
 	bool failed;
+	uint64_t retry_ns; /* when it failed: not to be tried before */
 	char path[512];
 	char new_path[512];
 };
@@ -102,6 +103,7 @@ static void state_complain(struct host *host, struct state *state)
 			  "cannot write the state: a restart of dvsd would lose bindings",
 			  LOG_STR("path", state->path), LOG_STR("error", strerror(errno)));
 	state->failed = true;
+	state->retry_ns = clock_deadline_ns(CLOCK_NS_PER_S);
 }
 
 dvs_err state_compact(struct host *host)
@@ -135,6 +137,8 @@ void state_append(struct host *host, const struct core_command *command)
 	if (!state || (state->fd < 0 && !state->failed))
 		return; /* what is done before the first snapshot is in it */
 	/* After a failure the file has a hole; only a new one is whole again. */
+	if (state->failed && !clock_is_past(state->retry_ns))
+		return;
 	if (state->failed ||
 	    (state->bytes > JOURNAL_BYTES_MAX && state->bytes > 2 * state->snapshot_bytes)) {
 		(void)!state_compact(host);
