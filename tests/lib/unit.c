@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNIT_TIMEOUT_S 30
+
 int unit_run(const char *suite_name, const TTest *const *tests, size_t n_tests, double timeout_s)
 {
 	const char *only = getenv("UNIT_ONLY");
@@ -18,8 +20,7 @@ int unit_run(const char *suite_name, const TTest *const *tests, size_t n_tests, 
 		if (only && strcmp(only, tests[i]->name) != 0)
 			continue;
 		tcase = tcase_create(tests[i]->name);
-		if (timeout_s > 0)
-			tcase_set_timeout(tcase, timeout_s);
+		tcase_set_timeout(tcase, timeout_s > 0 ? timeout_s : UNIT_TIMEOUT_S);
 		tcase_add_test(tcase, tests[i]);
 		suite_add_tcase(suite, tcase);
 	}

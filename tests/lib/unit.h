@@ -21,7 +21,8 @@
 
 #define TEST(name) START_TEST(name)
 
-/* Returns the exit status for main. TIMEOUT_S: 0 means Check's default of 4 s. */
+/* Returns the exit status for main. TIMEOUT_S is for each test; 0 means 30 s, which
+ * only a test that hangs needs, also under a sanitizer on a busy machine. */
 int unit_run(const char *suite_name, const TTest *const *tests, size_t n_tests, double timeout_s);
 
 #define UNIT_MAIN_TIMEOUT(suite_name, timeout_s, ...)                                            \
