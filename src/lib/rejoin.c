@@ -15,7 +15,7 @@
 #include "lib/link.h"
 
 #define ATTEMPT_NS (5 * CLOCK_NS_PER_MS)
-#define SYNC_MS 3000
+#define SYNC_MS DVK_ANSWER_MS
 
 static dvs_err connect_locked(struct dvk *dvk)
 {
