@@ -118,9 +118,10 @@ struct host {
 	uint32_t last_probe;
 	uint64_t last_blocked;
 	struct list renewing; /* bindings whose channels must be made anew */
-	bool renew_more;      /* something changed that may let them go on */
-	struct list copies;   /* asked for */
-	struct list copying;  /* being worked on */
+	struct timer renew_timer;
+	bool renew_more;     /* something changed that may let them go on */
+	struct list copies;  /* asked for */
+	struct list copying; /* being worked on */
 	size_t n_copies;
 	struct copier *copier;
 	struct source copies_source; /* its descriptor is the copier's */
@@ -238,7 +239,8 @@ struct binding {
 	uint32_t tid;
 	bool rejoined;	    /* told again after a restart */
 	uint32_t migration; /* as told then: for which it parks; 0: none */
-	bool heir;	    /* became the primary while dvsd was down: it knows no channels */
+	bool heir;	    /* became the primary: partners that are lost may have channels with it
+			     * of which it knows nothing */
 	bool woken;	    /* to be told when its process is there */
 	bool quiet;	    /* ended by its own process: that needs no event */
 

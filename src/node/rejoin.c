@@ -142,7 +142,8 @@ void op_rejoin_endpoint(struct host *host, struct request *request)
 		return;
 	}
 	binding->rejoined = true;
-	binding->heir = req.role == CORE_BACKUP && binding->core->role == CORE_PRIMARY;
+	binding->heir = binding->heir ||
+			(req.role == CORE_BACKUP && binding->core->role == CORE_PRIMARY);
 	binding->tid = req.tid;
 	binding->migration = req.migration;
 	rep = (struct control_rejoin_endpoint_rep){
@@ -195,6 +196,8 @@ static void settle_binding(struct host *host, struct binding *binding)
 					.process = binding->process->id };
 	bool told = binding->rejoined;
 
+	if (!told && binding->core->given)
+		binding->heir = true;
 	drop_untold(host, binding);
 	binding->rejoined = true;
 	watch_touch(host, watch_number(command.dc, binding->ep.n));

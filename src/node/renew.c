@@ -57,6 +57,7 @@ void channels_renew(struct host *host, struct binding *from, struct binding *to,
 		to->indexes = from->indexes;
 		from->indexes = (struct bitmap){ 0 };
 	}
+	to->heir = true;
 	list_remove(&to->of_renewing);
 	if (!list_is_empty(&to->channels))
 		list_add_tail(&host->renewing, &to->of_renewing);
@@ -99,6 +100,12 @@ static void tell_again(struct host *host, const struct binding *binding)
 			  LOG_U64("ep", binding->ep.n));
 }
 
+static void on_renew_again(struct host *host, struct timer *timer)
+{
+	(void)timer;
+	host->renew_more = true;
+}
+
 /* False when it must wait for one of the two. */
 static bool channel_renew(struct host *host, struct channel *channel)
 {
@@ -110,6 +117,9 @@ static bool channel_renew(struct host *host, struct channel *channel)
 	fd = memory_create("dvs-channel", IPC_CHANNEL_BYTES);
 	memory = fd >= 0 ? shared_fd_create(fd) : NULL;
 	if (!memory) {
+		/* out of descriptors, for a while */
+		if (host_timer(host, &host->renew_timer, LINK_RETRY_NS, on_renew_again) == DVS_OK)
+			return false;
 		channel_close(host, channel, NULL, DVS_PEERDEAD);
 		return true;
 	}

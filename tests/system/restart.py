@@ -3,8 +3,10 @@
 """dvsd is killed, or stopped, and started again: nothing that it knew is lost."""
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 
 from dvsd import BUILD, NO_SLOT, Child, Dvsd, Link, Tap
 
@@ -186,6 +188,22 @@ def a_backup_follows_a_primary_that_died_meanwhile(dvsd):
     assert client.link.error("connect", ep=mine, to=5, timeout_ms=0) == "BADSTATE"
 
 
+def who_is_lost_finds_the_promoted_primary(dvsd):
+    client, server, mine, theirs = pair(dvsd)
+    spare = Process(dvsd)
+    spare.bind(want=5, binding=2)
+    again(dvsd)
+    server.back()
+    spare.back()
+    spare.link.ask("promote", ep=5, pid=0)
+    assert spare.link.event("role").role == 1
+    client.back()
+    event = client.link.event("channel")
+    assert (event.mode, event.peer) == (3, theirs)
+    assert spare.link.event("channel").peer == mine
+    assert client.link.quiet("gone", 0.05)
+
+
 def a_binding_that_was_made_for_another_is_kept(dvsd):
     link = dvsd.link()
     child = Child()
@@ -347,6 +365,22 @@ def a_second_dvsd_is_refused(dvsd):
     assert (dvsd.run_dir / "dvsd.pid").read_text().strip() == str(dvsd.process.pid)
 
 
+def a_service_manager_is_told(dvsd):
+    with tempfile.TemporaryDirectory() as directory:
+        for name in (f"{directory}/notify", "\0dvsd-test-notify"):
+            manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            manager.bind(name)
+            manager.settimeout(10)
+            process = subprocess.Popen(
+                [BUILD / "dvsd", "--run-dir", f"{directory}/run"], stderr=subprocess.DEVNULL,
+                env={**os.environ, "NOTIFY_SOCKET": name.replace("\0", "@")})
+            assert manager.recv(100) == b"READY=1"
+            process.terminate()
+            assert process.wait(10) == 0
+            manager.close()
+    assert dvsd.link().bind().ep
+
+
 def an_admin_comes_back_to_its_dc(dvsd):
     admin = dvsd.admin()
     admin.hello()
@@ -377,6 +411,7 @@ TESTS = [
     who_died_meanwhile_is_unbound,
     who_let_go_meanwhile_is_unbound,
     a_backup_follows_a_primary_that_died_meanwhile,
+    who_is_lost_finds_the_promoted_primary,
     a_binding_that_was_made_for_another_is_kept,
     a_binding_whose_answer_was_lost_is_not_kept,
     rejoining_with_nonsense_is_refused,
@@ -386,6 +421,7 @@ TESTS = [
     a_record_that_is_cut_short_is_dropped,
     dcs_and_their_sockets_are_there_again,
     a_second_dvsd_is_refused,
+    a_service_manager_is_told,
     an_admin_comes_back_to_its_dc,
     the_state_file_does_not_grow_without_end,
 ]
