@@ -2,8 +2,9 @@
 /* After a restart: who of the state file is still there.
  *
  * A process that lives and still has its inboxes (found among its descriptors by their inode)
- * is lost, not dead: its inboxes are rung, its threads find the link broken and come back. It
- * is looked at now and then, for it may let go without a word while it is lost. */
+ * is lost, not dead: its inboxes are rung, its threads find the link broken and come back. They
+ * are rung again, for a thread may have tried just before this dvsd listened, and looked at now
+ * and then, for a process may let go without a word while it is lost. */
 #include <sys/epoll.h>
 
 #include "base/cleanup.h"
@@ -33,15 +34,19 @@ static void on_look(struct host *host, struct timer *timer)
 {
 	struct process *process = CONTAINER_OF(timer, struct process, rejoin_timer);
 
-	if (still_has_area(host, process))
-		watch_lost(host, process);
-	else
+	if (process->ring_delay_ns < REJOIN_GRACE_NS) {
+		process->ring_delay_ns *= 2;
+	} else if (!still_has_area(host, process)) {
 		process_end(host, process);
+		return;
+	}
+	process_ring_all(process);
+	watch_lost(host, process);
 }
 
 static void watch_lost(struct host *host, struct process *process)
 {
-	if (host_timer(host, &process->rejoin_timer, REJOIN_GRACE_NS, on_look) != DVS_OK)
+	if (host_timer(host, &process->rejoin_timer, process->ring_delay_ns, on_look) != DVS_OK)
 		log_error(&host->log, "out of memory: a lost process is not watched",
 			  LOG_U64("pid", process->id.pid));
 }
@@ -75,6 +80,7 @@ static struct process *recover_process(struct host *host, const struct core_hold
 		process_forget(host, process);
 		return NULL;
 	}
+	process->ring_delay_ns = RING_FIRST_NS;
 	if (process->state == PROCESS_LOST)
 		watch_lost(host, process);
 	return process;
