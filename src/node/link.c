@@ -111,8 +111,9 @@ void link_receive(struct host *host, struct link *link)
 			return;
 		}
 		if (received.pid != link->pid) {
-			/* the socket was inherited or handed on */
-			link_doom(host, link, "a frame came from another process");
+			/* The socket was inherited or handed on. Hanging up would hurt its owner. */
+			log_debug(&host->log, "a frame came from another process",
+				  LOG_U64("pid", received.pid), LOG_U64("owner", link->pid));
 		} else if (received.cut) {
 			bad_frame(host, link);
 		} else {
