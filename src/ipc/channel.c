@@ -176,7 +176,7 @@ bool channel_take_note(struct channel *ch, uint64_t *value)
 
 	if (!channel_has_note(ch) || !ch->may_serve)
 		return false;
-	note = ch->saved_note | atomic_exchange(&ch->theirs->note, 0);
+	note = ch->saved_note | atomic_exchange(&ch->theirs->control.note, 0);
 	ch->saved_note = 0;
 	*value = note & ~IPC_NOTE_PENDING;
 	return note & IPC_NOTE_PENDING;
@@ -185,7 +185,7 @@ bool channel_take_note(struct channel *ch, uint64_t *value)
 void channel_collect_note(struct channel *ch)
 {
 	if (channel_has_note(ch))
-		ch->saved_note |= atomic_exchange(&ch->theirs->note, 0);
+		ch->saved_note |= atomic_exchange(&ch->theirs->control.note, 0);
 }
 
 void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kind,
@@ -217,7 +217,7 @@ void channel_reply(struct channel *ch, struct open_call *call, enum ipc_kind kin
 
 void channel_note(struct channel *ch, uint64_t value)
 {
-	(void)atomic_fetch_or(&ch->mine->note, IPC_NOTE_PENDING | value);
+	(void)atomic_fetch_or(&ch->mine->control.note, IPC_NOTE_PENDING | value);
 }
 
 static void use_memory(struct channel *ch, const struct channel_memory *memory, unsigned side)
@@ -243,9 +243,9 @@ void channel_replace(struct channel *ch)
 {
 	struct channel_change *change = ch->changes;
 	struct channel_memory before = ch->memory;
-	uint64_t mine = atomic_exchange(&ch->mine->note, 0);
+	uint64_t mine = atomic_exchange(&ch->mine->control.note, 0);
 
-	ch->saved_note |= atomic_exchange(&ch->theirs->note, 0);
+	ch->saved_note |= atomic_exchange(&ch->theirs->control.note, 0);
 	ch->changes = change->next;
 	use_memory(ch, &change->memory, change->side);
 	ch->peer_index = change->peer_index;
@@ -257,5 +257,5 @@ void channel_replace(struct channel *ch)
 	change->next = ch->former;
 	ch->former = change;
 	if (mine)
-		atomic_fetch_or(&ch->mine->note, mine);
+		atomic_fetch_or(&ch->mine->control.note, mine);
 }

@@ -52,22 +52,22 @@ struct channel {
 	bool hot;     /* my lane says IPC_HOT */
 	dvs_err gone; /* DVS_OK while it lives */
 	uint32_t n_open;
-	struct open_call open[CHANNEL_OPEN_MAX]; /* oldest first */
-	uint8_t *my_window;
-	uint8_t *their_window;
-	struct ipc_inbox *peer_inbox;
 	dvs_ep peer;
 	uint32_t index;	     /* in my inbox */
 	uint32_t peer_index; /* in the partner's inbox */
+	struct ipc_inbox *peer_inbox;
+	uint8_t *my_window;
+	uint8_t *their_window;
+	struct channel_change
+		*changes; /* to go over to, in this order; all at once unless a call is in flight */
+	uint64_t saved_note;			 /* the partner's note from a former memory */
+	struct open_call open[CHANNEL_OPEN_MAX]; /* oldest first */
+	struct draw draw;
 	/* now and then */
 	unsigned side;
 	struct channel_memory memory;
 	struct channel_change
-		*changes; /* to go over to, in this order; all at once unless a call is in flight */
-	struct channel_change
-		*former;     /* gone over from: kept mapped, data of open calls may lie there */
-	uint64_t saved_note; /* the partner's note from a former memory */
-	struct draw draw;
+		*former; /* gone over from: kept mapped, data of open calls may lie there */
 };
 
 /* What a call sends along, and where its reply goes. */
@@ -127,7 +127,8 @@ static inline bool channel_has_call(const struct channel *ch)
 
 static inline bool channel_has_note(const struct channel *ch)
 {
-	return (ch->saved_note | atomic_load_explicit(&ch->theirs->note, memory_order_acquire)) &
+	return (ch->saved_note |
+		atomic_load_explicit(&ch->theirs->control.note, memory_order_acquire)) &
 	       IPC_NOTE_PENDING;
 }
 

@@ -69,8 +69,7 @@ struct endpoint {
 	bool slept;		    /* in the present receive */
 	struct wait_policy receive_policy;
 	struct wait_policy answer_policy;
-	struct policy_home home; /* for sleeps beside a partner */
-	uint32_t stays;		 /* for so many calls it is not tried again to leave the CPU */
+	uint32_t stays; /* for so many calls it is not tried again to leave the CPU */
 	struct bits pending;
 	struct bits deferred;	    /* channels whose partners are to be woken for an answer */
 	uint32_t wake_cursor;	    /* waking goes on there */
@@ -82,6 +81,7 @@ struct endpoint {
 	struct last_note *last_notes; /* oldest first */
 	/* the last delivery */
 	struct m3_delivery last;
+	struct policy_home home; /* for sleeps beside a partner */
 };
 
 struct wait_limit {

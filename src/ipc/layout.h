@@ -71,11 +71,15 @@ enum ipc_answer {
 /* A caller's first sleep ends by itself after this time. */
 #define IPC_DEFER_MAX_NS UINT64_C(20000000)
 
+#define IPC_NOTE_PENDING (UINT64_C(1) << 63)
+
 struct ipc_control {
 	_Alignas(IPC_LINE) _Atomic uint32_t watch; /* enum ipc_watch: for requests to me */
 	_Atomic uint32_t answer;		   /* enum ipc_answer: for answers to me */
 	_Atomic uint32_t cpu;  /* where I ran when I last waited, plus 1; 0: unknown */
 	_Atomic uint32_t draw; /* I call rarely from this CPU, plus 1: sleep there; 0: no wish */
+	/* Notifications: IPC_NOTE_PENDING and the or-ed values. The reader empties it. Here, because the reader looks here anyway. */
+	_Atomic uint64_t note;
 };
 
 struct ipc_ext {
@@ -85,8 +89,6 @@ struct ipc_ext {
 	_Atomic uint32_t relay_to;		       /* endpoint of an IPC_RELAYED reply */
 };
 
-#define IPC_NOTE_PENDING (UINT64_C(1) << 63)
-
 struct ipc_lane {
 	struct ipc_cell request;
 	/* The pair of lines that a prefetcher fetches together belongs to one writer and reader. */
@@ -95,8 +97,6 @@ struct ipc_lane {
 	struct ipc_cell pad1;
 	struct ipc_control control;
 	struct ipc_ext ext;
-	_Alignas(IPC_LINE) _Atomic uint64_t note; /* IPC_NOTE_PENDING and the or-ed values */
-	_Alignas(IPC_LINE) uint8_t pad2[IPC_LINE];
 };
 
 struct ipc_channel {
