@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -28,18 +27,21 @@ struct copier {
 
 /* ---- one copy ---- */
 
-/* The memory of a process, if it is still UID's: one that gained privileges by executing a
- * set-uid program is not, the kernel gives its files to another owner then. */
+/* The memory of a process, if it still has the image with which it said hello: one that has
+ * executed another program, maybe with more rights, is not who granted anything. The order counts:
+ * what is open is not of a later image than the one that is looked at then. */
 static dvs_err memory_open(const struct copy_side *side, int flags, int *fd)
 {
 	char path[64];
-	struct stat file;
+	struct image image;
 
 	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/mem", side->pid);
 	*fd = open(path, flags | O_CLOEXEC);
-	if (*fd < 0 || fstat(*fd, &file) != 0)
+	if (*fd < 0)
 		return errno == EACCES || errno == EPERM ? DVS_DENIED : DVS_PEERDEAD;
-	return file.st_uid == side->uid ? DVS_OK : DVS_DENIED;
+	if (!image_of(side->pid, &image))
+		return DVS_PEERDEAD;
+	return image_equal(&image, &side->image) ? DVS_OK : DVS_DENIED;
 }
 
 /* Zero bytes are what memory gives whose process is gone. */

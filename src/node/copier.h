@@ -15,12 +15,13 @@
 #include <dvs/error.h>
 
 #include "base/list.h"
+#include "node/image.h"
 
 struct copier;
 
 struct copy_side {
 	uint32_t pid;
-	uint32_t uid; /* whose the process must be still */
+	struct image image; /* that the process must have still */
 	uint64_t addr;
 };
 

@@ -197,8 +197,10 @@ static dvs_err side_of(const struct binding *binding, struct copy_side *side)
 
 	if (!process || !process->link)
 		return DVS_PEERDEAD;
+	if (!process->has_image || !process->image_confirmed)
+		return DVS_DENIED;
 	side->pid = process->id.pid;
-	side->uid = process->link->uid;
+	side->image = process->image;
 	return DVS_OK;
 }
 

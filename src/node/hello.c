@@ -60,6 +60,8 @@ static void hello_answer(struct host *host, const struct request *request, struc
 
 static void process_link(struct host *host, struct process *process, struct link *link)
 {
+	process->has_image = image_of(process->id.pid, &process->image);
+	process->image_confirmed = false;
 	process->link = link;
 	link->process = process;
 	link->greeted = true;

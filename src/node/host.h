@@ -30,6 +30,7 @@
 #include "ipc/layout.h"
 #include "node/bitmap.h"
 #include "node/bounds.h"
+#include "node/image.h"
 #include "node/timer.h"
 #include "proto/control_proto.h"
 
@@ -163,6 +164,7 @@ struct link {
 	bool manager;
 	bool greeted;
 	bool doomed;
+	bool drained;	/* nothing that was sent before the hello was answered is left */
 	bool wants_out; /* epoll tells when the socket takes more */
 	unsigned int n_bad_frames;
 	struct process *process;
@@ -204,6 +206,10 @@ struct process {
 	struct core_process id;
 	uint64_t pid_ns;
 	uint32_t own_pid; /* in its own pid namespace */
+	/* What it had when it said hello, and whether it has sent something since. */
+	struct image image;
+	bool has_image;
+	bool image_confirmed;
 	enum process_state state;
 	struct link *link;
 	struct server *server; /* its DC; NULL for an admin's that entered none */

@@ -104,12 +104,18 @@ void link_receive(struct host *host, struct link *link)
 		bool with_fds = !link->greeted && fd_discard_can(host);
 		int got = receive(link->source.fd, with_fds, &received);
 
-		if (got == 0)
+		if (got == 0) {
+			link->drained = link->greeted;
 			return;
+		}
 		if (got < 0) {
 			link_doom(host, link, NULL);
 			return;
 		}
+		/* What comes after the hello was answered was not sent before: so the process had
+		 * the image then that was seen at the hello, and had not yet executed another. */
+		if (link->drained && link->process)
+			link->process->image_confirmed = true;
 		if (received.pid != link->pid) {
 			/* The socket was inherited or handed on. Hanging up would hurt its owner. */
 			log_debug(&host->log, "a frame came from another process",

@@ -46,18 +46,51 @@ static ssize_t proc_read(uint32_t pid, const char *file, char *text, size_t size
 	return len;
 }
 
-/* The name in field 2 may hold anything, so fields are counted from the last ')'. */
+/* FIELD of TEXT, NULL if there is none. The name in field 2 may hold anything, so fields are
+ * counted from the last ')'. */
+static const char *stat_field(const char *text, int field)
+{
+	const char *at = strrchr(text, ')');
+
+	for (int i = 2; at && i < field; i++)
+		at = strchr(at + 1, ' ');
+	return at;
+}
+
 uint64_t proc_starttime(uint32_t pid)
 {
+	const char *at;
 	char text[1024];
-	char *at;
 
 	if (proc_read(pid, "stat", text, sizeof(text)) <= 0)
 		return 0;
-	at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
+	at = stat_field(text, 22);
 	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+bool image_of(uint32_t pid, struct image *image)
+{
+	/* the code's start and end, the stack's start, the data's start and end, the heap's start */
+	static const int fields[IMAGE_MARKS] = { 26, 27, 28, 45, 46, 47 };
+	char text[1024];
+
+	memset(image, 0, sizeof(*image));
+	if (proc_read(pid, "stat", text, sizeof(text)) <= 0)
+		return false;
+	for (int i = 0; i < IMAGE_MARKS; i++) {
+		const char *at = stat_field(text, fields[i]);
+
+		image->marks[i] = at ? strtoull(at + 1, NULL, 10) : 0;
+		/* so it is shown to those who may not know it */
+		if (image->marks[i] <= 1)
+			return false;
+	}
+	return true;
+}
+
+bool image_equal(const struct image *a, const struct image *b)
+{
+	return memcmp(a->marks, b->marks, sizeof(a->marks)) == 0;
 }
 
 void proc_program(uint32_t pid, char *name, size_t size)

@@ -4,11 +4,16 @@
 
 import ctypes
 import os
+import shutil
+import signal
 import sys
+import tempfile
+import time
 
 from dvsd import ANY, NO_SLOT, Child, Dvsd, Failed, Tap
 
 GENERATION = 1 << 20
+NOBODY = 65534  # a uid without any right
 
 
 def start():
@@ -331,6 +336,38 @@ def a_third_party_copies_with_the_right(dvsd):
     assert b.error("copy", **{**request, "ep": ends[1]}) == "NOGRANT"
 
 
+def a_program_that_gained_rights_is_not_written_to(dvsd):
+    a = dvsd.link()
+    mine = a.bind().ep
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        program = shutil.copy("/bin/sleep", directory)
+        os.chmod(program, 0o4755)
+        child = Child(NOBODY)
+        child.run(f"globals().update(l=Link('{dvsd.control('a')}'))")
+        child.run("l.hello() and None")
+        theirs = child.run("l.bind().ep")
+        child.run("globals().update(b=ctypes.create_string_buffer(64))")
+        grant = child.run(f"l.ask('grant', ep={theirs}, grantee=ANY, bytes=64, rights=3,"
+                          " addr=ctypes.addressof(b)).grant")
+        buffer = ctypes.create_string_buffer(b"x" * 64, 64)
+        request = {"ep": mine, "bytes": 64, "from_ep": mine,
+                   "from_offset": ctypes.addressof(buffer), "to_ep": theirs, "to_grant": grant}
+        a.ask("copy", **request)
+        # a child of it keeps the link open, so that nothing tells of the execution
+        holder = child.run("(lambda pid: pid or signal.pause())(os.fork())")
+        child.ours.send(f"os.execv('{program}', ['sleep', '100'])".encode())
+        deadline = time.monotonic() + 10
+        while os.stat(f"/proc/{child.pid}").st_uid != 0 and time.monotonic() < deadline:
+            pass
+        assert os.readlink(f"/proc/{child.pid}/exe").endswith("/sleep")
+        assert a.error("wait", ep=theirs, what=2, timeout_ms=0) == "TIMEOUT", "still bound"
+        assert a.error("copy", **request) == "DENIED"
+        os.kill(holder, signal.SIGKILL)
+        assert a.error("wait", ep=theirs, what=2, timeout_ms=5000) == "OK"
+        child.kill()
+
+
 TESTS = [
     a_backup_follows_its_primary,
     promotion_makes_a_living_primary_a_backup,
@@ -341,6 +378,7 @@ TESTS = [
     an_endpoint_that_dies_while_it_moves_is_kept,
     grants_let_memory_be_copied,
     a_third_party_copies_with_the_right,
+    a_program_that_gained_rights_is_not_written_to,
 ]
 
 if __name__ == "__main__":

@@ -43,24 +43,27 @@ static void end(pid_t pid)
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 }
 
-static struct copy_side side(pid_t pid, const char *at)
+static struct copy_side side_of(pid_t pid, const char *at)
 {
-	return (struct copy_side){ .pid = (uint32_t)pid,
-				   .uid = geteuid(),
-				   .addr = (uint64_t)(uintptr_t)at };
+	struct copy_side side = { .pid = (uint32_t)pid, .addr = (uint64_t)(uintptr_t)at };
+
+	ck_assert(image_of(side.pid, &side.image));
+	return side;
 }
 
 TEST(memory_is_copied_from_one_process_to_another)
 {
 	pid_t pid = sleeper();
-	struct copy_job job = { .from = side(pid, from), .to = side(getpid(), to), .bytes = BYTES };
+	struct copy_job job = { .from = side_of(pid, from),
+				.to = side_of(getpid(), to),
+				.bytes = BYTES };
 
 	ck_assert_int_eq(copy_run(&job, buffer), DVS_OK);
 	for (size_t i = 0; i < BYTES; i++)
 		ck_assert_int_eq(to[i], 'x');
 	job.to.addr = 8;
 	ck_assert_int_eq(copy_run(&job, buffer), DVS_FAULT);
-	job.from.uid++;
+	job.from.image.marks[0]++;
 	ck_assert_int_eq(copy_run(&job, buffer), DVS_DENIED);
 	end(pid);
 }
@@ -68,7 +71,9 @@ TEST(memory_is_copied_from_one_process_to_another)
 TEST(the_memory_of_a_dead_process_is_gone)
 {
 	pid_t pid = sleeper();
-	struct copy_job job = { .from = side(pid, from), .to = side(getpid(), to), .bytes = BYTES };
+	struct copy_job job = { .from = side_of(pid, from),
+				.to = side_of(getpid(), to),
+				.bytes = BYTES };
 
 	end(pid);
 	ck_assert_int_eq(copy_run(&job, buffer), DVS_PEERDEAD);
@@ -83,8 +88,8 @@ TEST(the_threads_work_on_many_copies)
 
 	ck_assert_int_eq(copier_create(&copier), DVS_OK);
 	for (int i = 0; i < 20; i++) {
-		jobs[i].from = side(pid, from);
-		jobs[i].to = side(getpid(), to);
+		jobs[i].from = side_of(pid, from);
+		jobs[i].to = side_of(getpid(), to);
 		jobs[i].bytes = BYTES;
 		ck_assert_int_eq(copier_start(copier, &jobs[i]), DVS_OK);
 	}
