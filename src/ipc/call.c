@@ -336,4 +336,7 @@ void endpoint_notify(struct endpoint *ep, struct channel *ch, uint64_t value)
 	/* A hot channel is watched for requests only. */
 	(void)inbox_ring_request(ch->peer_inbox, ch->peer_index);
 	endpoint_trace(ep, IPC_TRACE_NOTIFY, ch->peer, &msg, 0, DVS_OK);
+	/* If the partner has moved just now, the note is carried over now and not with the next call. */
+	if (endpoint_has_events(ep))
+		endpoint_handle_events(ep);
 }
