@@ -118,11 +118,10 @@ static void let_in(const char *control)
 	ck_assert_int_eq(chmod(directory, 0755), 0);
 }
 
-void lab_start_dvsd(struct lab *lab)
+void lab_wait_dvsd(struct lab *lab)
 {
 	uint64_t deadline_ns = clock_deadline_ns(START_NS);
 
-	lab_spawn_dvsd(lab);
 	/* It tells nobody that it is ready, so its socket is asked. */
 	while (!accepts_connections(lab->control)) {
 		ck_assert_msg(waitpid(lab->dvsd, NULL, WNOHANG) == 0, "dvsd ended at its start");
@@ -130,6 +129,12 @@ void lab_start_dvsd(struct lab *lab)
 		(void)poll(NULL, 0, 2);
 	}
 	let_in(lab->control);
+}
+
+void lab_start_dvsd(struct lab *lab)
+{
+	lab_spawn_dvsd(lab);
+	lab_wait_dvsd(lab);
 }
 
 void lab_open(struct lab *lab)

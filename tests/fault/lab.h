@@ -18,8 +18,9 @@ void lab_open(struct lab *lab);
 
 /* Start dvsd in the directory and wait until it accepts connections. */
 void lab_start_dvsd(struct lab *lab);
-/* Without waiting. */
+/* The two steps of it. */
 void lab_spawn_dvsd(struct lab *lab);
+void lab_wait_dvsd(struct lab *lab);
 void lab_kill_dvsd(struct lab *lab);
 /* Create another DC; CONTROL gets the path of its socket. */
 void lab_create_dc(const struct lab *lab, const char *name, char control[104]);

@@ -70,7 +70,8 @@ struct talk {
 	bool with_hostiles;
 	uint32_t
 		think_us; /* a client lets up to so much time pass now and then, so that servers fall asleep */
-	uint32_t churn; /* a client unbinds and binds again after about so many calls; 0: never */
+	uint32_t
+		churn; /* every second client unbinds and binds again after about so many calls; 0: never */
 	uint32_t servers_churn; /* and a server */
 };
 

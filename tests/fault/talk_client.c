@@ -316,7 +316,8 @@ int talk_client(struct talk_party *party)
 		return EXIT_FAILURE;
 	while (atomic_load(&party->board->stop) == TALK_GO &&
 	       atomic_load(&party->board->n_failures) == 0) {
-		uint32_t churn = party->talk->churn;
+		/* Every second one stays, so that old conversations go on beside the new ones. */
+		uint32_t churn = client_of(party) % 2 ? party->talk->churn : 0;
 
 		one_turn(party);
 		if (churn && rng_below(&party->rng, churn) == 0) {
