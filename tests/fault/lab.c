@@ -165,7 +165,6 @@ void lab_create_dc(const struct lab *lab, const char *name, char control[104])
 	ck_assert(dvk_dc_create(admin, name, getuid(), &id) == DVS_OK);
 	dvk_close(admin);
 	(void)snprintf(control, 104, "%s/dc/%s/control", lab->run_dir, name);
-	let_in(control);
 }
 
 static int remove_one(const char *path, const struct stat *stat, int flag, struct FTW *ftw)

@@ -22,7 +22,7 @@ void lab_start_dvsd(struct lab *lab);
 void lab_spawn_dvsd(struct lab *lab);
 void lab_wait_dvsd(struct lab *lab);
 void lab_kill_dvsd(struct lab *lab);
-/* Create another DC; CONTROL gets the path of its socket. */
+/* Create another DC, closed to others; CONTROL gets the path of its socket. */
 void lab_create_dc(const struct lab *lab, const char *name, char control[104]);
 
 /* Ask dvsd to end, check that it ended well (leaks are its sanitizer's business), remove the directory. */
