@@ -254,6 +254,11 @@ uint64_t pss_kib_of(pid_t pid)
 	return field_kib(pid, "smaps_rollup", "Pss:");
 }
 
+uint64_t page_table_kib_of(pid_t pid)
+{
+	return field_kib(pid, "status", "VmPTE:");
+}
+
 static void count_maps(pid_t pid, struct usage *usage)
 {
 	AUTO_FCLOSE FILE *file = proc_open(pid, "maps");

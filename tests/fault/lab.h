@@ -44,6 +44,8 @@ struct usage usage_settled(pid_t pid);
 
 /* Pss of a process, in KiB. */
 uint64_t pss_kib_of(pid_t pid);
+/* And of its page tables. */
+uint64_t page_table_kib_of(pid_t pid);
 
 /* Print a diagnostic line. */
 void lab_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
