@@ -95,7 +95,9 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_endpoint_of(struct dvk *dvk, pid_t pid, dvs_
 #define DVS_MAY_MIGRATE (1u << 2) /* migration and promotion */
 #define DVS_MAY_WAKE (1u << 3)	  /* m3_wakeup() */
 #define DVS_MAY_GRANT (1u << 4)	  /* change privileges, to rights that the caller has itself */
-#define DVS_MAY_ALL ((1u << 5) - 1)
+/* hand requests on with m3_relay(): the caller's library then calls the other endpoint in the caller's name */
+#define DVS_MAY_RELAY (1u << 5)
+#define DVS_MAY_ALL ((1u << 6) - 1)
 
 #define DVS_RANGES_MAX 8
 
@@ -116,7 +118,7 @@ struct dvk_privileges {
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_privileges_get(struct dvk *dvk, dvs_ep ep,
 						   struct dvk_privileges *privileges);
 
-/* Channels that are no longer allowed are closed. Needs DVS_MAY_GRANT. NODEST, DENIED. */
+/* Channels on which something else is allowed now are closed: calls under way fail with DENIED. Needs DVS_MAY_GRANT. NODEST, DENIED. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_privileges_set(struct dvk *dvk, dvs_ep ep,
 						   const struct dvk_privileges *privileges);
 

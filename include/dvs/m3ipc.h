@@ -123,7 +123,7 @@ DVS_PUBLIC DVS_MUST_USE dvs_err m3_receive_request(struct m3 *self, struct dvs_m
 						   uint32_t timeout_ms);
 
 /* Send the request MSG to DST and wait for the reply, which replaces MSG. One operation: nothing comes between.
- * Errors as m3_send(), except TIMEOUT and WOKEN: no reply came, DST may or may not have worked on the request, and
+ * Errors as m3_send() (DENIED also: who was asked handed the request on and may not), except TIMEOUT and WOKEN: no reply came, DST may or may not have worked on the request, and
  * a reply that comes later is dropped. */
 DVS_PUBLIC DVS_MUST_USE dvs_err m3_sendrec(struct m3 *self, dvs_ep dst, struct dvs_msg *msg,
 					   uint32_t timeout_ms);
@@ -152,9 +152,11 @@ DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply_data(struct m3 *self, dvs_ep client,
 					      size_t len);
 
 /* Hand the oldest unanswered request of CLIENT on to DST, as MSG, with the data that the client attached. DST sees
- * CLIENT as the source and answers it; SELF is out of it. Never waits for DST. The client's own library carries the
- * request over, so it needs the privilege to call DST, and DST learns nothing from SELF about it.
- * NOTWAITING: as m3_reply().  The client gets NODEST, DENIED or PEERDEAD if DST cannot be called. */
+ * CLIENT as the source, and that SELF has handed it on (m3_delivery.relayed_by), and answers it; SELF is out of it. Never
+ * waits for DST. The client's own library carries the request over, so the client needs the privilege to call DST. Needs
+ * DVS_MAY_RELAY.
+ * NOTWAITING: as m3_reply().  DENIED: SELF may not relay; the request stays unanswered.  The client gets NODEST, DENIED or
+ * PEERDEAD if DST cannot be called. */
 DVS_PUBLIC DVS_MUST_USE dvs_err m3_relay(struct m3 *self, dvs_ep client, dvs_ep dst,
 					 const struct dvs_msg *msg);
 
@@ -182,6 +184,9 @@ struct m3_delivery {
 	uint32_t call;
 	/* Nonzero: sent again after a promotion; the former primary may have worked on it. */
 	int resent;
+	/* Who has handed the request on with m3_relay(); dvs_ep_any(): nobody, the source called by itself. What it says then
+	 * comes from that endpoint, as the source's library passed it on. */
+	dvs_ep relayed_by;
 	/* Attached data in place, NULL if none; valid until the reply. The partner can change it at
 	 * any time: copy first, then check. */
 	const void *data;

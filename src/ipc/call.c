@@ -24,6 +24,7 @@ struct call {
 	enum ipc_kind kind;
 	const struct dvs_msg *msg;
 	const struct call_data *data;
+	dvs_ep relayed_by;
 	uint64_t deadline_ns;
 	uint64_t start_ns;
 	uint64_t look_again_ns;
@@ -55,7 +56,7 @@ static bool go_over(struct call *c)
 	if (lost && !channel_withdraw(c->ch, c->kind))
 		return false;
 	endpoint_replace(c->ep, c->ch);
-	channel_post_again(c->ch, c->kind, c->msg, c->data, c->resent);
+	channel_post_again(c->ch, c->kind, c->msg, c->data, c->relayed_by, c->resent);
 	(void)ring(c->ch);
 	return true;
 }
@@ -283,7 +284,7 @@ static dvs_err wait_answer(struct call *c, struct wait_limit *limit)
 
 dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind,
 		      struct dvs_msg *msg, struct call_data *data, struct wait_limit *limit,
-		      dvs_ep *relay_to)
+		      struct call_relay *relay)
 {
 	uint32_t what = kind == IPC_SEND ? IPC_TRACE_SEND : IPC_TRACE_CALL;
 	size_t out_bytes = data ? data->out_bytes : 0;
@@ -292,17 +293,18 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 			  .kind = kind,
 			  .msg = msg,
 			  .data = data,
+			  .relayed_by = relay->by,
 			  .look_again_ns = LOOK_AGAIN_MIN_NS };
 	dvs_err err;
 
-	*relay_to = dvs_ep_any();
+	relay->to = dvs_ep_any();
 	endpoint_wake_deferred(ep);
 	ep->wait++;
 	ep->calling = ch;
 	ep->calling_kind = kind;
 	endpoint_trace(ep, what, ch->peer, msg, out_bytes, DVS_OK);
 	draw_before(&ch->draw, ch->mine, out_bytes);
-	channel_post(ch, kind, msg, data);
+	channel_post(ch, kind, msg, data, relay->by);
 	c.woke = ring(ch);
 	draw_posted(&ch->draw, ch->mine, ch->theirs, c.woke);
 	stats_add(&ep->stats->messages_out, 1);
@@ -314,7 +316,7 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 		dvs_ep to;
 
 		if (channel_take_reply(ch, msg, data, &to) == IPC_RELAYED)
-			*relay_to = to;
+			relay->to = to;
 		msg->source = ch->peer;
 		if (data && data->in_bytes)
 			stats_add(&ep->stats->bytes_in, data->in_bytes);

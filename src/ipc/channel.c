@@ -26,8 +26,15 @@ static uint32_t clipped(uint32_t value, size_t most)
 }
 
 static void post(struct channel *ch, uint32_t kind, const struct dvs_msg *msg,
-		 const struct call_data *data)
+		 const struct call_data *data, dvs_ep relayed_by)
 {
+	/* What was posted before and withdrawn must not be seen with what belongs to the new call under its old head. */
+	atomic_thread_fence(memory_order_release);
+	if (__builtin_expect(!dvs_ep_is_any(relayed_by), 0)) {
+		atomic_store_explicit(&ch->mine->ext.relayed_by, relayed_by.n,
+				      memory_order_relaxed);
+		kind |= IPC_RELAYED_CALL;
+	}
 	if (data && (data->out_bytes || data->in_cap)) {
 		if (data->out_bytes && data->out != ch->my_window)
 			memcpy(ch->my_window, data->out, data->out_bytes);
@@ -37,24 +44,22 @@ static void post(struct channel *ch, uint32_t kind, const struct dvs_msg *msg,
 				      memory_order_relaxed);
 		kind |= IPC_HAS_DATA;
 	}
-	/* What was posted before and withdrawn must not be seen with the new payload under its old head. */
-	atomic_thread_fence(memory_order_release);
 	cell_fill(&ch->mine->request, msg);
 	/* A full barrier as well as a store: what the partner says about watching is read after it. */
 	(void)atomic_exchange(&ch->mine->request.head, IPC_HEAD(ch->number, kind));
 }
 
 void channel_post(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg,
-		  const struct call_data *data)
+		  const struct call_data *data, dvs_ep relayed_by)
 {
 	ch->number = ch->number == IPC_NUMBER_MAX ? 1 : ch->number + 1;
-	post(ch, kind, msg, data);
+	post(ch, kind, msg, data, relayed_by);
 }
 
 void channel_post_again(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg,
-			const struct call_data *data, bool resent)
+			const struct call_data *data, dvs_ep relayed_by, bool resent)
 {
-	post(ch, resent ? kind | IPC_RESENT : kind, msg, data);
+	post(ch, resent ? kind | IPC_RESENT : kind, msg, data, relayed_by);
 }
 
 enum ipc_kind channel_take_reply(struct channel *ch, struct dvs_msg *msg, struct call_data *data,
@@ -143,7 +148,12 @@ enum ipc_kind channel_take_call(struct channel *ch, bool only_requests, struct d
 	if (kind != IPC_REQUEST && (kind != IPC_SEND || only_requests))
 		return IPC_NONE;
 	cell_copy(msg, &ch->theirs->request);
-	*call = (struct open_call){ .number = IPC_NUMBER(head), .resent = head & IPC_RESENT };
+	*call = (struct open_call){ .number = IPC_NUMBER(head),
+				    .relayed_by = dvs_ep_any(),
+				    .resent = head & IPC_RESENT };
+	if (head & IPC_RELAYED_CALL)
+		call->relayed_by.n =
+			atomic_load_explicit(&ch->theirs->ext.relayed_by, memory_order_relaxed);
 	if (head & IPC_HAS_DATA) {
 		call->data_bytes = clipped(atomic_load_explicit(&ch->theirs->ext.out_bytes,
 								memory_order_relaxed),

@@ -22,6 +22,7 @@ struct open_call {
 	uint32_t number; /* 0: void, of a partner that was replaced since: the answer is dropped */
 	uint32_t data_bytes;
 	uint32_t reply_cap;
+	dvs_ep relayed_by; /* any: nobody */
 	bool resent;
 };
 
@@ -49,8 +50,9 @@ struct channel {
 	uint32_t taken;	 /* number of the partner's call that I took last; 0: none */
 	bool may_call;
 	bool may_serve;
-	bool hot;     /* my lane says IPC_HOT */
-	dvs_err gone; /* DVS_OK while it lives */
+	bool may_relay; /* the partner: I call whom it hands me on to */
+	bool hot;	/* my lane says IPC_HOT */
+	dvs_err gone;	/* DVS_OK while it lives */
 	uint32_t n_open;
 	dvs_ep peer;
 	uint32_t index;	     /* in my inbox */
@@ -84,13 +86,14 @@ void channel_init(struct channel *ch, const struct channel_memory *memory, unsig
 
 /* ---- my calls ---- */
 
-/* Post MSG as the next call (KIND is IPC_SEND or IPC_REQUEST). DATA may be NULL. The partner is not rung. */
+/* Post MSG as the next call (KIND is IPC_SEND or IPC_REQUEST). DATA may be NULL. RELAYED_BY: who has handed it on, or any. The
+ * partner is not rung. */
 void channel_post(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg,
-		  const struct call_data *data);
+		  const struct call_data *data, dvs_ep relayed_by);
 
 /* Post the call in flight once more, after the channel was replaced; RESENT marks it for the partner. */
 void channel_post_again(struct channel *ch, enum ipc_kind kind, const struct dvs_msg *msg,
-			const struct call_data *data, bool resent);
+			const struct call_data *data, dvs_ep relayed_by, bool resent);
 
 /* Has the partner taken my plain message, or answered my request? */
 static inline bool channel_is_answered(const struct channel *ch, enum ipc_kind kind)

@@ -112,11 +112,16 @@ struct channel *endpoint_find(const struct endpoint *ep, dvs_ep dst);
  * tells, so that a migration that has begun lets it through. */
 DVS_MUST_USE dvs_err endpoint_enter(struct endpoint *ep, struct wait_limit *limit, bool answers);
 
-/* IPC_SEND: returns when received. IPC_REQUEST: when answered; *RELAY_TO is then dvs_ep_any(), or the endpoint that is
- * to be called instead, with what now is in MSG. */
+/* How a request is handed from one endpoint to the next. */
+struct call_relay {
+	dvs_ep by; /* who has handed it to CH's peer; any: it is the caller's own */
+	dvs_ep to; /* result: whom to call instead of CH's peer, with what now is in the message; any: it was answered */
+};
+
+/* IPC_SEND: returns when received. IPC_REQUEST: when answered, see struct call_relay. */
 DVS_MUST_USE dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind,
 				   struct dvs_msg *msg, struct call_data *data,
-				   struct wait_limit *limit, dvs_ep *relay_to);
+				   struct wait_limit *limit, struct call_relay *relay);
 
 /* From FROM (NULL: anyone). */
 DVS_MUST_USE dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_requests,

@@ -40,10 +40,11 @@ enum ipc_kind {
 	/* In a reply cell: call the endpoint in ext.relay_to instead, with this message. */
 	IPC_RELAYED = 5,
 };
-#define IPC_KIND_MASK UINT32_C(0xff)
 #define IPC_HAS_DATA UINT32_C(0x80) /* or-ed to the kind: lengths stand in ext */
 #define IPC_RESENT UINT32_C(0x40) /* or-ed to the kind of a request: sent again after a promotion */
-#define IPC_KIND(head) ((head)&UINT32_C(0x3f))
+#define IPC_RELAYED_CALL \
+	UINT32_C(0x20) /* or-ed to the kind of a request: ext.relayed_by has handed it on */
+#define IPC_KIND(head) ((head)&UINT32_C(0x1f))
 #define IPC_NUMBER(head) ((head) >> 8)
 #define IPC_HEAD(number, kind) (((uint32_t)(number) << 8) | (uint32_t)(kind))
 #define IPC_NUMBER_MAX UINT32_C(0xffffff)
@@ -87,6 +88,7 @@ struct ipc_ext {
 	_Atomic uint32_t in_cap;		       /* how much data of the reply I take */
 	_Atomic uint32_t reply_bytes;		       /* of my reply, in my window */
 	_Atomic uint32_t relay_to;		       /* endpoint of an IPC_RELAYED reply */
+	_Atomic uint32_t relayed_by; /* endpoint because of whose reply this request is made */
 };
 
 struct ipc_lane {

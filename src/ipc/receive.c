@@ -106,7 +106,9 @@ static void deliver_note(struct receive *r, dvs_ep source, uint64_t value)
 	r->msg->source = source;
 	r->msg->type = DVS_TYPE_NOTIFY;
 	r->msg->u64[0] = value;
-	ep->last = (struct m3_delivery){ .source = source, .kind = M3_NOTIFY };
+	ep->last = (struct m3_delivery){ .source = source,
+					 .kind = M3_NOTIFY,
+					 .relayed_by = dvs_ep_any() };
 	stats_add(&ep->stats->notifies_in, 1);
 	endpoint_trace(ep, IPC_TRACE_NOTIFIED, source, r->msg, 0, DVS_OK);
 }
@@ -120,6 +122,7 @@ static void deliver(struct receive *r, struct channel *ch, enum m3_kind kind,
 	ep->last = (struct m3_delivery){ .source = ch->peer, .kind = kind };
 	ep->last.call = call->number;
 	ep->last.resent = call->resent;
+	ep->last.relayed_by = call->relayed_by;
 	ep->last.data = call->data_bytes ? ch->their_window : NULL;
 	ep->last.data_bytes = call->data_bytes;
 	ep->last.reply_cap = call->reply_cap;

@@ -98,7 +98,7 @@ struct m3 {
 	struct list links;
 	uint32_t slot;
 	uint32_t tid;
-	uint32_t may;
+	_Atomic uint32_t may; /* also read by the owner, without the lock */
 	uint8_t binding;
 	bool primary;
 	uint32_t migration; /* of the one that dvsd announced last and did not roll back; 0: none */

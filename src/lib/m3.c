@@ -37,9 +37,9 @@ static bool bad_timeout(uint32_t timeout_ms)
 dvs_err m3_send(struct m3 *self, dvs_ep dst, const struct dvs_msg *msg, uint32_t timeout_ms)
 {
 	struct wait_limit limit = { .timeout_ms = timeout_ms };
+	struct call_relay relay = { .by = dvs_ep_any() };
 	struct dvs_msg copy;
 	struct channel *ch;
-	dvs_ep relay_to;
 	dvs_err err;
 
 	if (bad_message(msg) || bad_timeout(timeout_ms))
@@ -55,25 +55,30 @@ dvs_err m3_send(struct m3 *self, dvs_ep dst, const struct dvs_msg *msg, uint32_t
 		return DVS_OK;
 	}
 	copy = *msg;
-	return endpoint_call(&self->ep, ch, IPC_SEND, &copy, NULL, &limit, &relay_to);
+	return endpoint_call(&self->ep, ch, IPC_SEND, &copy, NULL, &limit, &relay);
 }
 
 static dvs_err call(struct m3 *self, dvs_ep dst, struct dvs_msg *msg, struct call_data *data,
 		    struct wait_limit *limit)
 {
+	struct call_relay relay = { .by = dvs_ep_any(), .to = dst };
 	dvs_err err = enter(self, limit, false);
 
 	for (unsigned i = 0; i < RELAYS_MAX && !err; i++) {
 		struct channel *ch;
 
-		err = partner_for_call(self, dst, limit, &ch);
+		err = partner_for_call(self, relay.to, limit, &ch);
 		/* It waits for the answer of SELF to a request that SELF has: the error is SELF's, not its. */
 		if (!err && ch->n_open && channel_peer_waits(ch))
 			err = DVS_DEADLOCK;
 		if (!err)
-			err = endpoint_call(&self->ep, ch, IPC_REQUEST, msg, data, limit, &dst);
-		if (err || dvs_ep_is_any(dst))
+			err = endpoint_call(&self->ep, ch, IPC_REQUEST, msg, data, limit, &relay);
+		if (err || dvs_ep_is_any(relay.to))
 			return err;
+		/* What is sent now is not the caller's own: who let it be sent must have the right, and is named. */
+		if (!ch->may_relay)
+			return DVS_DENIED;
+		relay.by = ch->peer;
 	}
 	return err ? err : DVS_DEADLOCK;
 }
@@ -261,9 +266,12 @@ dvs_err m3_relay(struct m3 *self, dvs_ep client, dvs_ep dst, const struct dvs_ms
 	if (bad_message(msg) || dvs_ep_number(dst) > DVS_EP_NUMBER_MAX)
 		return DVS_BADARG;
 	err = open_call(self, client, 0, &ch, &open);
-	if (!err)
-		endpoint_reply(&self->ep, ch, open, IPC_RELAYED, msg, NULL, 0, dst);
-	return err;
+	if (err)
+		return err;
+	if (!(atomic_load_explicit(&self->may, memory_order_relaxed) & DVS_MAY_RELAY))
+		return DVS_DENIED;
+	endpoint_reply(&self->ep, ch, open, IPC_RELAYED, msg, NULL, 0, dst);
+	return DVS_OK;
 }
 
 /* ---- by way of dvsd ---- */

@@ -192,6 +192,7 @@ static dvs_err partner_new(struct m3 *self, const struct control_channel_req *fr
 	p->ch.peer_index = from->peer_index;
 	p->ch.may_call = from->may_call;
 	p->ch.may_serve = from->may_serve;
+	p->ch.may_relay = from->peer_may_relay;
 	take_over(&p->ch, from);
 	err = endpoint_add(&self->ep, &p->ch);
 	if (err) {
@@ -222,6 +223,7 @@ static dvs_err replace(struct m3 *self, struct channel *ch, const struct control
 	*at = change;
 	ch->may_call = event->may_call;
 	ch->may_serve = event->may_serve;
+	ch->may_relay = event->peer_may_relay;
 	self->has_former = true;
 	if (self->ep.calling != ch)
 		endpoint_replace(&self->ep, ch);
@@ -317,6 +319,7 @@ static dvs_err connect_to(struct m3 *self, dvs_ep dst, struct wait_limit *limit,
 						    .side = reply.side,
 						    .may_call = reply.may_call,
 						    .may_serve = reply.may_serve,
+						    .peer_may_relay = reply.peer_may_relay,
 						    .mode = 1 };
 
 		err = map(self->dvk, fd, reply.peer_slot, &memory);

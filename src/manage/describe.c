@@ -242,7 +242,7 @@ json_t *describe_privileges(const struct dvk_privileges *privileges)
 	} rights[] = {
 		{ DVS_MAY_BIND, "bind" },	{ DVS_MAY_COPY, "copy" },
 		{ DVS_MAY_MIGRATE, "migrate" }, { DVS_MAY_WAKE, "wake" },
-		{ DVS_MAY_GRANT, "grant" },
+		{ DVS_MAY_GRANT, "grant" },	{ DVS_MAY_RELAY, "relay" },
 	};
 	json_t *manage = json_array();
 	json_t *call_to = json_array();

@@ -2,6 +2,7 @@
 /* Channels in dvsd's tables: which pairs of endpoints have one, under which numbers. dvsd
  * makes the memory and hands it out, but neither keeps nor maps it. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "node/api.h"
 
@@ -40,14 +41,18 @@ static void end_attach(struct channel *channel, unsigned int side, struct bindin
 	binding->n_channels++;
 }
 
-static void permissions(const struct channel *channel, uint8_t may_call[2])
+static struct permissions permissions(const struct channel *channel)
 {
+	struct permissions may;
+
 	for (unsigned int side = 0; side < 2; side++) {
 		const struct binding *from = channel->end[side].binding;
 		const struct binding *to = channel->end[1 - side].binding;
 
-		may_call[side] = core_may_call(from->core->endpoint, dvs_ep_number(to->ep));
+		may.call[side] = core_may_call(from->core->endpoint, dvs_ep_number(to->ep));
+		may.relay[side] = (from->core->endpoint->privileges.may & DVS_MAY_RELAY) != 0;
 	}
+	return may;
 }
 
 struct channel *channel_add(struct host *host, struct binding *from, struct binding *to)
@@ -60,7 +65,7 @@ struct channel *channel_add(struct host *host, struct binding *from, struct bind
 	}
 	end_attach(channel, 0, from);
 	end_attach(channel, 1, to);
-	permissions(channel, channel->may_call);
+	channel->may = permissions(channel);
 	map_add(&host->channels, &channel->by_pair, pair_key(from, to));
 	if (from->server)
 		from->server->n_channels++;
@@ -152,10 +157,9 @@ void channels_recheck(struct host *host, struct binding *binding)
 	LIST_FOREACH_SAFE(link, &binding->channels) {
 		struct channel *channel =
 			CONTAINER_OF(link, struct channel_end, of_binding)->channel;
-		uint8_t now[2];
+		struct permissions now = permissions(channel);
 
-		permissions(channel, now);
-		if (now[0] != channel->may_call[0] || now[1] != channel->may_call[1])
+		if (memcmp(&now, &channel->may, sizeof(now)) != 0)
 			channel_close(host, channel, NULL, DVS_DENIED);
 	}
 }
@@ -173,8 +177,9 @@ void channel_fill(const struct channel *channel, unsigned int side,
 		.peer_index = other->index,
 		.peer_slot = other->binding->slot,
 		.side = (uint8_t)side,
-		.may_call = channel->may_call[side],
-		.may_serve = channel->may_call[1 - side],
+		.may_call = channel->may.call[side],
+		.may_serve = channel->may.call[1 - side],
+		.peer_may_relay = channel->may.relay[1 - side],
 	};
 }
 

@@ -40,7 +40,8 @@ static dvs_err connect_make(struct host *host, const struct pending *pending, st
 						    .peer_slot = event.peer_slot,
 						    .side = event.side,
 						    .may_call = event.may_call,
-						    .may_serve = event.may_serve };
+						    .may_serve = event.may_serve,
+						    .peer_may_relay = event.peer_may_relay };
 		frame_begin(&frame, pending->op, pending->id, DVS_OK);
 		control_connect_rep_encode(&frame.out, &rep);
 		frame_attach(&frame, memory);

@@ -285,7 +285,10 @@ struct channel_end {
 struct channel {
 	struct map_node by_pair;
 	struct channel_end end[2]; /* end n is side n */
-	uint8_t may_call[2];
+	struct permissions {
+		uint8_t call[2]; /* side n may call the other */
+		uint8_t relay[2];
+	} may;
 	uint8_t renew; /* the mode of the event that must be sent, 0: none */
 };
 

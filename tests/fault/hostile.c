@@ -148,18 +148,19 @@ static void write_word(struct attack *attack, const struct region *region)
 /* A head for one of the four cells: the number that is expected next, or near it. */
 static void write_head(struct attack *attack, const struct region *region)
 {
-	static const uint8_t flags[] = { 0, IPC_HAS_DATA, IPC_RESENT, IPC_HAS_DATA | IPC_RESENT };
+	static const uint32_t flags = IPC_HAS_DATA | IPC_RESENT | IPC_RELAYED_CALL;
 	struct ipc_channel *channel = (struct ipc_channel *)(void *)region->at;
 	struct ipc_lane *lane = &channel->lane[rng_below(&attack->rng, 2)];
 	uint32_t other = atomic_load(&channel->lane[rng_below(&attack->rng, 2)].request.head);
 	uint32_t number = IPC_NUMBER(other) + rng_below(&attack->rng, 3) - 1;
-	uint32_t kind = rng_below(&attack->rng, 7) | flags[rng_below(&attack->rng, 4)];
+	uint32_t kind = rng_below(&attack->rng, 7) | ((uint32_t)rng_next(&attack->rng) & flags);
 	bool reply = rng_below(&attack->rng, 2);
 
 	atomic_store(&lane->ext.out_bytes, (uint32_t)rng_next(&attack->rng));
 	atomic_store(&lane->ext.in_cap, (uint32_t)rng_next(&attack->rng));
 	atomic_store(&lane->ext.reply_bytes, (uint32_t)rng_next(&attack->rng));
 	atomic_store(&lane->ext.relay_to, TALK_SERVER_NUMBER + rng_below(&attack->rng, 3));
+	atomic_store(&lane->ext.relayed_by, (uint32_t)rng_next(&attack->rng));
 	atomic_store(reply ? &lane->reply.head : &lane->request.head,
 		     IPC_HEAD(number & IPC_NUMBER_MAX, kind));
 }

@@ -301,20 +301,22 @@ static void check_reply(const struct party *caller, const struct request *reques
 static void one_call(struct party *caller)
 {
 	struct request request;
-	dvs_ep relay_to = dvs_ep_any();
+	struct call_relay relay = { .by = dvs_ep_any(), .to = dvs_ep_any() };
 	dvs_err err = DVS_OK;
 	uint32_t server;
 
 	choose(caller, &request);
 	server = request.server;
 	do {
-		if (!dvs_ep_is_any(relay_to))
-			server = dvs_ep_number(relay_to) - 1;
+		if (!dvs_ep_is_any(relay.to)) {
+			relay.by = caller->channel[server].peer;
+			server = dvs_ep_number(relay.to) - 1;
+		}
 		err = endpoint_enter(&caller->ep, &request.limit, false);
 		if (!err)
 			err = endpoint_call(&caller->ep, &caller->channel[server], request.kind,
-					    &request.msg, &request.data, &request.limit, &relay_to);
-	} while (!err && !dvs_ep_is_any(relay_to));
+					    &request.msg, &request.data, &request.limit, &relay);
+	} while (!err && !dvs_ep_is_any(relay.to));
 	if (err == DVS_OK && request.kind == IPC_REQUEST) {
 		check_reply(caller, &request, server);
 		caller->abandoned &= ~(1u << server);

@@ -225,6 +225,7 @@ static void post_call(struct world *w, const struct peer *peer)
 	atomic_store(&ch->theirs->request.payload[0], take32(w));
 	atomic_store(&ch->theirs->ext.out_bytes, take_number(w));
 	atomic_store(&ch->theirs->ext.in_cap, take_number(w));
+	atomic_store(&ch->theirs->ext.relayed_by, kind);
 	atomic_store(&ch->theirs->request.head, IPC_HEAD(ch->taken + take_number(w) % 4, kind));
 	(void)inbox_ring_request(w->inbox, take8(w) & 1 ? ch->index : take_number(w));
 }
@@ -303,7 +304,7 @@ static void call(struct world *w, struct peer *peer)
 	struct dvs_msg msg = { .type = take8(w) };
 	struct call_data data = { .out = w->buffer, .out_bytes = take_number(w) % 5000 };
 	struct channel *ch = peer->ch;
-	dvs_ep relay_to;
+	struct call_relay relay = { .by = dvs_ep_of(msg.type & 1 ? 7 : UINT32_MAX) };
 	dvs_err err;
 
 	if (!ch || w->n_calls++ == CALLS_MAX)
@@ -314,7 +315,7 @@ static void call(struct world *w, struct peer *peer)
 	err = endpoint_enter(&w->ep, &limit, false);
 	if (!err && !ch->gone)
 		err = endpoint_call(&w->ep, ch, kind, &msg, kind == IPC_REQUEST ? &data : NULL,
-				    &limit, &relay_to);
+				    &limit, &relay);
 	else
 		err = err ? err : ch->gone;
 	MUST(data.in_bytes <= data.in_cap);

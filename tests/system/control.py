@@ -140,7 +140,7 @@ def a_dc_owner_is_a_manager(dvsd):
     child = Child(NOBODY)
     child.run(f"globals().update(l=Link('{dvsd.control('mine')}'))")
     assert child.run("l.hello().manager") == 1
-    assert child.run("l.bind(want=5).may") == 31
+    assert child.run("l.bind(want=5).may") == 63
     child.kill()
 
 
@@ -242,7 +242,7 @@ def privileges_decide_who_may_call(dvsd):
     assert b.ask("privileges_get", ep=mine).call_to == [{"first": 0, "last": (1 << 20) - 2}]
     assert b.error("privileges_get", ep=77) == "NODEST"
     assert b.error("privileges_set", ep=77, may=0, call_to=[]) == "NODEST"
-    assert b.error("privileges_set", ep=mine, may=32, call_to=[]) == "BADARG"
+    assert b.error("privileges_set", ep=mine, may=64, call_to=[]) == "BADARG"
     assert b.error("privileges_set", ep=mine, may=0,
                    call_to=[{"first": 6, "last": 5}]) == "BADARG"
     b.ask("privileges_set", ep=mine, may=2, call_to=[{"first": 6, "last": 9}])
@@ -254,7 +254,15 @@ def privileges_decide_who_may_call(dvsd):
     assert (event.may_call, event.may_serve) == (0, 1)
     b.ask("privileges_set", ep=mine, may=0, call_to=[{"first": 0, "last": 99}])
     assert a.event("gone").reason == 2 and b.event("gone").reason == 2
-    assert a.error("connect", ep=mine, to=5, timeout_ms=0) == "OK"
+    reply = a.connect(mine, 5)
+    event = b.event("channel")
+    assert (reply.peer_may_relay, event.peer_may_relay) == (1, 0), "b is a manager's, a was set to 0"
+    a.ask("privileges_set", ep=mine, may=1, call_to=[{"first": 0, "last": 99}])
+    assert a.quiet("gone", 0.05) and b.quiet("gone", 0.05)
+    a.ask("privileges_set", ep=mine, may=32, call_to=[{"first": 0, "last": 99}])
+    assert a.event("gone").reason == 2 and b.event("gone").reason == 2
+    reply = b.connect(theirs, mine)
+    assert (reply.peer_may_relay, a.event("channel").peer_may_relay) == (1, 1)
 
 
 def nobody_gives_rights_that_he_lacks(dvsd):

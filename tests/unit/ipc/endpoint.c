@@ -149,11 +149,11 @@ static void *notify_and_call(void *arg)
 
 	for (uint32_t i = 1; i <= ROUNDS; i++) {
 		struct dvs_msg msg = { .type = i };
-		dvs_ep relay_to;
+		struct call_relay relay = { .by = dvs_ep_any() };
 
 		endpoint_notify(&w->client.ep, &w->client.ch, i);
 		if (endpoint_call(&w->client.ep, &w->client.ch, IPC_REQUEST, &msg, NULL, &limit,
-				  &relay_to))
+				  &relay))
 			return NULL;
 	}
 	return arg;
