@@ -8,8 +8,9 @@
 static_assert(sizeof(cpu_set_t) <= sizeof(((struct policy_binding *)0)->mask),
 	      "room for a CPU set");
 
-/* After this many bound sleeps it is tried once without. */
-#define BOUND_SLEEPS 100u
+/* How many sleeps are bound before it is tried once without: twice as many each time that fails. */
+#define BOUND_SLEEPS_MIN 4u
+#define BOUND_SLEEPS_MAX 256u
 
 uint32_t policy_cpu(void)
 {
@@ -78,10 +79,17 @@ void policy_home_begin(struct policy_home *home, uint32_t cpu)
 
 void policy_home_end(struct policy_home *home, uint32_t cpu)
 {
-	if (home->binding.bound)
+	if (home->binding.bound) {
 		policy_unbind(&home->binding);
-	else if (policy_cpu() != cpu)
-		home->bound_sleeps = BOUND_SLEEPS;
+		return;
+	}
+	if (policy_cpu() == cpu) {
+		home->bound_next = BOUND_SLEEPS_MIN;
+		return;
+	}
+	home->bound_sleeps = home->bound_next ? home->bound_next : BOUND_SLEEPS_MIN;
+	home->bound_next = home->bound_sleeps * 2 < BOUND_SLEEPS_MAX ? home->bound_sleeps * 2 :
+								       BOUND_SLEEPS_MAX;
 }
 
 bool policy_leave(uint32_t cpu)

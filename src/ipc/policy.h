@@ -63,6 +63,7 @@ void policy_unbind(struct policy_binding *binding);
 struct policy_home {
 	struct policy_binding binding;
 	uint32_t bound_sleeps; /* so many more are bound */
+	uint32_t bound_next;   /* after the next time it is found elsewhere, so many are */
 };
 
 /* To be called around a sleep on CPU (plus 1). */
