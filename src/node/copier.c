@@ -34,13 +34,16 @@ static dvs_err memory_open(const struct copy_side *side, int flags, int *fd)
 {
 	char path[64];
 	struct image image;
+	int error;
 
 	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/mem", side->pid);
 	*fd = open(path, flags | O_CLOEXEC);
-	if (*fd < 0)
-		return errno == EACCES || errno == EPERM ? DVS_DENIED : DVS_PEERDEAD;
+	error = *fd < 0 ? errno : 0;
+	/* One that just died has no image, and its files are root's: that is not a question of rights. */
 	if (!image_of(side->pid, &image))
 		return DVS_PEERDEAD;
+	if (error)
+		return error == EACCES || error == EPERM ? DVS_DENIED : DVS_PEERDEAD;
 	return image_equal(&image, &side->image) ? DVS_OK : DVS_DENIED;
 }
 

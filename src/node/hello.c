@@ -2,7 +2,9 @@
 /* The first frame of a link: who is there gets its areas, or, after a restart of dvsd, brings
  * them along. */
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/cleanup.h"
 #include "node/api.h"
@@ -58,10 +60,21 @@ static void hello_answer(struct host *host, const struct request *request, struc
 	link_send(host, request->link, &frame);
 }
 
+/* A client that asks one thing at a time sends nothing before the answer: then its next frame,
+ * which a fast one sends before this dvsd looks again, counts as sent after the hello. */
+static bool has_sent_no_more(const struct link *link)
+{
+	int waiting = 0;
+
+	return link->source.fd >= 0 && ioctl(link->source.fd, SIOCINQ, &waiting) == 0 &&
+	       waiting == 0;
+}
+
 static void process_link(struct host *host, struct process *process, struct link *link)
 {
 	process->has_image = image_of(process->id.pid, &process->image);
 	process->image_confirmed = false;
+	link->drained = has_sent_no_more(link);
 	process->link = link;
 	link->process = process;
 	link->greeted = true;
