@@ -303,6 +303,15 @@ static uint32_t left_ms(struct wait_limit *limit)
 	return left > 0 ? (uint32_t)left : 0;
 }
 
+/* dvsd has given INDEX anew: whose it was is gone, though the event that says so still lies in the mail. */
+static void make_room(struct m3 *self, uint32_t index)
+{
+	struct endpoint *ep = &self->ep;
+
+	if (index < ep->pending.n_words * 64 && ep->by_index[index])
+		partner_end(self, partner_of(ep->by_index[index]), DVS_PEERDEAD);
+}
+
 static dvs_err connect_to(struct m3 *self, dvs_ep dst, struct wait_limit *limit,
 			  struct channel **ch)
 {
@@ -324,6 +333,7 @@ static dvs_err connect_to(struct m3 *self, dvs_ep dst, struct wait_limit *limit,
 
 		err = map(self->dvk, fd, reply.peer_slot, &memory);
 		if (!err) {
+			make_room(self, reply.my_index);
 			err = partner_new(self, &from, &memory, ch);
 			if (err)
 				unmap(self->dvk, &memory);
