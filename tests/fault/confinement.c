@@ -20,6 +20,8 @@
 
 #define NOBODY 65534
 #define CLIENTS 2u
+/* How long it is waited for an answer that must not come. */
+#define STRANGER_MS 200u
 #define SERVER_B TALK_SERVER_NUMBER
 
 struct scene {
@@ -369,11 +371,13 @@ static void accomplice_end(const struct accomplice *it)
 	(void)waitpid(it->pid, NULL, 0);
 }
 
-/* dvsd closes a link on which somebody else writes, or refuses what was written. */
+/* What somebody else writes on a link is not answered. */
 static void must_be_useless(struct attacker *at, struct raw_link *link)
 {
-	dvs_err err = ask_endpoint_info(link, (struct control_endpoint_info_req){ .next = 1 });
+	dvs_err err;
 
+	link->patience_ms = STRANGER_MS;
+	err = ask_endpoint_info(link, (struct control_endpoint_info_req){ .next = 1 });
 	if (err == DVS_OK)
 		talk_fail(at->board, "another's link can be used");
 	err = ask_connect(link, (struct control_connect_req){ .ep = at->ep, .to = SERVER_B });
@@ -433,6 +437,7 @@ static void by_descriptors(struct attacker *at)
 	if (ftruncate(fake, (off_t)IPC_AREA_BYTES))
 		talk_fail(at->board, "ftruncate: %s", strerror(errno));
 	must_not_rejoin(at, "fake areas of the right size", fake, fake);
+	fresh.patience_ms = STRANGER_MS;
 	if (raw_hello(&fresh, fd) == DVS_OK)
 		talk_fail(at->board, "another's connection can be greeted");
 	must_be_useless(at, &greeted);

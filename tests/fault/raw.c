@@ -12,14 +12,14 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-#define ANSWER_NS (2 * CLOCK_NS_PER_S)
+#define ANSWER_MS 2000u
 
 bool raw_open(struct raw_link *link, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	link->fd = -1;
+	*link = (struct raw_link){ .fd = -1 };
 	if (fd < 0 || strlen(path) >= sizeof(address.sun_path))
 		return false;
 	memcpy(address.sun_path, path, strlen(path) + 1);
@@ -97,7 +97,8 @@ static void handle_event(struct raw_link *link, struct frame *frame)
 
 dvs_err raw_ask(struct raw_link *link, struct exchange *x, const struct writer *out)
 {
-	uint64_t deadline_ns = clock_deadline_ns(ANSWER_NS);
+	uint32_t patience_ms = link->patience_ms ? link->patience_ms : ANSWER_MS;
+	uint64_t deadline_ns = clock_deadline_ns(patience_ms * CLOCK_NS_PER_MS);
 	struct frame frame;
 
 	if (!raw_send(link, x, out))

@@ -9,6 +9,7 @@
 struct raw_link {
 	int fd; /* -1: closed by either side */
 	uint32_t id;
+	uint32_t patience_ms; /* for an answer; 0: two seconds */
 	/* Called for each event; may take its descriptors. NULL: they are dropped. */
 	void (*on_event)(void *arg, struct frame *frame);
 	void *arg;
@@ -28,7 +29,7 @@ bool raw_send(struct raw_link *link, struct exchange *x, const struct writer *ou
 bool raw_send_bytes(struct raw_link *link, const void *bytes, size_t len, int fd);
 
 /* Send and wait for the reply; its body is in x->body, its descriptors in x->fd. NODVSD: the link was closed, or nothing
- * came within two seconds. */
+ * came in time. */
 dvs_err raw_ask(struct raw_link *link, struct exchange *x, const struct writer *out);
 
 /* Read what has come, without waiting. */
