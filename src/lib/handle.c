@@ -102,6 +102,21 @@ static void deliver_locked(struct m3 *self, struct mail *mail)
 	inbox_ring_event(self->ep.inbox);
 }
 
+dvs_err handle_channel_locked(struct m3 *self, const struct control_channel_req *event,
+			      int fd[LINK_FDS_MAX])
+{
+	struct mail *mail = calloc(1, sizeof(*mail));
+
+	if (!mail)
+		return DVS_NOMEM;
+	mail->op = CONTROL_CHANNEL;
+	mail->channel = *event;
+	for (unsigned i = 0; i < LINK_FDS_MAX; i++)
+		mail->fd[i] = take_fd(&fd[i]);
+	deliver_locked(self, mail);
+	return DVS_OK;
+}
+
 void handle_unbound_locked(struct m3 *self)
 {
 	struct mail *mail = calloc(1, sizeof(*mail));

@@ -25,6 +25,10 @@ void handle_free(struct m3 *self);
 /* An event of dvsd: into the mail of the handle it is for. Takes the descriptors of FRAME. */
 void handle_event(struct dvk *dvk, struct frame *frame);
 
+/* A channel for SELF, as if it had come by an event. Takes the descriptors. NOMEM. */
+DVS_MUST_USE dvs_err handle_channel_locked(struct m3 *self, const struct control_channel_req *event,
+					   int fd[LINK_FDS_MAX]);
+
 /* The role that dvsd tells; if it is another one than before its owner hears of it. */
 void handle_role_locked(struct m3 *self, uint8_t role);
 void handle_unbound_locked(struct m3 *self);

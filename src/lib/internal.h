@@ -85,8 +85,10 @@ struct m3 {
 	struct dvk *dvk;
 	/* Partners that are over: freed when no call is open and no wait looks at them. */
 	struct partner *graves;
-	bool has_former;  /* some channel may have former memory to free */
-	uint32_t parking; /* number of the migration for which it parks or has parked */
+	uint32_t n_partner_events; /* counts those that brought or ended a channel */
+	dvs_err add_err;	   /* of the last channel that came */
+	bool has_former;	   /* some channel may have former memory to free */
+	uint32_t parking;	   /* number of the migration for which it parks or has parked */
 	struct m3 *next_of_thread;
 	struct ipc_trace *trace;
 	uint64_t trace_number;

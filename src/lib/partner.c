@@ -175,7 +175,7 @@ static void take_over(struct channel *ch, const struct control_channel_req *from
 }
 
 static dvs_err partner_new(struct m3 *self, const struct control_channel_req *from,
-			   const struct channel_memory *memory, struct channel **ch)
+			   const struct channel_memory *memory)
 {
 	struct partner *p = calloc(1, sizeof(*p));
 	dvs_err err;
@@ -201,7 +201,6 @@ static dvs_err partner_new(struct m3 *self, const struct control_channel_req *fr
 		return err;
 	}
 	know(self, p);
-	*ch = &p->ch;
 	return DVS_OK;
 }
 
@@ -240,16 +239,20 @@ void partner_add(struct m3 *self, const struct control_channel_req *event, int f
 	struct channel *ch = endpoint_find(&self->ep, peer);
 	struct channel_memory memory;
 
-	if (map(self->dvk, fd, event->peer_slot, &memory))
+	self->n_partner_events++;
+	self->add_err = map(self->dvk, fd, event->peer_slot, &memory);
+	if (self->add_err)
 		return;
 	if (ch && event->mode != 1 && ch->peer.n == peer.n && ch->index == event->my_index) {
-		if (replace(self, ch, event, &memory))
+		self->add_err = replace(self, ch, event, &memory);
+		if (self->add_err)
 			unmap(self->dvk, &memory);
 		return;
 	}
 	if (ch)
 		partner_end(self, partner_of(ch), DVS_PEERDEAD);
-	if (partner_new(self, event, &memory, &ch))
+	self->add_err = partner_new(self, event, &memory);
+	if (self->add_err)
 		unmap(self->dvk, &memory);
 }
 
@@ -257,6 +260,7 @@ void partner_gone(struct m3 *self, dvs_ep peer, dvs_err reason)
 {
 	struct channel *ch = endpoint_find(&self->ep, peer);
 
+	self->n_partner_events++;
 	if (ch && ch->peer.n == peer.n)
 		partner_end(self, partner_of(ch), reason);
 }
@@ -273,23 +277,31 @@ void partner_all_gone(struct m3 *self)
 
 /* ---- finding and connecting ---- */
 
-/* As LINK_CALL's, and keeps the descriptors. */
-static dvs_err ask_connect(struct m3 *self, dvs_ep dst, uint32_t timeout_ms,
-			   struct control_connect_rep *reply, int fd[LINK_FDS_MAX])
+/* The reply goes into the mail, behind what dvsd sent before it and before what it sends after it: the number of the channel may
+ * be that of one whose end is in the mail, and the channel itself may be over when the owner comes to read of it. */
+static void connect_replied(struct dvk *dvk, struct exchange *x)
 {
-	struct control_connect_req request = { .ep = self->ep.self.n,
-					       .to = dst.n,
-					       .timeout_ms = timeout_ms };
-	struct exchange x;
-	struct cursor in;
-	struct writer out = exchange_init(&x, CONTROL_CONNECT, timeout_ms);
-	dvs_err err;
+	struct cursor in = cursor_over(x->body, x->bytes);
+	struct control_connect_rep reply;
+	struct control_channel_req event;
+	struct m3 *self = x->arg;
 
-	control_connect_req_encode(&out, &request);
-	err = link_exchange(self->dvk, &x, &out, &in);
-	for (unsigned i = 0; i < LINK_FDS_MAX; i++)
-		fd[i] = take_fd(&x.fd[i]);
-	return err ? err : control_connect_rep_decode(&in, reply);
+	(void)dvk;
+	if (!x->err)
+		x->err = control_connect_rep_decode(&in, &reply);
+	if (x->err)
+		return;
+	event = (struct control_channel_req){ .ep = self->ep.self.n,
+					      .peer = reply.peer,
+					      .my_index = reply.my_index,
+					      .peer_index = reply.peer_index,
+					      .peer_slot = reply.peer_slot,
+					      .side = reply.side,
+					      .may_call = reply.may_call,
+					      .may_serve = reply.may_serve,
+					      .peer_may_relay = reply.peer_may_relay,
+					      .mode = 1 };
+	x->err = handle_channel_locked(self, &event, x->fd);
 }
 
 static uint32_t left_ms(struct wait_limit *limit)
@@ -303,43 +315,22 @@ static uint32_t left_ms(struct wait_limit *limit)
 	return left > 0 ? (uint32_t)left : 0;
 }
 
-/* dvsd has given INDEX anew: whose it was is gone, though the event that says so still lies in the mail. */
-static void make_room(struct m3 *self, uint32_t index)
+/* OK: the channel is in the mail. */
+static dvs_err connect_to(struct m3 *self, dvs_ep dst, struct wait_limit *limit)
 {
-	struct endpoint *ep = &self->ep;
+	struct control_connect_req request = { .ep = self->ep.self.n,
+					       .to = dst.n,
+					       .timeout_ms = left_ms(limit) };
+	struct exchange x;
+	struct cursor in;
+	struct writer out = exchange_init(&x, CONTROL_CONNECT, request.timeout_ms);
+	dvs_err err;
 
-	if (index < ep->pending.n_words * 64 && ep->by_index[index])
-		partner_end(self, partner_of(ep->by_index[index]), DVS_PEERDEAD);
-}
-
-static dvs_err connect_to(struct m3 *self, dvs_ep dst, struct wait_limit *limit,
-			  struct channel **ch)
-{
-	int fd[LINK_FDS_MAX] = { -1, -1 };
-	struct control_connect_rep reply;
-	struct channel_memory memory;
-	dvs_err err = ask_connect(self, dst, left_ms(limit), &reply, fd);
-
-	if (!err) {
-		struct control_channel_req from = { .ep = self->ep.self.n,
-						    .peer = reply.peer,
-						    .my_index = reply.my_index,
-						    .peer_index = reply.peer_index,
-						    .side = reply.side,
-						    .may_call = reply.may_call,
-						    .may_serve = reply.may_serve,
-						    .peer_may_relay = reply.peer_may_relay,
-						    .mode = 1 };
-
-		err = map(self->dvk, fd, reply.peer_slot, &memory);
-		if (!err) {
-			make_room(self, reply.my_index);
-			err = partner_new(self, &from, &memory, ch);
-			if (err)
-				unmap(self->dvk, &memory);
-		}
-	}
-	frame_close_fds(fd);
+	control_connect_req_encode(&out, &request);
+	x.on_reply = connect_replied;
+	x.arg = self;
+	err = link_exchange(self->dvk, &x, &out, &in);
+	frame_close_fds(x.fd);
 	return err;
 }
 
@@ -357,17 +348,19 @@ static dvs_err find_or_connect(struct m3 *self, dvs_ep dst, struct wait_limit *l
 {
 	for (;;) {
 		dvs_err err = find(self, dst, ch);
+		uint32_t n_seen = self->n_partner_events;
 
 		if (err || *ch)
 			return err;
-		err = connect_to(self, dst, limit, ch);
-		if (err == DVS_EXISTS)
-			err = DVS_BADSTATE;
-		if (err != DVS_BADSTATE)
+		err = connect_to(self, dst, limit);
+		if (err && err != DVS_BADSTATE)
 			return err;
-		/* The partner was first: its channel is in the mail, or about to be. */
+		/* The channel is in the mail, also if the partner was first (BADSTATE); or about to be, if the partner moves. */
 		endpoint_handle_events(&self->ep);
-		if (endpoint_find(&self->ep, dst))
+		if (!err && self->add_err)
+			return self->add_err;
+		/* It may have come and gone already. */
+		if (endpoint_find(&self->ep, dst) || self->n_partner_events != n_seen)
 			continue;
 		err = endpoint_wait_event(&self->ep, limit);
 		if (err && !endpoint_find(&self->ep, dst))

@@ -127,6 +127,35 @@ TEST(callers_wait_for_a_process_that_has_no_link)
 	world_end(w);
 }
 
+/* What the channel with the one that died was numbered may be the number of the new one. */
+TEST(a_partner_dies_while_another_one_is_waited_for)
+{
+	struct world *w = world_start();
+	struct dvk *dvk = world_link(w);
+	struct actor *late = actor_at(w, "");
+	struct m3 *me = world_bind(w);
+	struct actor *victim = actor_bound(w, 5);
+	struct actor *client = actor_bound(w, 0);
+	struct dvs_msg msg;
+	dvs_ep gone = victim->ep;
+	dvs_ep ep;
+
+	ck_assert_int_eq(play(client, within(sending(gone, 1), 0))->err, DVS_TIMEOUT);
+	GIVES(OK, dvk_bind_for, dvk, late->pid, dvs_ep_of(9), DVK_LOCAL, &ep);
+	begin(client, within(sendrecing(ep, 4), PATIENCE_MS / 2));
+	/* Its question has time to reach dvsd, where nobody can see it wait. */
+	GIVES(TIMEOUT, m3_receive, me, dvs_ep_any(), &msg, 100);
+	actor_kill(w, victim);
+	GIVES(OK, dvk_wait_unbind, dvk, gone, DVS_FOREVER);
+	ck_assert_int_eq(play(late, opening(w->control))->err, DVS_OK);
+	EQUAL_EP(play(late, taking_bound(DVS_FOREVER))->ep, ep);
+	ck_assert_int_eq(play(late, serving(1))->err, DVS_OK);
+	ck_assert_int_eq(end(client)->err, DVS_OK);
+	ck_assert_int_eq(play(client, within(sending(gone, 1), 0))->err, DVS_NODEST);
+	dvk_unbind(me);
+	world_end(w);
+}
+
 TEST(a_process_that_is_not_there_gets_no_endpoint)
 {
 	struct world *w = world_start();
@@ -304,6 +333,7 @@ TEST(numbers_run_out_and_come_back)
 CALLS_MAIN("bind", numbers_are_taken_once,
 	   a_stale_endpoint_is_refused_and_its_number_finds_the_new_one,
 	   an_endpoint_is_bound_for_another_process, callers_wait_for_a_process_that_has_no_link,
+	   a_partner_dies_while_another_one_is_waited_for,
 	   a_process_that_is_not_there_gets_no_endpoint, the_first_endpoint_of_a_process_is_found,
 	   a_binding_and_its_end_are_waited_for, another_endpoint_is_unbound,
 	   bindings_end_with_their_link_and_their_process, numbers_run_out_and_come_back)
