@@ -239,12 +239,12 @@ static void *steal_wakeups(void *arg)
 
 	for (uint32_t i = 0; atomic_load(&attack->hostile->board->stop) != TALK_STOP_ALL; i++) {
 		struct ipc_inbox *inbox = atomic_load(&attack->stolen);
-		struct timespec until = clock_timespec(clock_deadline_ns(STEAL_NS));
+		struct timespec span = clock_timespec(STEAL_NS);
 
 		if (!inbox) {
 			(void)poll(NULL, 0, 1);
 		} else if (i % 64 == 0) {
-			futex_wait(&inbox->bell, atomic_load(&inbox->bell), &until);
+			futex_wait(&inbox->bell, atomic_load(&inbox->bell), &span);
 		} else {
 			atomic_fetch_and(&inbox->bell, ~(IPC_BELL_SLEEPS | IPC_BELL_WAITS));
 			atomic_store(&inbox->first, 0);
