@@ -85,6 +85,8 @@ static bool link_is_allowed(const struct link *link, enum control_allow allow)
 		return link->manager;
 	case CONTROL_ALLOW_ADMIN:
 		return link->admin;
+	case CONTROL_ALLOW_PROXY:
+		return link->carrier != NULL;
 	}
 	return false;
 }

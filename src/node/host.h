@@ -39,6 +39,7 @@ struct link;
 struct process;
 struct copier;
 struct state;
+struct carrier;
 
 /* ---- the loop ---- */
 
@@ -168,6 +169,7 @@ struct link {
 	bool wants_out; /* epoll tells when the socket takes more */
 	unsigned int n_bad_frames;
 	struct process *process;
+	struct carrier *carrier; /* of a proxy's link */
 	struct list queue; /* frames not sent yet */
 	size_t n_queued;
 	size_t n_queued_channels;
