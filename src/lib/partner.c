@@ -300,6 +300,7 @@ static void connect_replied(struct dvk *dvk, struct exchange *x)
 					      .may_call = reply.may_call,
 					      .may_serve = reply.may_serve,
 					      .peer_may_relay = reply.peer_may_relay,
+					      .remote = reply.remote,
 					      .mode = 1 };
 	x->err = handle_channel_locked(self, &event, x->fd);
 }
