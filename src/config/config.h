@@ -22,6 +22,7 @@
 #define CONFIG_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <dvs/error.h>
@@ -32,6 +33,13 @@
 #define CONFIG_FILTERS_MAX 2u
 #define CONFIG_LIMITS_MAX 256u
 #define CONFIG_PORT_DEFAULT 7100u
+/* The ports of all peers must exist. */
+#define CONFIG_PORT_MAX (65535u - CONFIG_NODES_MAX + 1u)
+#define CONFIG_BYTES_PER_S_MAX UINT64_C(1000000000000)
+#define CONFIG_DIR_DEFAULT "/etc/dvs"
+#define CONFIG_FILE_DEFAULT CONFIG_DIR_DEFAULT "/node.yaml"
+/* What an error needs at most. */
+#define CONFIG_TEXT_MAX 512u
 
 enum config_engine { CONFIG_LOCAL = 0, CONFIG_COROSYNC };
 enum config_transport { CONFIG_TCP = 0, CONFIG_UDP, CONFIG_RAW, CONFIG_TIPC };
@@ -39,7 +47,8 @@ enum config_filter { CONFIG_NO_FILTER = 0, CONFIG_ZSTD, CONFIG_LZ4, CONFIG_TLS }
 
 struct config_link {
 	enum config_transport transport;
-	enum config_filter filters[CONFIG_FILTERS_MAX]; /* nearest to the frames first; CONFIG_NO_FILTER ends it */
+	enum config_filter filters
+		[CONFIG_FILTERS_MAX]; /* nearest to the frames first; CONFIG_NO_FILTER ends it */
 	char interface[16];
 };
 
@@ -64,9 +73,18 @@ struct config {
 /* What holds without a file: node 0, alone. */
 void config_defaults(struct config *config);
 
-/* Read PATH over the defaults. On an error TEXT (of TEXT_BYTES) says what, where and what to do. IO; BADARG. */
+/* Read PATH over the defaults. On an error CONFIG is not to be used, and TEXT (of TEXT_BYTES) says what, where and what to do. IO; BADARG. */
 DVS_MUST_USE dvs_err config_read(const char *path, struct config *config, char *text,
 				 unsigned long text_bytes);
+/* The same for LEN BYTES that stand for the file PATH. */
+DVS_MUST_USE dvs_err config_parse(const char *path, const void *bytes, size_t len,
+				  struct config *config, char *text, size_t text_bytes);
+
+/* Another number for this node, from the command line; a name made from the number follows. */
+void config_set_node(struct config *config, uint32_t node);
+
+/* Whether TEXT is the IPv4 or IPv6 address of one machine. */
+bool config_address_ok(const char *text);
 
 const char *config_transport_name(enum config_transport transport);
 const char *config_filter_name(enum config_filter filter);

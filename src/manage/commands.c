@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/nearest.h"
 #include "manage/command.h"
 #include "manage/output.h"
-#include "manage/text.h"
 
 #define FORMATS_LINES (OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON) | OUTPUT_CAN(OUTPUT_CSV))
 #define FORMATS_TEXT_OR_JSON (OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON))
@@ -364,7 +364,7 @@ const char *command_nearest(const char *group, const char *word)
 
 	for (size_t i = 0; i < n; i++)
 		names[i] = words[i];
-	nearest = text_nearest(word, names, n);
+	nearest = nearest_word(word, names, n);
 	/* Answer with the text of the table, which stays. */
 	for (size_t i = 0; nearest && i < ARRAY_LEN(commands) && !found; i++) {
 		const char *rest = name_in_group(commands[i].name, group);
@@ -390,7 +390,7 @@ const char *command_nearest_option(const struct command *command, const char *wo
 		     option && option->id != OPTION_END && n < ARRAY_LEN(names); option++)
 			names[n++] = option->name;
 	}
-	return text_nearest(word, names, n);
+	return nearest_word(word, names, n);
 }
 
 const struct cli_option *command_option_by_letter(const struct command *command, char letter)

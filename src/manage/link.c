@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "manage/text.h"
+#include "base/nearest.h"
 
 #define RUN_DIR_DEFAULT "/run/dvs"
 #define NAMES_MAX 256 /* names compared for a "did you mean" */
@@ -143,7 +143,7 @@ int link_fail_no_dc(struct cli *cli, struct link *link, const char *dc, const ch
 		names[n] = infos[n].name;
 		n++;
 	}
-	nearest = text_nearest(dc, names, n);
+	nearest = nearest_word(dc, names, n);
 	if (nearest) {
 		snprintf(hint, sizeof(hint), "did you mean '%s'?", nearest);
 		cli_fail_hint(cli, DVS_NODC, hint, "%s dc %s", what, dc);

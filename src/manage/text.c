@@ -10,9 +10,6 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* Longer words are not worth a comparison: nobody means a name with them. */
-#define NEAREST_BYTES_MAX 32
-
 /* How many bytes the UTF-8 character at AT takes, 0 if there is none; its number in *CODE.
  * Refuses overlong forms, surrogates and what lies past U+10FFFF. */
 static size_t utf8_decode(const unsigned char *at, size_t left, uint32_t *code)
@@ -159,60 +156,4 @@ void text_span(uint64_t seconds, char out[TEXT_SHORT_BYTES])
 		snprintf(out, TEXT_SHORT_BYTES, "%" PRIu64 "m %" PRIu64 "s", minutes, seconds % 60);
 	else
 		snprintf(out, TEXT_SHORT_BYTES, "%" PRIu64 "s", seconds);
-}
-
-static size_t min_of(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* How many letters must be added, left out, changed or swapped with their neighbour to make B
- * of A. Neither is longer than NEAREST_BYTES_MAX. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[NEAREST_BYTES_MAX + 1][NEAREST_BYTES_MAX + 1];
-	size_t a_len = strlen(a);
-	size_t b_len = strlen(b);
-
-	for (size_t i = 0; i <= a_len; i++)
-		row[i][0] = i;
-	for (size_t j = 0; j <= b_len; j++)
-		row[0][j] = j;
-	for (size_t i = 1; i <= a_len; i++) {
-		for (size_t j = 1; j <= b_len; j++) {
-			size_t changed = row[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-			size_t moved = min_of(row[i - 1][j], row[i][j - 1]) + 1;
-
-			row[i][j] = min_of(changed, moved);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				row[i][j] = min_of(row[i][j], row[i - 2][j - 2] + 1);
-		}
-	}
-	return row[a_len][b_len];
-}
-
-const char *text_nearest(const char *word, const char *const *names, size_t n_names)
-{
-	const char *nearest = NULL;
-	size_t best = SIZE_MAX;
-	size_t len = strlen(word);
-
-	if (len == 0 || len > NEAREST_BYTES_MAX)
-		return NULL;
-	for (size_t i = 0; i < n_names; i++) {
-		size_t name_len = strlen(names[i]);
-		size_t n;
-
-		if (name_len > NEAREST_BYTES_MAX)
-			continue;
-		n = distance(word, names[i]);
-		/* A beginning counts as near; otherwise every third letter may be wrong. */
-		if (len >= 2 && strncmp(names[i], word, len) == 0)
-			n = 1;
-		if (n < best && n <= (name_len > len ? name_len : len) / 3 + 1 && n < name_len) {
-			best = n;
-			nearest = names[i];
-		}
-	}
-	return nearest;
 }

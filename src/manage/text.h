@@ -31,7 +31,4 @@ void text_short(uint64_t n, char out[TEXT_SHORT_BYTES]);
 /* A time span as its two largest units: "3d 4h", "5m 6s", "7s". */
 void text_span(uint64_t seconds, char out[TEXT_SHORT_BYTES]);
 
-/* The one of NAMES most like WORD, NULL when none is near enough to be meant. */
-const char *text_nearest(const char *word, const char *const *names, size_t n_names);
-
 #endif

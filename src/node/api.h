@@ -7,7 +7,7 @@
 
 /* ---- host.c: the loop ---- */
 
-DVS_MUST_USE dvs_err host_open(struct host *host, const struct config *config);
+DVS_MUST_USE dvs_err host_open(struct host *host, const struct options *options);
 /* Until a signal ends it. */
 void host_run(struct host *host);
 void host_close(struct host *host);
@@ -26,7 +26,7 @@ DVS_MUST_USE dvs_err host_timer(struct host *host, struct timer *timer, uint64_t
 				timer_fire fire);
 
 /* The parts of host_open() that are not about the loop. */
-DVS_MUST_USE dvs_err host_init(struct host *host, const struct config *config);
+DVS_MUST_USE dvs_err host_init(struct host *host, const struct options *options);
 DVS_MUST_USE dvs_err loop_open(struct host *host);
 void host_free(struct host *host);
 

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "core/core.h"
 #include "core/map.h"
 #include "ipc/layout.h"
@@ -55,11 +56,13 @@ struct remains {
 	void *memory;
 };
 
-struct config {
+/* What dvsd was started with. */
+struct options {
 	char run_dir[256];
-	char dc[DVS_NAME_MAX + 1]; /* to create at start; "" for none */
-	uint32_t node;
+	char dc[DVS_NAME_MAX + 1];	       /* to create at start; "" for none */
+	char config_path[CONFIG_PATH_MAX + 1]; /* "": there is no file */
 	enum log_level log_level;
+	struct config config; /* of the file, and over it what the command line says */
 };
 
 struct server {
@@ -76,6 +79,7 @@ struct server {
 };
 
 struct host {
+	struct options options;
 	struct config config;
 	struct log log;
 	uid_t uid;
@@ -170,7 +174,7 @@ struct link {
 	unsigned int n_bad_frames;
 	struct process *process;
 	struct carrier *carrier; /* of a proxy's link */
-	struct list queue; /* frames not sent yet */
+	struct list queue;	 /* frames not sent yet */
 	size_t n_queued;
 	size_t n_queued_channels;
 	struct list pendings;

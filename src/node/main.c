@@ -12,13 +12,13 @@
 int main(int argc, char **argv)
 {
 	static struct host host;
-	struct config config;
-	enum options_result result = options_parse(argc, argv, &config);
+	static struct options options;
+	enum options_result result = options_parse(argc, argv, &options);
 	dvs_err err;
 
 	if (result != OPTIONS_RUN)
 		return result == OPTIONS_EXIT ? EXIT_SUCCESS : EXIT_USAGE;
-	err = host_open(&host, &config);
+	err = host_open(&host, &options);
 	if (err == DVS_OK)
 		host_run(&host);
 	else

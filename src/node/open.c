@@ -17,13 +17,14 @@
 #include "base/cleanup.h"
 #include "node/api.h"
 
-dvs_err host_init(struct host *host, const struct config *config)
+dvs_err host_init(struct host *host, const struct options *options)
 {
 	struct timespec now;
 
 	memset(host, 0, sizeof(*host));
-	host->config = *config;
-	host->log = log_to_stderr(config->log_level);
+	host->options = *options;
+	host->config = options->config;
+	host->log = log_to_stderr(options->log_level);
 	host->uid = geteuid();
 	host->pid_ns = proc_pid_ns((uint32_t)getpid());
 	host->memory_device = memory_device();
@@ -45,7 +46,7 @@ dvs_err host_init(struct host *host, const struct config *config)
 
 static dvs_err run_directory_error(const struct host *host, const char *what)
 {
-	log_error(&host->log, what, LOG_STR("run_dir", host->config.run_dir),
+	log_error(&host->log, what, LOG_STR("run_dir", host->options.run_dir),
 		  LOG_STR("error", strerror(errno)));
 	return DVS_IO;
 }
@@ -53,7 +54,7 @@ static dvs_err run_directory_error(const struct host *host, const char *what)
 /* Directories above it must exist, as for every daemon; the last one is made. */
 static dvs_err run_directory_open(struct host *host)
 {
-	const char *dir = host->config.run_dir;
+	const char *dir = host->options.run_dir;
 	char path[512];
 	char text[32];
 	int len;
@@ -119,9 +120,9 @@ static dvs_err first_dc(struct host *host)
 {
 	dvs_dcid dc;
 
-	if (host->config.dc[0] == '\0' || core_dc_by_name(host->core, host->config.dc))
+	if (host->options.dc[0] == '\0' || core_dc_by_name(host->core, host->options.dc))
 		return DVS_OK;
-	return dc_open(host, host->config.dc, host->uid, &dc);
+	return dc_open(host, host->options.dc, host->uid, &dc);
 }
 
 /* The sockets first, so that who is woken finds them. */
@@ -139,9 +140,9 @@ static dvs_err open_dcs(struct host *host)
 	return state_compact(host);
 }
 
-dvs_err host_open(struct host *host, const struct config *config)
+dvs_err host_open(struct host *host, const struct options *options)
 {
-	dvs_err err = host_init(host, config);
+	dvs_err err = host_init(host, options);
 
 	if (err != DVS_OK)
 		return err;
@@ -161,8 +162,8 @@ dvs_err host_open(struct host *host, const struct config *config)
 	if (err != DVS_OK)
 		return err;
 	host->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	log_info(&host->log, "ready", LOG_STR("run_dir", config->run_dir),
-		 LOG_U64("node", config->node), LOG_U64("dcs", core_n_dcs(host->core)));
+	log_info(&host->log, "ready", LOG_STR("run_dir", options->run_dir),
+		 LOG_U64("node", host->config.node), LOG_U64("dcs", core_n_dcs(host->core)));
 	notify_ready(host);
 	return DVS_OK;
 }
@@ -219,7 +220,7 @@ void host_close(struct host *host)
 
 	host_free(host);
 	if (host->lock_fd >= 0) {
-		(void)snprintf(path, sizeof(path), "%s/admin", host->config.run_dir);
+		(void)snprintf(path, sizeof(path), "%s/admin", host->options.run_dir);
 		(void)unlink(path);
 	}
 	cleanup_close(&host->epoll_fd);

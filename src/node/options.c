@@ -6,15 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define RUN_DIR_DEFAULT "/run/dvs"
 
 static const char usage[] =
 	"usage: dvsd [options]\n"
 	"\n"
 	"Serve the distributed containers (DCs) of this node, in the foreground.\n"
 	"\n"
+	"  --config FILE      what this node is; default " CONFIG_FILE_DEFAULT " if it is there\n"
+	"                     and the run directory is " RUN_DIR_DEFAULT "\n"
 	"  --run-dir DIR      where the sockets and the state are; default $DVS_RUN_DIR,\n"
-	"                     else /run/dvs\n"
-	"  --node N           number of this node, 0 to 61; default 0\n"
+	"                     else " RUN_DIR_DEFAULT "\n"
+	"  --node N           number of this node, 0 to 61; default: that of the file, else 0\n"
 	"  --dc NAME          create this DC at start if it is not there\n"
 	"  --log-level LEVEL  error, warning, info or debug; default info\n"
 	"  --foreground       as always: it stays in the foreground\n"
@@ -23,7 +28,8 @@ static const char usage[] =
 	"Example: dvsd --run-dir /tmp/dvs --dc demo\n";
 
 enum {
-	OPTION_RUN_DIR = 256,
+	OPTION_CONFIG = 256,
+	OPTION_RUN_DIR,
 	OPTION_NODE,
 	OPTION_DC,
 	OPTION_LOG,
@@ -32,7 +38,8 @@ enum {
 	OPTION_VERSION
 };
 
-static const struct option options[] = {
+static const struct option known[] = {
+	{ "config", required_argument, NULL, OPTION_CONFIG },
 	{ "run-dir", required_argument, NULL, OPTION_RUN_DIR },
 	{ "node", required_argument, NULL, OPTION_NODE },
 	{ "dc", required_argument, NULL, OPTION_DC },
@@ -69,15 +76,24 @@ static bool parse_node(const char *text, uint32_t *node)
 	return false;
 }
 
-static bool parse_one(int option, const char *value, struct config *config)
+static bool parse_one(int option, const char *value, struct options *options)
 {
+	uint32_t node;
+
 	switch (option) {
+	case OPTION_CONFIG: /* has been read */
+	case OPTION_FOREGROUND:
+		return true;
 	case OPTION_RUN_DIR:
-		return copy_text(config->run_dir, sizeof(config->run_dir), value, "--run-dir");
+		return copy_text(options->run_dir, sizeof(options->run_dir), value, "--run-dir");
 	case OPTION_NODE:
-		return parse_node(value, &config->node);
+		if (!parse_node(value, &node))
+			return false;
+		config_set_node(&options->config, node);
+		return true;
 	case OPTION_DC:
-		if (copy_text(config->dc, sizeof(config->dc), value, "--dc") && core_name_ok(value))
+		if (copy_text(options->dc, sizeof(options->dc), value, "--dc") &&
+		    core_name_ok(value))
 			return true;
 		(void)fprintf(stderr,
 			      "dvsd: the DC name '%s' is not made of letters, digits, '-', '_'"
@@ -85,40 +101,79 @@ static bool parse_one(int option, const char *value, struct config *config)
 			      value);
 		return false;
 	case OPTION_LOG:
-		if (log_level_parse(value, &config->log_level))
+		if (log_level_parse(value, &options->log_level))
 			return true;
 		(void)fprintf(stderr,
 			      "dvsd: the log level '%s' is none of error, warning, info,"
 			      " debug\n",
 			      value);
 		return false;
-	case OPTION_FOREGROUND:
-		return true;
 	default: /* getopt has complained */
 		(void)fputs("Try 'dvsd --help'.\n", stderr);
 		return false;
 	}
 }
 
-enum options_result options_parse(int argc, char **argv, struct config *config)
+/* The two that say which configuration file is read, before all others: these override what stands in it. Mistakes are
+ * left to the second reading. */
+static enum options_result look_for_file(int argc, char **argv, struct options *options)
 {
 	const char *run_dir = getenv("DVS_RUN_DIR");
+	const char *path = NULL;
 	int option;
 
-	*config = (struct config){ .log_level = LOG_LEVEL_INFO };
-	if (!copy_text(config->run_dir, sizeof(config->run_dir),
-		       run_dir && *run_dir ? run_dir : "/run/dvs", "DVS_RUN_DIR"))
+	if (!run_dir || !*run_dir)
+		run_dir = RUN_DIR_DEFAULT;
+	if (!copy_text(options->run_dir, sizeof(options->run_dir), run_dir, "DVS_RUN_DIR"))
 		return OPTIONS_WRONG;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == OPTION_HELP) {
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (option == OPTION_CONFIG)
+			path = optarg;
+		else if (option == OPTION_RUN_DIR)
+			run_dir = optarg;
+		else if (option == OPTION_HELP)
 			(void)fputs(usage, stdout);
-			return OPTIONS_EXIT;
-		}
-		if (option == OPTION_VERSION) {
+		else if (option == OPTION_VERSION)
 			(void)puts("dvsd " DVS_VERSION);
+		if (option == OPTION_HELP || option == OPTION_VERSION)
 			return OPTIONS_EXIT;
-		}
-		if (!parse_one(option, optarg, config))
+	}
+	optind = opterr = 1;
+	if (!path && strcmp(run_dir, RUN_DIR_DEFAULT) == 0 &&
+	    access(CONFIG_FILE_DEFAULT, F_OK) == 0)
+		path = CONFIG_FILE_DEFAULT;
+	return !path || copy_text(options->config_path, sizeof(options->config_path), path,
+				  "--config") ?
+		       OPTIONS_RUN :
+		       OPTIONS_WRONG;
+}
+
+static bool read_config(struct options *options)
+{
+	char text[CONFIG_TEXT_MAX];
+
+	config_defaults(&options->config);
+	if (options->config_path[0] == '\0' ||
+	    config_read(options->config_path, &options->config, text, sizeof(text)) == DVS_OK)
+		return true;
+	(void)fprintf(stderr, "dvsd: %s\n", text);
+	return false;
+}
+
+enum options_result options_parse(int argc, char **argv, struct options *options)
+{
+	enum options_result result;
+	int option;
+
+	*options = (struct options){ .log_level = LOG_LEVEL_INFO };
+	result = look_for_file(argc, argv, options);
+	if (result != OPTIONS_RUN)
+		return result;
+	if (!read_config(options))
+		return OPTIONS_WRONG;
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (!parse_one(option, optarg, options))
 			return OPTIONS_WRONG;
 	}
 	if (optind == argc)

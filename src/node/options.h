@@ -7,6 +7,6 @@
 enum options_result { OPTIONS_RUN, OPTIONS_EXIT, OPTIONS_WRONG };
 
 /* Read the command line and DVS_RUN_DIR; prints help, version and complaints itself. */
-enum options_result options_parse(int argc, char **argv, struct config *config);
+enum options_result options_parse(int argc, char **argv, struct options *options);
 
 #endif

@@ -91,7 +91,7 @@ dvs_err server_open_admin(struct host *host)
 	char path[512];
 
 	list_init(&host->admin.of_host);
-	(void)snprintf(path, sizeof(path), "%s/admin", host->config.run_dir);
+	(void)snprintf(path, sizeof(path), "%s/admin", host->options.run_dir);
 	return server_listen(host, &host->admin, path, 0600);
 }
 
@@ -141,15 +141,15 @@ dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name, uint32_
 
 	if (!server)
 		return DVS_NOMEM;
-	(void)snprintf(path, sizeof(path), "%s/dc", host->config.run_dir);
+	(void)snprintf(path, sizeof(path), "%s/dc", host->options.run_dir);
 	err = make_directory(host, path, 0755);
 	if (err != DVS_OK)
 		return err;
-	(void)snprintf(path, sizeof(path), "%s/dc/%s", host->config.run_dir, name);
+	(void)snprintf(path, sizeof(path), "%s/dc/%s", host->options.run_dir, name);
 	err = make_dc_directory(host, path, owner_uid);
 	if (err != DVS_OK)
 		return err;
-	(void)snprintf(path, sizeof(path), "%s/dc/%s/control", host->config.run_dir, name);
+	(void)snprintf(path, sizeof(path), "%s/dc/%s/control", host->options.run_dir, name);
 	return server_listen(host, server, path, 0666);
 }
 
@@ -158,9 +158,9 @@ static void server_unlink(const struct host *host, const char *name)
 {
 	char path[512];
 
-	(void)snprintf(path, sizeof(path), "%s/dc/%s/control", host->config.run_dir, name);
+	(void)snprintf(path, sizeof(path), "%s/dc/%s/control", host->options.run_dir, name);
 	(void)unlink(path);
-	(void)snprintf(path, sizeof(path), "%s/dc/%s", host->config.run_dir, name);
+	(void)snprintf(path, sizeof(path), "%s/dc/%s", host->options.run_dir, name);
 	(void)rmdir(path);
 }
 

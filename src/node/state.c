@@ -222,15 +222,15 @@ void state_replay(struct host *host, const void *bytes, size_t len)
 
 static dvs_err state_directory(struct host *host, struct state *state)
 {
-	(void)snprintf(state->path, sizeof(state->path), "%s/state", host->config.run_dir);
+	(void)snprintf(state->path, sizeof(state->path), "%s/state", host->options.run_dir);
 	if ((mkdir(state->path, 0700) != 0 && errno != EEXIST) || chmod(state->path, 0700) != 0) {
 		log_error(&host->log, "cannot make the state directory",
 			  LOG_STR("path", state->path), LOG_STR("error", strerror(errno)));
 		return DVS_IO;
 	}
-	(void)snprintf(state->path, sizeof(state->path), "%s/state/state", host->config.run_dir);
+	(void)snprintf(state->path, sizeof(state->path), "%s/state/state", host->options.run_dir);
 	(void)snprintf(state->new_path, sizeof(state->new_path), "%s/state/state.new",
-		       host->config.run_dir);
+		       host->options.run_dir);
 	return DVS_OK;
 }
 

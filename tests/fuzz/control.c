@@ -60,12 +60,12 @@ static void link_make(struct fuzz *fuzz, size_t i)
 
 static void fuzz_open(struct fuzz *fuzz)
 {
-	struct config config = { .run_dir = "/nonexistent", .log_level = LOG_LEVEL_ERROR };
+	struct options options = { .run_dir = "/nonexistent", .log_level = LOG_LEVEL_ERROR };
 	struct core_command command = { .op = CORE_DC_CREATE, .name = "a" };
 	dvs_err err;
 
 	memcpy(fuzz->pids, sleepers(), sizeof(fuzz->pids));
-	err = host_init(&fuzz->host, &config);
+	err = host_init(&fuzz->host, &options);
 	assert(err == DVS_OK);
 	fuzz->host.log.fd = -1;
 	fuzz->host.epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -30,11 +30,11 @@ static void check_copy(const struct core *core)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct config config = { .log_level = LOG_LEVEL_ERROR };
+	struct options options = { .log_level = LOG_LEVEL_ERROR };
 	struct host *host = calloc(1, sizeof(*host));
 	struct cursor in = cursor_over(data, size);
 
-	assert(host && host_init(host, &config) == DVS_OK);
+	assert(host && host_init(host, &options) == DVS_OK);
 	host->log.fd = -1;
 	state_replay(host, data, size);
 	while (cursor_left(&in) > 0) {

@@ -98,20 +98,7 @@ TEST(a_span_shows_its_two_largest_units)
 	check_span(90000, "1d 1h");
 }
 
-TEST(the_nearest_name_is_found_and_far_ones_are_not_meant)
-{
-	static const char *const names[] = { "create", "ls", "rm", "inspect", "completion" };
-
-	ck_assert_str_eq(text_nearest("crezte", names, 5), "create");
-	ck_assert_str_eq(text_nearest("sl", names, 5), "ls");
-	ck_assert_str_eq(text_nearest("inspekt", names, 5), "inspect");
-	ck_assert_str_eq(text_nearest("comp", names, 5), "completion");
-	ck_assert_ptr_null(text_nearest("xyzzy", names, 5));
-	ck_assert_ptr_null(text_nearest("", names, 5));
-	ck_assert_ptr_null(text_nearest("a-word-that-is-longer-than-any-name-is", names, 5));
-}
-
 UNIT_MAIN("manage-text", wrong_bytes_become_replacement_characters,
 	  a_string_without_its_nul_ends_at_its_room, nothing_can_steer_the_terminal,
 	  columns_are_characters_not_bytes, large_numbers_get_a_unit,
-	  a_span_shows_its_two_largest_units, the_nearest_name_is_found_and_far_ones_are_not_meant)
+	  a_span_shows_its_two_largest_units)
