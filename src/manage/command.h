@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of commands: help, completion, argument checks and the tests of the man pages
- * are all made from it. A new command is one row in commands.c and one file cmd_*.c. */
+ * are all made from it. A new command is one row in command_table.c and one file cmd_*.c. */
 #ifndef MANAGE_COMMAND_H
 #define MANAGE_COMMAND_H
 
@@ -12,6 +12,9 @@
 #define EXIT_DONE 0
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
+
+/* More rows than the table has. */
+#define COMMANDS_MAX 64
 
 struct cli;
 

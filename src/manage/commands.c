@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Looking for commands and options in the table. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,283 +7,6 @@
 #include "base/cleanup.h"
 #include "base/nearest.h"
 #include "manage/command.h"
-#include "manage/output.h"
-
-#define FORMATS_LINES (OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON) | OUTPUT_CAN(OUTPUT_CSV))
-#define FORMATS_TEXT_OR_JSON (OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON))
-#define FORMATS_CREATED (FORMATS_TEXT_OR_JSON | OUTPUT_CAN(OUTPUT_NAME))
-
-#define LAST_OPTION              \
-	{                        \
-		.id = OPTION_END \
-	}
-
-static const struct cli_option common_options[] = {
-	{ OPTION_RUN_DIR, 0, "run-dir", "DIR", NULL,
-	  "run directory of the dvsd to talk to (default: DVS_RUN_DIR, else /run/dvs)" },
-	{ OPTION_OUTPUT, 'o', "output", "FORMAT", "table wide json csv name",
-	  "form of the output" },
-	{ OPTION_QUIET, 'q', "quiet", NULL, NULL, "only names, as -o name" },
-	{ OPTION_NO_HEADER, 0, "no-header", NULL, NULL, "leave out the line of titles" },
-	{ OPTION_HELP, 'h', "help", NULL, NULL, "tell how to use the command" },
-	{ OPTION_VERSION, 0, "version", NULL, NULL, "tell the version of this program" },
-	LAST_OPTION,
-};
-
-static const struct cli_option dc_create_options[] = {
-	{ OPTION_OWNER, 0, "owner", "UID", NULL,
-	  "user (number or name) whose programs manage the DC from inside (default: you)" },
-	LAST_OPTION,
-};
-
-static const struct cli_option dc_rm_options[] = {
-	{ OPTION_FORCE, 'f', "force", NULL, NULL, "also when endpoints are bound: end them" },
-	LAST_OPTION,
-};
-
-static const struct cli_option ps_options[] = {
-	{ OPTION_WIDE, 'w', "wide", NULL, NULL, "more columns, as -o wide" },
-	LAST_OPTION,
-};
-
-static const struct cli_option top_options[] = {
-	{ OPTION_COUNT, 'n', "count", "COUNT", NULL, "end after COUNT looks (default: go on)" },
-	{ OPTION_INTERVAL, 'i', "interval", "SECONDS", NULL,
-	  "time between two looks, 0.1 to 3600 (default: 1)" },
-	{ OPTION_SORT, 's', "sort", "KEY", "rate data sleeps endpoint program",
-	  "what comes first (default: rate)" },
-	LAST_OPTION,
-};
-
-static const struct cli_option trace_options[] = {
-	{ OPTION_COUNT, 'n', "count", "COUNT", NULL, "end after COUNT messages (default: go on)" },
-	LAST_OPTION,
-};
-
-static const struct cli_option bench_ipc_options[] = {
-	{ OPTION_OF_BENCH, 0, "quick", NULL, NULL, "fewer and shorter measurements: under 20 s" },
-	{ OPTION_OF_BENCH, 0, "json", NULL, NULL,
-	  "one JSON object per line and result, as -o json" },
-	{ OPTION_OF_BENCH, 'o', "output", "FORMAT", "table json", "form of the output" },
-	{ OPTION_OF_BENCH, 0, "plot", "FILE", NULL, "also draw the results into FILE, as SVG" },
-	{ OPTION_OF_BENCH, 0, "pattern", "LIST", "pair sleepy one-cpu pairs fan-in data",
-	  "only these patterns: names with commas between" },
-	{ OPTION_OF_BENCH, 0, "system", "LIST",
-	  "dvs dvs-inplace raw memcpy futex eventfd pipe fifo unix-stream unix-seqpacket mq-posix"
-	  " mq-sysv tcp",
-	  "only these systems: names with commas between" },
-	{ OPTION_OF_BENCH, 0, "repeats", "COUNT", NULL, "how often each measurement is repeated" },
-	{ OPTION_OF_BENCH, 0, "seed", "NUMBER", NULL,
-	  "seed of the order in which systems take turns" },
-	LAST_OPTION,
-};
-
-static const struct cli_example dc_create_examples[] = {
-	{ "dvs dc create web", "a DC called web, yours" },
-	{ "dvs dc create web --owner 1000", "user 1000 manages it from inside" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example dc_ls_examples[] = {
-	{ "dvs dc ls", "all DCs" },
-	{ "dvs dc ls -q", "their names, one per line" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example dc_rm_examples[] = {
-	{ "dvs dc rm web", "if no endpoint is bound in it" },
-	{ "dvs dc rm web --force", "end its bindings first" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example ps_examples[] = {
-	{ "dvs ps", "all endpoints" },
-	{ "dvs ps web -w", "those of the DC web, with all columns" },
-	{ "dvs ps web -o json", "for programs" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example top_examples[] = {
-	{ "dvs top", "live, on the whole screen; q ends it" },
-	{ "dvs top web -n 5 --interval 2", "five looks at the DC web, two seconds apart" },
-	{ "dvs top -o json | head -1", "one look, for programs" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example inspect_examples[] = {
-	{ "dvs inspect web", "the DC web" },
-	{ "dvs inspect web/17", "its endpoint 17" },
-	{ "dvs inspect web/17.3 -o json", "only if 17 has generation 3" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example trace_examples[] = {
-	{ "dvs trace web/17", "until Ctrl-C" },
-	{ "dvs trace web/17 -n 100 -o json", "100 messages, one JSON object per line" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example bench_ipc_examples[] = {
-	{ "dvs bench ipc --quick", "a first impression" },
-	{ "dvs bench ipc --plot ipc.svg", "everything, with a picture" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example version_examples[] = {
-	{ "dvs version", "of this program and of dvsd, if it runs" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example help_examples[] = {
-	{ "dvs help", "all commands" },
-	{ "dvs help dc create", "one command" },
-	{ "dvs help -o json", "the table of commands, for programs" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example completion_examples[] = {
-	{ ". <(dvs completion bash)", "for this shell" },
-	{ NULL, NULL },
-};
-
-static const struct command commands[] = {
-	{
-		.name = "dc create",
-		.arguments = "NAME",
-		.help = "create a DC",
-		.options = dc_create_options,
-		.examples = dc_create_examples,
-		.run = cmd_dc_create,
-		.formats = FORMATS_CREATED,
-		.min_words = 1,
-		.max_words = 1,
-		.page = "dvs-dc(1)",
-	},
-	{
-		.name = "dc ls",
-		.arguments = "",
-		.help = "list the DCs",
-		.examples = dc_ls_examples,
-		.run = cmd_dc_ls,
-		.formats = OUTPUT_CAN_ALL,
-		.page = "dvs-dc(1)",
-	},
-	{
-		.name = "dc rm",
-		.arguments = "NAME",
-		.help = "remove a DC",
-		.options = dc_rm_options,
-		.examples = dc_rm_examples,
-		.run = cmd_dc_rm,
-		.argument = ARGUMENT_DC,
-		.formats = FORMATS_CREATED,
-		.min_words = 1,
-		.max_words = 1,
-		.page = "dvs-dc(1)",
-	},
-	{
-		.name = "ps",
-		.arguments = "[DC]",
-		.help = "list the endpoints of one or all DCs",
-		.options = ps_options,
-		.examples = ps_examples,
-		.run = cmd_ps,
-		.argument = ARGUMENT_DC,
-		.formats = OUTPUT_CAN_ALL,
-		.max_words = 1,
-		.page = "dvs-ps(1)",
-	},
-	{
-		.name = "top",
-		.arguments = "[DC]",
-		.help = "watch the endpoints at work",
-		.options = top_options,
-		.examples = top_examples,
-		.run = cmd_top,
-		.argument = ARGUMENT_DC,
-		.formats = FORMATS_LINES,
-		.max_words = 1,
-		.page = "dvs-top(1)",
-	},
-	{
-		.name = "inspect",
-		.arguments = "DC | DC/ENDPOINT",
-		.help = "tell everything about a DC or an endpoint",
-		.examples = inspect_examples,
-		.run = cmd_inspect,
-		.argument = ARGUMENT_DC_OR_ENDPOINT,
-		.formats = FORMATS_TEXT_OR_JSON,
-		.min_words = 1,
-		.max_words = 1,
-		.page = "dvs-inspect(1)",
-	},
-	{
-		.name = "trace",
-		.arguments = "DC/ENDPOINT",
-		.help = "follow the messages of an endpoint",
-		.options = trace_options,
-		.examples = trace_examples,
-		.run = cmd_trace,
-		.argument = ARGUMENT_ENDPOINT,
-		.formats = FORMATS_LINES,
-		.min_words = 1,
-		.max_words = 1,
-		.page = "dvs-trace(1)",
-	},
-	{
-		.name = "bench ipc",
-		.arguments = "",
-		.help = "measure messages against what the host offers",
-		.options = bench_ipc_options,
-		.examples = bench_ipc_examples,
-		.run = cmd_bench,
-		.page = "dvs-bench(1)",
-		.takes_rest = 1,
-	},
-	{
-		.name = "version",
-		.arguments = "",
-		.help = "tell the versions of dvs and dvsd",
-		.examples = version_examples,
-		.run = cmd_version,
-		.formats = FORMATS_TEXT_OR_JSON,
-		.page = "dvs(1)",
-	},
-	{
-		.name = "help",
-		.arguments = "[COMMAND]",
-		.help = "tell how to use a command",
-		.examples = help_examples,
-		.run = cmd_help,
-		.argument = ARGUMENT_COMMAND,
-		.formats = FORMATS_TEXT_OR_JSON,
-		.max_words = 2,
-		.page = "dvs(1)",
-	},
-	{
-		.name = "completion",
-		.arguments = "bash",
-		.help = "print the completion script of a shell",
-		.examples = completion_examples,
-		.run = cmd_completion,
-		.argument = ARGUMENT_SHELL,
-		.formats = OUTPUT_CAN(OUTPUT_TABLE),
-		.min_words = 1,
-		.max_words = 1,
-		.page = "dvs-completion(1)",
-	},
-};
-
-const struct command *command_table(size_t *n_commands)
-{
-	*n_commands = ARRAY_LEN(commands);
-	return commands;
-}
-
-const struct cli_option *command_common_options(void)
-{
-	return common_options;
-}
 
 /* The part of NAME that follows GROUP and a blank; all of it without a group; NULL when the
  * command is not in the group. */
@@ -297,7 +21,10 @@ static const char *name_in_group(const char *name, const char *group)
 
 const struct command *command_find(const char *group, const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+	size_t n_commands;
+	const struct command *commands = command_table(&n_commands);
+
+	for (size_t i = 0; i < n_commands; i++) {
 		const char *rest = name_in_group(commands[i].name, group);
 
 		if (rest && strcmp(rest, name) == 0)
@@ -308,7 +35,10 @@ const struct command *command_find(const char *group, const char *name)
 
 int command_is_group(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+	size_t n_commands;
+	const struct command *commands = command_table(&n_commands);
+
+	for (size_t i = 0; i < n_commands; i++) {
 		if (name_in_group(commands[i].name, name))
 			return 1;
 	}
@@ -317,11 +47,13 @@ int command_is_group(const char *name)
 
 /* The words that can follow GROUP (NULL: that can come first), each once, as strings that the
  * caller frees one by one. Returns how many. */
-static size_t words_after(const char *group, char *words[ARRAY_LEN(commands)])
+static size_t words_after(const char *group, char *words[COMMANDS_MAX])
 {
+	size_t n_commands;
+	const struct command *commands = command_table(&n_commands);
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+	for (size_t i = 0; i < n_commands; i++) {
 		const char *rest = name_in_group(commands[i].name, group);
 		size_t len = rest ? strcspn(rest, " ") : 0;
 
@@ -338,7 +70,7 @@ static size_t words_after(const char *group, char *words[ARRAY_LEN(commands)])
 
 char *command_names(const char *group)
 {
-	char *words[ARRAY_LEN(commands)];
+	char *words[COMMANDS_MAX];
 	size_t n = words_after(group, words);
 	char *names = NULL;
 	size_t names_bytes;
@@ -356,8 +88,10 @@ char *command_names(const char *group)
 
 const char *command_nearest(const char *group, const char *word)
 {
-	char *words[ARRAY_LEN(commands)];
-	const char *names[ARRAY_LEN(commands)] = { NULL };
+	size_t n_commands;
+	const struct command *commands = command_table(&n_commands);
+	char *words[COMMANDS_MAX];
+	const char *names[COMMANDS_MAX] = { NULL };
 	size_t n = words_after(group, words);
 	const char *nearest;
 	const char *found = NULL;
@@ -366,7 +100,7 @@ const char *command_nearest(const char *group, const char *word)
 		names[i] = words[i];
 	nearest = nearest_word(word, names, n);
 	/* Answer with the text of the table, which stays. */
-	for (size_t i = 0; nearest && i < ARRAY_LEN(commands) && !found; i++) {
+	for (size_t i = 0; nearest && i < n_commands && !found; i++) {
 		const char *rest = name_in_group(commands[i].name, group);
 
 		if (rest && strcmp(rest, nearest) == 0)
@@ -381,7 +115,8 @@ const char *command_nearest(const char *group, const char *word)
 
 const char *command_nearest_option(const struct command *command, const char *word)
 {
-	const struct cli_option *tables[] = { command ? command->options : NULL, common_options };
+	const struct cli_option *tables[] = { command ? command->options : NULL,
+					      command_common_options() };
 	const char *names[64];
 	size_t n = 0;
 
@@ -395,7 +130,8 @@ const char *command_nearest_option(const struct command *command, const char *wo
 
 const struct cli_option *command_option_by_letter(const struct command *command, char letter)
 {
-	const struct cli_option *tables[] = { command ? command->options : NULL, common_options };
+	const struct cli_option *tables[] = { command ? command->options : NULL,
+					      command_common_options() };
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		for (const struct cli_option *option = tables[i];
@@ -410,7 +146,8 @@ const struct cli_option *command_option_by_letter(const struct command *command,
 const struct cli_option *command_option_by_name(const struct command *command, const char *name,
 						size_t len)
 {
-	const struct cli_option *tables[] = { command ? command->options : NULL, common_options };
+	const struct cli_option *tables[] = { command ? command->options : NULL,
+					      command_common_options() };
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		for (const struct cli_option *option = tables[i];
