@@ -63,13 +63,18 @@ void core_destroy(struct core *core)
 	free(core);
 }
 
+bool core_op_is_restore(enum core_op op)
+{
+	return op >= CORE_RESTORE_COUNTERS && op <= CORE_RESTORE_BINDING;
+}
+
 dvs_err core_step(struct core *core, const struct core_command *command,
 		  struct core_effects *effects)
 {
 	effects->n = 0;
 	if ((unsigned int)command->op >= CORE_OPS_END || !handlers[command->op])
 		return DVS_BADARG;
-	if (command->op >= CORE_RESTORE_COUNTERS) {
+	if (core_op_is_restore(command->op)) {
 		if (core->live)
 			return DVS_BADSTATE;
 		core->restoring = true;

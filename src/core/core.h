@@ -43,7 +43,8 @@ struct core_process {
 struct core_holder {
 	struct map_node by_identity;
 	struct core_process id;
-	uint64_t area; /* where the host finds the process's inboxes again */
+	uint64_t area;	/* where the host finds the process's inboxes again */
+	bool host_gone; /* the host's: the core keeps it and never looks at it */
 	struct list bindings;
 	size_t n_bindings;
 };
@@ -231,6 +232,8 @@ struct core_binding *core_binding_of(const struct core_endpoint *endpoint,
 				     const struct core_process *process);
 struct core_holder *core_holder_find(const struct core *core, const struct core_process *process);
 bool core_process_equal(const struct core_process *a, const struct core_process *b);
+/* Whether OP is for snapshots only. */
+bool core_op_is_restore(enum core_op op);
 bool core_name_ok(const char *name);
 /* Whether EP's privileges let it call NUMBER. */
 bool core_may_call(const struct core_endpoint *endpoint, uint32_t number);

@@ -106,6 +106,8 @@ dvs_err step_migrate_commit(struct core *core, const struct core_command *comman
 		return err;
 	if (!endpoint->migrating || core_binding_of(endpoint, &command->process))
 		return DVS_BADSTATE;
+	if (command->migration != 0 && command->migration != endpoint->migration)
+		return DVS_BADSTATE;
 	if (command->process.node >= CORE_NODES_MAX || command->process.pid == 0)
 		return DVS_BADARG;
 	if (effects_reserve(effects, 1) != DVS_OK)

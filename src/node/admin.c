@@ -4,45 +4,47 @@
 
 #include "node/api.h"
 
-/* Make a DC and its socket; the core forgets it again when the socket cannot be had. */
-dvs_err dc_open(struct host *host, const char *name, uint32_t owner_uid, dvs_dcid *dc)
+void dc_create(struct host *host, const char *name, uint32_t owner_uid, const struct order *first)
 {
 	struct core_command command = { .op = CORE_DC_CREATE, .owner_uid = owner_uid };
-	dvs_err err;
 
 	memcpy(command.name, name, strlen(name) + 1);
-	err = host_command(host, &command);
-	if (err != DVS_OK)
-		return err;
-	*dc = host->effects.list[0].dc;
-	err = server_open_dc(host, *dc, name, owner_uid);
-	if (err != DVS_OK) {
-		command = (struct core_command){ .op = CORE_DC_REMOVE, .dc = *dc };
-		(void)!host_command(host, &command);
-		return err;
+	order_command(host, &command, first, false);
+}
+
+/* All forget the DC again when the node that asked cannot have its socket. */
+static void on_dc_create(struct host *host, struct order *order, dvs_err err)
+{
+	struct control_dc_create_rep rep;
+	struct frame frame;
+
+	if (err == DVS_OK) {
+		rep.dc = host->effects.list[0].dc.n;
+		err = host->dc_error;
+		if (err != DVS_OK)
+			order_command(host,
+				      &(struct core_command){ .op = CORE_DC_REMOVE,
+							      .dc.n = rep.dc },
+				      NULL, true);
 	}
-	log_info(&host->log, "DC created", LOG_STR("name", name), LOG_U64("dc", dc->n));
-	return DVS_OK;
+	if (err != DVS_OK) {
+		order_answer(host, order, err);
+	} else if (order->link) {
+		frame_begin(&frame, order->op, order->id, DVS_OK);
+		control_dc_create_rep_encode(&frame.out, &rep);
+		link_send(host, order->link, &frame);
+	}
 }
 
 void op_dc_create(struct host *host, struct request *request)
 {
 	struct control_dc_create_req req;
-	struct control_dc_create_rep rep;
-	struct frame frame;
-	dvs_dcid dc;
-	dvs_err err = control_dc_create_req_decode(&request->body, &req);
+	struct order order = order_of(request, on_dc_create);
 
-	if (err == DVS_OK)
-		err = dc_open(host, req.name, req.owner_uid, &dc);
-	if (err != DVS_OK) {
-		request_answer(host, request, err);
-		return;
-	}
-	rep.dc = dc.n;
-	frame_begin(&frame, request->op, request->id, DVS_OK);
-	control_dc_create_rep_encode(&frame.out, &rep);
-	link_send(host, request->link, &frame);
+	if (control_dc_create_req_decode(&request->body, &req) != DVS_OK)
+		request_answer(host, request, DVS_PROTO);
+	else
+		dc_create(host, req.name, req.owner_uid, &order);
 }
 
 void op_dc_remove(struct host *host, struct request *request)
@@ -60,10 +62,9 @@ void op_dc_remove(struct host *host, struct request *request)
 						.dc = dc->id,
 						.flags = req.force ? CORE_F_FORCE : 0 };
 
-		err = host_command(host, &command);
+		order_request(host, request, &command);
+		return;
 	}
-	if (err == DVS_OK)
-		log_info(&host->log, "DC removed", LOG_STR("name", req.name));
 	request_answer(host, request, err);
 }
 
@@ -110,8 +111,8 @@ void op_enter(struct host *host, struct request *request)
 		dc = core_dc_by_name(host->core, req.name);
 		err = dc ? DVS_OK : DVS_NODC;
 	}
-	if (err == DVS_OK && link->process && link->process->n_bindings > 0 &&
-	    link->dc.n != dc->id.n)
+	if (err == DVS_OK && link->process &&
+	    link->process->n_bindings + link->process->n_orders > 0 && link->dc.n != dc->id.n)
 		err = DVS_BADSTATE;
 	if (err != DVS_OK) {
 		request_answer(host, request, err);

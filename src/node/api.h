@@ -4,6 +4,7 @@
 #define NODE_API_H
 
 #include "node/host.h"
+#include "node/order.h"
 
 /* ---- host.c: the loop ---- */
 
@@ -18,8 +19,6 @@ void source_change(struct host *host, struct source *source, uint32_t events);
 /* Free what was closed since; when no event can name it any more. */
 void host_bury(struct host *host);
 void source_close(struct host *host, struct source *source);
-/* Run COMMAND in the core, write it to the journal and work its effects out. */
-DVS_MUST_USE dvs_err host_command(struct host *host, const struct core_command *command);
 /* Whether another warning about clients may be written this second. */
 bool host_may_complain(struct host *host);
 DVS_MUST_USE dvs_err host_timer(struct host *host, struct timer *timer, uint64_t span_ns,
@@ -119,6 +118,10 @@ DVS_MUST_USE dvs_err process_set_areas(struct process *process, struct areas *ar
 void process_drop_areas(struct process *process);
 /* It is dead, or lets go: its bindings end and it is forgotten. */
 void process_end(struct host *host, struct process *process);
+/* BINDING is over, and the other nodes cannot be told at present: its partners here are told at once. */
+void binding_cut(struct host *host, struct binding *binding);
+/* The same for all processes that are dead. */
+void processes_cut(struct host *host);
 /* Forget it without a word to the core. */
 void process_forget(struct host *host, struct process *process);
 void process_ring_all(const struct process *process);
@@ -164,7 +167,7 @@ void state_replay(struct host *host, const void *bytes, size_t len);
 /* ---- recover.c, rejoin.c: after a restart ---- */
 
 /* Find the processes of the core's bindings, end those that are gone, ring the others. */
-void recover(struct host *host);
+DVS_MUST_USE dvs_err recover(struct host *host);
 /* End what is left of those links of process PID that it gave up while they were lost. */
 void lost_forget(struct host *host, uint32_t pid);
 /* It has told all that it has. */
@@ -270,7 +273,8 @@ void op_wait(struct host *host, struct request *request);
 /* connect.c */
 void op_connect(struct host *host, struct request *request);
 /* admin.c */
-DVS_MUST_USE dvs_err dc_open(struct host *host, const char *name, uint32_t owner_uid, dvs_dcid *dc);
+/* Order a DC. FIRST is as for order_command(). */
+void dc_create(struct host *host, const char *name, uint32_t owner_uid, const struct order *first);
 void op_dc_create(struct host *host, struct request *request);
 void op_dc_remove(struct host *host, struct request *request);
 void op_dc_next(struct host *host, struct request *request);

@@ -23,21 +23,25 @@ static dvs_err number_is_allowed(const struct host *host, const struct link *lin
 	return link_may(link, DVS_MAY_BIND) ? DVS_OK : DVS_DENIED;
 }
 
-/* Bind for PROCESS. On success EFFECTS of the host have the binding, first. */
+/* Order a binding for PROCESS. On an error ORDER is not used; else its done has to take it from there: with bind_undo() when it
+ * is told of an error. */
 static dvs_err bind_in(struct host *host, struct link *link, struct process *process,
-		       struct core_command *command)
+		       struct core_command *command, struct order *order)
 {
 	dvs_err err = number_is_allowed(host, link, command->ep, command->kind);
 
 	if (err != DVS_OK)
 		return err;
-	if (!host->spare)
-		host->spare = calloc(1, sizeof(*host->spare));
-	if (!host->spare)
+	order->spare = calloc(1, sizeof(*order->spare));
+	if (!order->spare)
 		return DVS_NOMEM;
 	err = bitmap_take(&process->slots, IPC_SLOTS_MAX, &command->slot);
-	if (err != DVS_OK)
+	if (err != DVS_OK) {
+		free(order->spare);
 		return err;
+	}
+	order->process = process->id;
+	order->slot = command->slot;
 	command->op = CORE_BIND;
 	command->dc = link->dc;
 	command->process = process->id;
@@ -45,20 +49,54 @@ static dvs_err bind_in(struct host *host, struct link *link, struct process *pro
 	/* A backup or a replica joins the privileges that are there. */
 	command->privileges.n_call_to = 1;
 	command->privileges.call_to[0].last = DVS_EP_NUMBER_MAX;
-	err = host_command(host, command);
-	if (err != DVS_OK)
-		bitmap_clear(&process->slots, command->slot);
-	return err;
+	order_command(host, command, order, false);
+	return DVS_OK;
+}
+
+/* What was taken for a binding that was refused is given back. */
+static void bind_undo(struct host *host, const struct order *order)
+{
+	struct process *process = order_process(host, order);
+
+	if (!process)
+		return;
+	bitmap_clear(&process->slots, order->slot);
+	if (process->state == PROCESS_AWAITED && process->n_bindings == 0 && process->n_orders == 0)
+		process_forget(host, process);
+}
+
+static void on_bind(struct host *host, struct order *order, dvs_err err)
+{
+	const struct core_binding *core;
+	struct control_bind_rep rep;
+	struct binding *binding;
+	struct frame frame;
+
+	if (err != DVS_OK) {
+		bind_undo(host, order);
+		order_answer(host, order, err);
+		return;
+	}
+	core = host->effects.list[0].binding;
+	binding = binding_from_core(core);
+	if (!binding || !order->link)
+		return;
+	binding->tid = order->tid;
+	rep = (struct control_bind_rep){ .ep = core->endpoint->ep.n,
+					 .slot = core->slot,
+					 .role = (uint8_t)core->role,
+					 .may = core->endpoint->privileges.may };
+	frame_begin(&frame, order->op, order->id, DVS_OK);
+	control_bind_rep_encode(&frame.out, &rep);
+	link_send(host, order->link, &frame);
 }
 
 void op_bind(struct host *host, struct request *request)
 {
 	struct link *link = request->link;
 	struct core_command command = { 0 };
-	struct control_bind_rep rep;
+	struct order order = order_of(request, on_bind);
 	struct control_bind_req req;
-	const struct core_binding *core;
-	struct frame frame;
 	dvs_err err = control_bind_req_decode(&request->body, &req);
 
 	if (err == DVS_OK && link->process->state != PROCESS_LINKED)
@@ -67,21 +105,11 @@ void op_bind(struct host *host, struct request *request)
 		command.ep = req.want;
 		command.kind = req.binding;
 		command.privileges.may = link->manager ? DVS_MAY_ALL : 0;
-		err = bind_in(host, link, link->process, &command);
+		order.tid = req.tid;
+		err = bind_in(host, link, link->process, &command, &order);
 	}
-	if (err != DVS_OK) {
+	if (err != DVS_OK)
 		request_answer(host, request, err);
-		return;
-	}
-	core = host->effects.list[0].binding;
-	binding_from_core(core)->tid = req.tid;
-	rep = (struct control_bind_rep){ .ep = core->endpoint->ep.n,
-					 .slot = core->slot,
-					 .role = (uint8_t)core->role,
-					 .may = core->endpoint->privileges.may };
-	frame_begin(&frame, request->op, request->id, DVS_OK);
-	control_bind_rep_encode(&frame.out, &rep);
-	link_send(host, link, &frame);
 }
 
 /* The process behind PID as LINK sees pids: its first link in this DC, else its record that
@@ -97,10 +125,21 @@ struct process *process_by_caller(const struct host *host, const struct link *li
 	if (our_pid)
 		*our_pid = found;
 	for (process = process_first(host, found); process; process = process_next(process)) {
-		if (process->server && process->server->dc.n == link->dc.n)
+		if (process->server && process->server->dc.n == link->dc.n &&
+		    process->state != PROCESS_DEAD)
 			return process;
 	}
 	return NULL;
+}
+
+/* Whether process PID has to do with any DC. */
+static bool is_in_a_dc(const struct host *host, uint32_t pid)
+{
+	const struct process *process = process_first(host, pid);
+
+	while (process && process->state == PROCESS_DEAD)
+		process = process_next(process);
+	return process && process->server;
 }
 
 /* A process that has no link yet gets a record, which its hello will find. */
@@ -109,7 +148,7 @@ static dvs_err process_await(struct host *host, const struct link *link, uint32_
 {
 	if (our_pid == 0 || proc_starttime(our_pid) == 0)
 		return DVS_NOPROC;
-	if (process_first(host, our_pid) && process_first(host, our_pid)->server)
+	if (is_in_a_dc(host, our_pid))
 		return DVS_DENIED; /* it belongs to another DC */
 	if (!*process) {
 		dvs_err err =
@@ -122,9 +161,26 @@ static dvs_err process_await(struct host *host, const struct link *link, uint32_
 	return DVS_OK;
 }
 
+static void on_bind_for(struct host *host, struct order *order, dvs_err err)
+{
+	struct control_bind_for_rep rep;
+	struct frame frame;
+
+	if (err != DVS_OK) {
+		bind_undo(host, order);
+		order_answer(host, order, err);
+	} else if (order->link) {
+		rep.ep = host->effects.list[0].ep.n;
+		frame_begin(&frame, order->op, order->id, DVS_OK);
+		control_bind_for_rep_encode(&frame.out, &rep);
+		link_send(host, order->link, &frame);
+	}
+}
+
 void op_bind_for(struct host *host, struct request *request)
 {
 	struct link *link = request->link;
+	struct order order = order_of(request, on_bind_for);
 	struct core_command command = { .flags = CORE_F_GIVEN };
 	struct control_bind_for_req req;
 	struct process *process = NULL;
@@ -139,22 +195,13 @@ void op_bind_for(struct host *host, struct request *request)
 	if (err == DVS_OK) {
 		command.ep = req.want;
 		command.kind = req.binding;
-		err = bind_in(host, link, process, &command);
-		if (err != DVS_OK && process->state == PROCESS_AWAITED && process->n_bindings == 0)
+		err = bind_in(host, link, process, &command, &order);
+		if (err != DVS_OK && process->state == PROCESS_AWAITED &&
+		    process->n_bindings == 0 && process->n_orders == 0)
 			process_forget(host, process);
 	}
-	if (err == DVS_OK) {
-		struct control_bind_for_rep rep = {
-			.ep = host->effects.list[0].ep.n,
-		};
-		struct frame frame;
-
-		frame_begin(&frame, request->op, request->id, DVS_OK);
-		control_bind_for_rep_encode(&frame.out, &rep);
-		link_send(host, link, &frame);
-		return;
-	}
-	request_answer(host, request, err);
+	if (err != DVS_OK)
+		request_answer(host, request, err);
 }
 
 /* Of this process: the binding alone. Of another: the endpoint, with its backups. */
@@ -164,6 +211,7 @@ void op_unbind(struct host *host, struct request *request)
 	struct core_command command = { .dc = link->dc };
 	struct control_unbind_req req;
 	struct binding *mine = NULL;
+	struct order order = order_of(request, order_answer);
 	dvs_err err = control_unbind_req_decode(&request->body, &req);
 
 	if (err == DVS_OK) {
@@ -184,9 +232,16 @@ void op_unbind(struct host *host, struct request *request)
 			command.op = CORE_ENDPOINT_END;
 		}
 	}
-	if (err == DVS_OK)
-		err = host_command(host, &command);
-	request_answer(host, request, err);
+	if (err != DVS_OK) {
+		request_answer(host, request, err);
+	} else if (mine && !order_is_ready(host)) {
+		/* It is so, whenever the others hear of it. */
+		binding_cut(host, mine);
+		order_command(host, &command, NULL, true);
+		request_answer(host, request, DVS_OK);
+	} else {
+		order_command(host, &command, &order, mine != NULL);
+	}
 }
 
 void op_endpoint_of(struct host *host, struct request *request)
@@ -202,7 +257,7 @@ void op_endpoint_of(struct host *host, struct request *request)
 		process = process_by_caller(host, link, req.pid, NULL);
 	/* of the links of one process the first that has an endpoint speaks */
 	while (process && (process->n_bindings == 0 || !process->server ||
-			   process->server->dc.n != link->dc.n))
+			   process->server->dc.n != link->dc.n || process->state == PROCESS_DEAD))
 		process = process_next(process);
 	if (err == DVS_OK && !process)
 		err = DVS_NOPROC;

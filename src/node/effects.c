@@ -211,6 +211,16 @@ static void on_privileges(struct host *host, const struct core_effect *effect)
 	}
 }
 
+/* Who asked for the DC is told when its socket cannot be had. */
+static void on_dc_created(struct host *host, dvs_dcid id)
+{
+	const struct core_dc *dc = core_dc_find(host->core, id);
+
+	host->dc_error = server_open_dc(host, id, dc->name, dc->owner_uid);
+	if (host->dc_error == DVS_OK)
+		log_info(&host->log, "DC created", LOG_STR("name", dc->name), LOG_U64("dc", id.n));
+}
+
 /* The PROMOTED that follows an UNBOUND or DEMOTED of the same endpoint names the heir. */
 static struct binding *heir_of(const struct host *host, size_t at)
 {
@@ -266,8 +276,10 @@ static void apply_one(struct host *host, size_t at)
 		on_privileges(host, effect);
 		break;
 	case CORE_DC_CREATED:
-		break; /* who asked for it opens the socket, to be able to say that it failed */
+		on_dc_created(host, effect->dc);
+		break;
 	case CORE_DC_REMOVED:
+		log_info(&host->log, "DC removed", LOG_U64("dc", effect->dc.n));
 		server_close_dc(host, effect->dc);
 		break;
 	}

@@ -16,8 +16,9 @@ static bool is_in_other_dc(const struct host *host, const struct link *link)
 
 	for (; process; process = process_next(process)) {
 		/* what others wish to bind for it binds it to nothing */
-		if (process->state != PROCESS_AWAITED && process->id.starttime == link->starttime &&
-		    process->server && process->server->dc.n != link->dc.n && link->dc.n != 0)
+		if (process->state != PROCESS_AWAITED && process->state != PROCESS_DEAD &&
+		    process->id.starttime == link->starttime && process->server &&
+		    process->server->dc.n != link->dc.n && link->dc.n != 0)
 			return true;
 	}
 	return false;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one loop of dvsd. */
-#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -44,21 +43,6 @@ void source_close(struct host *host, struct source *source)
 dvs_err host_timer(struct host *host, struct timer *timer, uint64_t span_ns, timer_fire fire)
 {
 	return timer_set(&host->timers, timer, clock_deadline_ns(span_ns), fire);
-}
-
-dvs_err host_command(struct host *host, const struct core_command *command)
-{
-	dvs_err err;
-
-	assert(!host->applying);
-	err = core_step(host->core, command, &host->effects);
-	if (err != DVS_OK)
-		return err;
-	state_append(host, command);
-	host->applying = true;
-	effects_apply(host);
-	host->applying = false;
-	return DVS_OK;
 }
 
 bool host_may_complain(struct host *host)

@@ -13,7 +13,8 @@
  *
  * One rule keeps this simple: handling a request or an event never frees a link, a process or
  * a pending request, and never runs another command in the core while effects of one are being
- * worked on. Both are put on lists (doomed, due) that host_settle() empties afterwards. */
+ * worked on. Both are put on lists (doomed, due) that host_settle() empties afterwards. Commands
+ * are submitted (node/order.h), and may be run later. */
 #ifndef NODE_HOST_H
 #define NODE_HOST_H
 
@@ -41,6 +42,8 @@ struct process;
 struct copier;
 struct state;
 struct carrier;
+struct order;
+struct ordered;
 
 /* ---- the loop ---- */
 
@@ -87,10 +90,15 @@ struct host {
 	dev_t memory_device; /* of memfds */
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	bool stopping;
-	bool applying; /* effects are being worked on */
+	bool applying;	  /* effects are being worked on */
+	dvs_err dc_error; /* of the last DC's socket that was to be opened */
+	dvs_err first_dc_error;
 
 	struct core *core;
 	struct core_effects effects;
+	struct ordered *ordered; /* NULL: this dvsd is alone, and runs each command at once */
+	struct map orders;	 /* submitted and not applied, by cookie */
+	uint64_t last_cookie;
 	struct binding *spare; /* for the next effect that needs one, so that it cannot fail */
 	struct state *state;
 
@@ -179,6 +187,8 @@ struct link {
 	size_t n_queued_channels;
 	struct list pendings;
 	size_t n_pendings;
+	struct list orders;
+	size_t n_orders;
 	struct list traces;
 	unsigned int n_traces;
 	unsigned int n_copies;
@@ -200,6 +210,7 @@ enum process_state {
 	PROCESS_LINKED,
 	PROCESS_LOST,	   /* known from before a restart, not back yet */
 	PROCESS_REJOINING, /* back, still telling what it has */
+	PROCESS_DEAD,	   /* the others do not know it yet */
 };
 
 #define RINGS_MAX 8u
@@ -229,6 +240,7 @@ struct process {
 	struct bitmap slots;
 	struct list bindings;
 	uint32_t n_bindings;
+	uint32_t n_orders; /* in which it is named */
 
 	/* events that may lie unread in the socket: their inboxes are rung again */
 	struct timer ring_timer;
@@ -255,6 +267,7 @@ struct binding {
 			     * of which it knows nothing */
 	bool woken;	    /* to be told when its process is there */
 	bool quiet;	    /* ended by its own process: that needs no event */
+	uint32_t n_parking; /* what it told of parking and is not applied yet */
 
 	struct list channels; /* channel_end */
 	uint32_t n_channels;

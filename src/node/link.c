@@ -151,8 +151,10 @@ static unsigned int links_of_process(const struct host *host, uint32_t pid)
 	unsigned int n = 0;
 
 	for (const struct process *process = process_first(host, pid); process;
-	     process = process_next(process))
-		n++;
+	     process = process_next(process)) {
+		if (process->state != PROCESS_DEAD)
+			n++;
+	}
 	return n;
 }
 
@@ -173,6 +175,7 @@ struct link *link_new(struct host *host, struct server *server, int fd, uint32_t
 	list_init(&link->of_doomed);
 	list_init(&link->queue);
 	list_init(&link->pendings);
+	list_init(&link->orders);
 	list_init(&link->traces);
 	list_add_tail(&host->links, &link->of_host);
 	server->n_links++;
@@ -227,6 +230,7 @@ void link_destroy(struct host *host, struct link *link)
 	link->server->n_links--;
 	while (!list_is_empty(&link->pendings))
 		pending_free(host, CONTAINER_OF(link->pendings.next, struct pending, of_link));
+	orders_forget_link(link);
 	copies_forget_link(host, link);
 	traces_end(link);
 	link_drop_queue(host, link);

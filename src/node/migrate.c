@@ -9,13 +9,13 @@ static void simple(struct host *host, struct request *request, enum core_op op)
 {
 	struct core_command command = { .op = op, .dc = request->link->dc };
 	struct control_migrate_start_req req;
-	dvs_err err = control_migrate_start_req_decode(&request->body, &req);
 
-	if (err == DVS_OK) {
-		command.ep = req.ep;
-		err = host_command(host, &command);
+	if (control_migrate_start_req_decode(&request->body, &req) != DVS_OK) {
+		request_answer(host, request, DVS_PROTO);
+		return;
 	}
-	request_answer(host, request, err);
+	command.ep = req.ep;
+	order_request(host, request, &command);
 }
 
 void op_migrate_start(struct host *host, struct request *request)
@@ -30,21 +30,36 @@ void op_migrate_rollback(struct host *host, struct request *request)
 
 /* ---- the process has parked ---- */
 
-/* One frame can be more than one command. */
-static dvs_err parked(struct host *host, const struct link *link,
+static void on_parked(struct host *host, struct order *order, dvs_err err)
+{
+	struct process *process = order_process(host, order);
+	struct binding *binding = process ? process_binding(process, order->ep) : NULL;
+
+	if (binding && binding->n_parking > 0 && --binding->n_parking == 0)
+		host->renew_more = true;
+	order_answer(host, order, err);
+}
+
+/* One frame can be more than one command; what refuses one of them refuses the last. Until that is applied the endpoint
+ * gets no channels: it would not tell of them any more. */
+static dvs_err parked(struct host *host, const struct request *request,
 		      const struct control_parked_req *req)
 {
-	const struct binding *binding = process_binding(link->process, req->ep);
+	const struct link *link = request->link;
+	struct order order = order_of(request, on_parked);
+	struct binding *binding = process_binding(link->process, req->ep);
 	struct core_command command = {
 		.op = CORE_PARKED, .dc = link->dc, .ep = req->ep, .migration = req->number
 	};
 	uint32_t done = 0;
-	dvs_err err;
 
 	if (!binding || binding->slot != req->slot)
 		return DVS_NODEST;
 	if (binding->core->role != CORE_PRIMARY)
 		return DVS_BADSTATE;
+	binding->n_parking++;
+	order.process = link->process->id;
+	order.ep = binding->ep.n;
 	do {
 		command.n_taken = req->n_taken - done;
 		if (command.n_taken > CORE_COMMAND_TAKEN)
@@ -57,11 +72,9 @@ static dvs_err parked(struct host *host, const struct link *link,
 		}
 		done += command.n_taken;
 		command.flags = req->more || done < req->n_taken ? CORE_F_MORE : 0;
-		err = host_command(host, &command);
-	} while (err == DVS_OK && done < req->n_taken);
-	if (err == DVS_OK && !req->more)
-		watch_touch(host, watch_number(link->dc, req->ep));
-	return err;
+		order_command(host, &command, done < req->n_taken ? NULL : &order, false);
+	} while (done < req->n_taken);
+	return DVS_OK;
 }
 
 void op_parked(struct host *host, struct request *request)
@@ -70,27 +83,44 @@ void op_parked(struct host *host, struct request *request)
 	dvs_err err = control_parked_req_decode(&request->body, &req);
 
 	if (err == DVS_OK)
-		err = parked(host, request->link, &req);
-	request_answer(host, request, err);
+		err = parked(host, request, &req);
+	if (err != DVS_OK)
+		request_answer(host, request, err);
 }
 
 /* ---- commit ---- */
 
-static dvs_err commit(struct host *host, const struct pending *pending, struct process *process)
+static void on_commit(struct host *host, struct order *order, dvs_err err)
 {
+	struct process *process = order_process(host, order);
+
+	if (err != DVS_OK && process)
+		bitmap_clear(&process->slots, order->slot);
+	order_answer(host, order, err);
+}
+
+/* For the migration that was seen: another one may have begun when it is applied. */
+static dvs_err commit(struct host *host, const struct pending *pending, struct process *process,
+		      uint32_t migration)
+{
+	struct order order = { .done = on_commit,
+			       .link = pending->link,
+			       .op = pending->op,
+			       .id = pending->id,
+			       .process = process->id };
 	struct core_command command = { .op = CORE_MIGRATE_COMMIT,
 					.dc = pending->link->dc,
 					.ep = pending->ep,
 					.process = process->id,
-					.area = process->area };
+					.area = process->area,
+					.migration = migration };
 	dvs_err err = bitmap_take(&process->slots, IPC_SLOTS_MAX, &command.slot);
 
 	if (err != DVS_OK)
 		return err;
-	err = host_command(host, &command);
-	if (err != DVS_OK)
-		bitmap_clear(&process->slots, command.slot);
-	return err;
+	order.slot = command.slot;
+	order_command(host, &command, &order, false);
+	return DVS_OK;
 }
 
 static bool commit_try(struct host *host, struct pending *pending)
@@ -98,7 +128,7 @@ static bool commit_try(struct host *host, struct pending *pending)
 	const struct core_dc *dc = core_dc_find(host->core, pending->link->dc);
 	const struct core_endpoint *endpoint = dc ? core_endpoint_find(dc, pending->ep) : NULL;
 	struct process *process = process_find(host, &pending->process);
-	const struct binding *binding = NULL;
+	const struct core_binding *primary = NULL;
 	dvs_err err = DVS_OK;
 
 	if (!endpoint)
@@ -108,14 +138,15 @@ static bool commit_try(struct host *host, struct pending *pending)
 	else if (!process_is_ready(process))
 		err = DVS_NOPROC;
 	else
-		binding = binding_from_core(core_primary(endpoint, host->config.node));
-	if (binding && binding->process && !endpoint->parked) {
+		primary = core_primary(endpoint, host->config.node);
+	if (primary && primary->holder && !endpoint->parked) {
 		pending->watch = watch_number(pending->link->dc, pending->ep);
 		return false;
 	}
 	if (err == DVS_OK)
-		err = commit(host, pending, process);
-	link_reply(host, pending->link, pending->op, pending->id, err);
+		err = commit(host, pending, process, endpoint->migration);
+	if (err != DVS_OK)
+		link_reply(host, pending->link, pending->op, pending->id, err);
 	return true;
 }
 
@@ -192,6 +223,7 @@ void op_promote(struct host *host, struct request *request)
 			err = DVS_NOPROC;
 	}
 	if (err == DVS_OK)
-		err = host_command(host, &command);
-	request_answer(host, request, err);
+		order_request(host, request, &command);
+	else
+		request_answer(host, request, err);
 }

@@ -116,26 +116,43 @@ static void notify_ready(const struct host *host)
 			    LOG_STR("error", strerror(errno)));
 }
 
+static void on_first_dc(struct host *host, struct order *order, dvs_err err)
+{
+	(void)order;
+	if (err == DVS_OK)
+		err = host->dc_error;
+	else if (err == DVS_EXISTS)
+		err = DVS_OK; /* another node was faster */
+	host->first_dc_error = err;
+	if (err != DVS_OK)
+		log_error(&host->log, "cannot make the DC of --dc",
+			  LOG_STR("name", host->options.dc), LOG_STR("why", dvs_strerror(err)));
+}
+
+/* The DC of the command line. With other nodes it comes later, and an error is only told. */
 static dvs_err first_dc(struct host *host)
 {
-	dvs_dcid dc;
+	const struct order order = { .done = on_first_dc };
 
-	if (host->options.dc[0] == '\0' || core_dc_by_name(host->core, host->options.dc))
-		return DVS_OK;
-	return dc_open(host, host->options.dc, host->uid, &dc);
+	if (host->options.dc[0] != '\0' && !core_dc_by_name(host->core, host->options.dc))
+		dc_create(host, host->options.dc, host->uid, &order);
+	return host->first_dc_error;
 }
 
 /* The sockets first, so that who is woken finds them. */
 static dvs_err open_dcs(struct host *host)
 {
+	dvs_err err;
+
 	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;
 	     dc = core_dc_next(host->core, dc->id.n)) {
-		dvs_err err = server_open_dc(host, dc->id, dc->name, dc->owner_uid);
-
+		err = server_open_dc(host, dc->id, dc->name, dc->owner_uid);
 		if (err != DVS_OK)
 			return err;
 	}
-	recover(host);
+	err = recover(host);
+	if (err != DVS_OK)
+		return err;
 	host_settle(host);
 	return state_compact(host);
 }
@@ -208,6 +225,7 @@ void host_free(struct host *host)
 	map_destroy(&host->by_pid);
 	map_destroy(&host->channels);
 	map_destroy(&host->watches);
+	orders_free(host);
 	timers_free(&host->timers);
 	core_effects_free(&host->effects);
 	core_destroy(host->core);

@@ -90,7 +90,9 @@ void pending_start(struct host *host, const struct pending *first, uint32_t time
 	once.last_try = timeout_ms == 0;
 	if (pending_try_once(host, &once))
 		return;
-	pending = link->n_pendings < pendings_max(link) ? malloc(sizeof(*pending)) : NULL;
+	pending = link->n_pendings + link->n_orders < pendings_max(link) ?
+			  malloc(sizeof(*pending)) :
+			  NULL;
 	if (!pending) {
 		link_reply(host, link, first->op, first->id, DVS_FULL);
 		return;

@@ -91,7 +91,8 @@ void op_privileges_set(struct host *host, struct request *request)
 	if (err == DVS_OK) {
 		command.ep = req.ep;
 		command.privileges.may = req.may;
-		err = host_command(host, &command);
+		order_request(host, request, &command);
+		return;
 	}
 	request_answer(host, request, err);
 }

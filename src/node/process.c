@@ -55,9 +55,8 @@ void process_arrived(struct host *host, struct process *process)
 					.process = process->id,
 					.area = process->area };
 
-	if (process->n_bindings > 0 && host_command(host, &command) != DVS_OK)
-		log_error(&host->log, "cannot note the inboxes of a process",
-			  LOG_U64("pid", process->id.pid));
+	if (process->n_bindings + process->n_orders > 0)
+		order_command(host, &command, NULL, true);
 	LIST_FOREACH(link, &process->bindings) {
 		struct binding *binding = CONTAINER_OF(link, struct binding, of_process);
 
@@ -233,21 +232,83 @@ void process_forget(struct host *host, struct process *process)
 	list_add_tail(&host->dead, &process->remains.of_dead);
 }
 
+void binding_cut(struct host *host, struct binding *binding)
+{
+	const struct core_endpoint *endpoint = binding->core->endpoint;
+
+	/* What migrates waits, as it does when its process dies in the quorum. */
+	if (binding->core->role == CORE_PRIMARY && !endpoint->migrating)
+		channels_close(host, binding,
+			       endpoint->n_backups > 0 ? DVS_NOQUORUM : DVS_PEERDEAD);
+}
+
+static void process_cut(struct host *host, struct process *process)
+{
+	LIST_FOREACH(link, &process->bindings)
+		binding_cut(host, CONTAINER_OF(link, struct binding, of_process));
+}
+
+void processes_cut(struct host *host)
+{
+	LIST_FOREACH(link, &host->processes) {
+		struct process *process = CONTAINER_OF(link, struct process, of_host);
+
+		if (process->state == PROCESS_DEAD)
+			process_cut(host, process);
+	}
+}
+
 static void on_end_again(struct host *host, struct timer *timer)
 {
 	process_end(host, CONTAINER_OF(timer, struct process, rejoin_timer));
 }
 
+static void on_dead(struct host *host, struct order *order, dvs_err err)
+{
+	struct process *process = order_process(host, order);
+
+	if (!process)
+		return;
+	/* Without memory its end must wait; its partners do. */
+	if (err == DVS_OK || err == DVS_NOPROC)
+		process_forget(host, process);
+	else if (host_timer(host, &process->rejoin_timer, CLOCK_NS_PER_S, on_end_again) != DVS_OK)
+		log_error(&host->log, "out of memory: the end of a process is not told",
+			  LOG_U64("pid", process->id.pid));
+}
+
+/* Nobody touches its memory any more, whenever the other nodes hear of its end. */
+static void process_leave(struct host *host, struct process *process)
+{
+	process->state = PROCESS_DEAD;
+	timer_cancel(&host->timers, &process->ring_timer);
+	timer_cancel(&host->timers, &process->rejoin_timer);
+	source_close(host, &process->source);
+	LIST_FOREACH(link, &process->bindings) {
+		struct binding *binding = CONTAINER_OF(link, struct binding, of_process);
+
+		trace_end(binding);
+		copies_forget(host, binding);
+		grants_free(binding);
+		binding->blocked_on = BLOCKED_NOT;
+	}
+	process_drop_areas(process);
+	watch_touch(host, watch_process(process));
+}
+
 void process_end(struct host *host, struct process *process)
 {
-	struct core_command command = { .op = CORE_PROCESS_DEAD, .process = process->id };
-	dvs_err err = host_command(host, &command);
+	const struct core_command command = { .op = CORE_PROCESS_DEAD, .process = process->id };
+	const struct order order = { .done = on_dead, .process = process->id };
 
-	/* Without memory its end must wait; its partners do. */
-	if (err == DVS_NOMEM &&
-	    host_timer(host, &process->rejoin_timer, CLOCK_NS_PER_S, on_end_again) == DVS_OK)
+	process_leave(host, process);
+	if (process->n_bindings + process->n_orders == 0) {
+		process_forget(host, process);
 		return;
-	process_forget(host, process);
+	}
+	if (!order_is_ready(host))
+		process_cut(host, process);
+	order_command(host, &command, &order, true);
 }
 
 /* ---- ringing ---- */
@@ -261,6 +322,8 @@ static void ring(const struct process *process, uint32_t slot)
 
 void process_ring_all(const struct process *process)
 {
+	if (!process->inboxes)
+		return;
 	LIST_FOREACH(link, &process->bindings)
 		ring(process, CONTAINER_OF(link, struct binding, of_process)->slot);
 }

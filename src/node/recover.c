@@ -5,6 +5,7 @@
  * is lost, not dead: its inboxes are rung, its threads find the link broken and come back. They
  * are rung again, for a thread may have tried just before this dvsd listened, and looked at now
  * and then, for a process may let go without a word while it is lost. */
+#include <stdlib.h>
 #include <sys/epoll.h>
 
 #include "base/cleanup.h"
@@ -109,42 +110,79 @@ static bool recover_binding(struct host *host, struct core_binding *core, struct
 	return true;
 }
 
-/* One binding whose process is gone, and the rest of the bindings of that; true if there was
- * one. The tables may be others after that. */
-static bool recover_one(struct host *host, const struct core_dc *dc, uint32_t *number)
+struct gone {
+	struct core_process *list;
+	size_t n;
+	size_t room;
+};
+
+static dvs_err gone_add(struct gone *gone, struct core_holder *holder)
+{
+	if (holder->host_gone)
+		return DVS_OK;
+	if (gone->n == gone->room) {
+		size_t room = gone->room ? gone->room * 2 : 64;
+		struct core_process *list = realloc(gone->list, room * sizeof(*list));
+
+		if (!list)
+			return DVS_NOMEM;
+		gone->list = list;
+		gone->room = room;
+	}
+	holder->host_gone = true;
+	gone->list[gone->n++] = holder->id;
+	return DVS_OK;
+}
+
+/* The bindings of a DC; whose process is gone comes into GONE. */
+static dvs_err recover_dc(struct host *host, const struct core_dc *dc, struct gone *gone)
 {
 	struct server *server = server_find(host, dc->id);
-	struct core_endpoint *endpoint = core_endpoint_from(dc, *number);
+	struct core_endpoint *endpoint = core_endpoint_from(dc, 0);
+	dvs_err err = DVS_OK;
 
-	for (; endpoint; endpoint = core_endpoint_from(dc, *number)) {
-		*number = dvs_ep_number(endpoint->ep);
+	for (; endpoint && err == DVS_OK;
+	     endpoint = core_endpoint_from(dc, dvs_ep_number(endpoint->ep) + 1)) {
 		LIST_FOREACH(link, &endpoint->bindings) {
 			struct core_binding *core =
 				CONTAINER_OF(link, struct core_binding, of_endpoint);
-			struct core_command command = { .op = CORE_PROCESS_DEAD };
 
-			if (core->host || recover_binding(host, core, server) || !core->holder)
+			if (core->node != host->config.node || core->host ||
+			    recover_binding(host, core, server) || !core->holder)
 				continue;
-			command.process = core->holder->id;
-			if (host_command(host, &command) == DVS_OK)
-				return true;
+			err = gone_add(gone, core->holder);
+			if (err != DVS_OK)
+				break;
 		}
-		(*number)++;
 	}
-	return false;
+	return err;
 }
 
-void recover(struct host *host)
+/* What is left of them ends when all others are known: one that ends has heirs. */
+static void gone_end(struct host *host, const struct gone *gone)
 {
-	uint64_t n_dead = 0;
+	for (size_t i = 0; i < gone->n; i++) {
+		struct core_command command = { .op = CORE_PROCESS_DEAD, .process = gone->list[i] };
 
-	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;
-	     dc = core_dc_next(host->core, dc->id.n)) {
-		uint32_t number = 0;
-
-		while (recover_one(host, dc, &number))
-			n_dead++;
+		order_command(host, &command, NULL, true);
 	}
+}
+
+dvs_err recover(struct host *host)
+{
+	struct gone gone = { 0 };
+	dvs_err err = DVS_OK;
+	uint64_t n_dead;
+
+	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc && err == DVS_OK;
+	     dc = core_dc_next(host->core, dc->id.n))
+		err = recover_dc(host, dc, &gone);
+	if (err == DVS_OK)
+		gone_end(host, &gone);
+	n_dead = gone.n;
+	free(gone.list);
+	if (err != DVS_OK)
+		return err;
 	LIST_FOREACH(at, &host->processes) {
 		const struct process *process = CONTAINER_OF(at, struct process, of_host);
 
@@ -155,4 +193,5 @@ void recover(struct host *host)
 		log_info(&host->log, "took up the bindings of the former dvsd",
 			 LOG_U64("endpoints", core_n_endpoints(host->core)),
 			 LOG_U64("dead_processes", n_dead));
+	return DVS_OK;
 }

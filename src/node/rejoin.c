@@ -182,8 +182,8 @@ static void settle_migration(struct host *host, struct binding *binding)
 		return;
 	if (binding->migration != 0 && !endpoint->migrating)
 		send_migrate(host, binding, 2, binding->migration);
-	if (endpoint->migrating && !endpoint->parked && host_command(host, &command) != DVS_OK)
-		send_migrate(host, binding, 1, endpoint->migration);
+	if (endpoint->migrating && !endpoint->parked)
+		order_command(host, &command, NULL, true);
 }
 
 /* The bindings that it did not tell of: one that another made for it is told now, one that it
@@ -203,9 +203,7 @@ static void settle_binding(struct host *host, struct binding *binding)
 	watch_touch(host, watch_number(command.dc, binding->ep.n));
 	if (!told && !binding->core->given) {
 		binding->quiet = true;
-		if (host_command(host, &command) != DVS_OK)
-			log_error(&host->log, "cannot end a binding that was lost",
-				  LOG_U64("ep", binding->ep.n));
+		order_command(host, &command, NULL, true);
 		return;
 	}
 	if (!told)

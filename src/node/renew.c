@@ -69,7 +69,8 @@ static bool side_can_take(const struct host *host, const struct channel *channel
 {
 	const struct binding *binding = channel->end[side].binding;
 
-	return !binding->core->endpoint->parked && process_is_ready(binding->process) &&
+	return !binding->core->endpoint->parked && binding->n_parking == 0 &&
+	       process_is_ready(binding->process) &&
 	       !link_is_congested(host, binding->process->link);
 }
 
@@ -95,9 +96,8 @@ static void tell_again(struct host *host, const struct binding *binding)
 					.dc = binding->core->endpoint->dc->id,
 					.ep = binding->ep.n };
 
-	if (binding->core->endpoint->migrating && host_command(host, &command) != DVS_OK)
-		log_error(&host->log, "out of memory: a migration may lose what is owed",
-			  LOG_U64("ep", binding->ep.n));
+	if (binding->core->endpoint->migrating)
+		order_command(host, &command, NULL, true);
 }
 
 static void on_renew_again(struct host *host, struct timer *timer)

@@ -72,7 +72,7 @@ static void fuzz_open(struct fuzz *fuzz)
 	/* the copier's threads would outlive the input */
 	fuzz->host.n_copies = COPIES_MAX;
 	list_init(&fuzz->host.admin.of_host);
-	err = host_command(&fuzz->host, &command);
+	err = core_step(fuzz->host.core, &command, &fuzz->host.effects);
 	assert(err == DVS_OK);
 	fuzz->server = server_new(&fuzz->host, (dvs_dcid){ 1 }, "a");
 	assert(fuzz->server);
