@@ -34,11 +34,13 @@ enum link_class {
 /* The largest body of a frame, in bytes. */
 #define LINK_BODY_MAX 512u
 
-/* Called by the reader thread of a class (one at a time for each class, both classes at once). */
+/* Called by the reader thread of a class (one at a time for each class, both classes at once). They must not send with data or flush: a
+ * reader that waits until the peer takes something waits for ever when the peer's does the same. */
 struct link_events {
 	void *context;
-	/* The connection is made and authenticated; nothing has come by it yet. FRESH: the peer's proxy is another process than before. */
+	/* The connection is made and authenticated; nothing has come by it yet. FRESH: the first time, or the peer's proxy is another process than before. */
 	void (*up)(void *context, enum link_class class, bool fresh);
+	/* After each up; what `place` gave out for a frame that has not come whole is the owner's again. */
 	void (*down)(void *context, enum link_class class, const char *why);
 	/* A frame's header and body are in; DATA_BYTES of attached data follow. Returns where they are to be put (room for all of them), or NULL to
 	 * have them thrown away. Called only when there are any. */
@@ -56,13 +58,15 @@ struct link_figures {
 	_Atomic uint64_t rtt_ns; /* of the last ping; 0: none yet */
 	_Atomic uint64_t frames_in;
 	_Atomic uint64_t frames_out;
-	_Atomic uint64_t bytes_in; /* as they come from the transport: after compression and encryption */
+	_Atomic uint64_t
+		bytes_in; /* as they come from the transport: after compression and encryption */
 	_Atomic uint64_t bytes_out;
 	_Atomic uint64_t writes; /* system calls that sent something */
 	_Atomic uint32_t reconnects;
 	_Atomic uint64_t bad_frames;
 };
 
+/* The configuration must outlive the link. */
 struct link_setup {
 	const struct config *config; /* transport, filters, keys: those for PEER */
 	const struct log *log;
@@ -78,7 +82,7 @@ struct peer_link;
 /* Start connecting. The side with the lower node number listens. NOMEM; IO; BADARG: the configuration asks for something that this
  * machine cannot do (the log says what). */
 DVS_MUST_USE dvs_err peer_link_open(const struct link_setup *setup, struct peer_link **link);
-/* NULL is fine. The threads are over when it returns. */
+/* NULL is fine. Senders who wait in it return; the owner sees to it that none comes any more. The threads are over when it returns. */
 void peer_link_close(struct peer_link *link);
 
 /* Gather a frame: HEADER's magic, version, body_bytes, data_bytes, sum and seq are filled in here. The data is not copied: it must stay as it is
