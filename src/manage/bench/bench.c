@@ -5,20 +5,15 @@
 #include <string.h>
 
 #include "base/compiler.h"
-#include "manage/bench/ipc.h"
+#include "manage/bench/internal.h"
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-} benchmarks[] = {
-	{ "ipc", bench_ipc_main },
-};
+static const struct bench_suite *const suites[] = { &bench_suite_ipc, &bench_suite_remote };
 
 int bench_main(int argc, char **argv)
 {
-	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(benchmarks); i++)
-		if (strcmp(argv[1], benchmarks[i].name) == 0)
-			return benchmarks[i].run(argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(suites); i++)
+		if (strcmp(argv[1], suites[i]->name) == 0)
+			return bench_session_main(suites[i], argc - 1, argv + 1);
 	fprintf(stderr, "dvs bench: no such benchmark; 'dvs help bench' lists them\n");
 	return 2;
 }

@@ -4,30 +4,74 @@
 
 #include <string.h>
 
-struct pattern_row {
-	const char *name;
-	const char *title;
-	enum bench_placement placement;
+/* clang-format off */
+static const struct bench_pattern_row patterns[BENCH_PATTERNS] = {
+	[BENCH_PAIR] = {
+		.name = "pair",
+		.title = "one client and one server, each on a CPU of its own, 64 B",
+		.placement = BENCH_TWO_CPUS,
+		.against = { { "x kernel", NULL }, { "x raw", "raw" } },
+	},
+	[BENCH_SLEEPY] = {
+		.name = "sleepy",
+		.title = "one client that sleeps 100 µs between calls, left to the scheduler, 64 B",
+		.against = { { "x kernel", NULL }, { "x raw", "raw" } },
+	},
+	[BENCH_ONE_CPU] = {
+		.name = "one-cpu",
+		.title = "one client and one server held on one CPU, 64 B",
+		.placement = BENCH_SAME_CPU,
+		.against = { { "x kernel", NULL }, { "x raw", "raw" } },
+	},
+	[BENCH_PAIRS] = {
+		.name = "pairs",
+		.title = "several pairs at once, left to the scheduler, 64 B",
+		.against = { { "x kernel", NULL }, { "x raw", "raw" } },
+	},
+	[BENCH_FAN_IN] = {
+		.name = "fan-in",
+		.title = "several clients of one server, left to the scheduler, 64 B",
+		.against = { { "x kernel", NULL }, { "x raw", "raw" } },
+	},
+	[BENCH_DATA] = {
+		.name = "data",
+		.title = "one pair, a large request and a 64 B reply, left to the scheduler",
+		.shows_mb = true,
+		.against = { { "x kernel", NULL }, { "x raw", "raw" } },
+	},
+	[BENCH_REMOTE_RT] = {
+		.name = "rt",
+		.title = "clients with a server each on the other node, 64 B",
+		.by_rate = true,
+		.against = { { "x tcp", "tcp" }, { "x peers", NULL } },
+	},
+	[BENCH_REMOTE_FAN_IN] = {
+		.name = "fan-in",
+		.title = "several clients of one server on the other node, 64 B",
+		.by_rate = true,
+		.against = { { "x tcp", "tcp" }, { "x peers", NULL } },
+	},
+	[BENCH_REMOTE_DATA] = {
+		.name = "data",
+		.title = "8 large requests in flight to one server on the other node, 64 B replies",
+		.shows_mb = true,
+		.by_rate = true,
+		.against = { { "x iperf3", "iperf3" }, { "x peers", NULL } },
+	},
+	[BENCH_REMOTE_MCAST] = {
+		.name = "mcast",
+		.title = "bind of a server's endpoint on all of 3 nodes, and one ordered multicast",
+		.against = { { "x corosync", "corosync" }, { "x peers", NULL } },
+	},
+	[BENCH_REMOTE_DETECT] = {
+		.name = "detect",
+		.title = "one of 3 nodes is killed: until its endpoints are dead on the others",
+		.against = { { "x corosync", "corosync" }, { "x peers", NULL } },
+	},
 };
+/* clang-format on */
 
-static const struct pattern_row patterns[BENCH_PATTERNS] = {
-	[BENCH_PAIR] = { "pair", "one client and one server, each on a CPU of its own, 64 B",
-			 BENCH_TWO_CPUS },
-	[BENCH_SLEEPY] = { "sleepy",
-			   "one client that sleeps 100 µs between calls, left to the scheduler, 64 B",
-			   BENCH_BY_SCHEDULER },
-	[BENCH_ONE_CPU] = { "one-cpu", "one client and one server held on one CPU, 64 B",
-			    BENCH_SAME_CPU },
-	[BENCH_PAIRS] = { "pairs", "several pairs at once, left to the scheduler, 64 B",
-			  BENCH_BY_SCHEDULER },
-	[BENCH_FAN_IN] = { "fan-in", "several clients of one server, left to the scheduler, 64 B",
-			   BENCH_BY_SCHEDULER },
-	[BENCH_DATA] = { "data",
-			 "one pair, a large request and a 64 B reply, left to the scheduler",
-			 BENCH_BY_SCHEDULER },
-};
-
-static const struct bench_cell cells[] = {
+static const struct bench_cell ipc_cells[] = {
 	{ BENCH_PAIR, 1, 1, 64, true },	     { BENCH_SLEEPY, 1, 1, 64, true },
 	{ BENCH_ONE_CPU, 1, 1, 64, true },   { BENCH_PAIRS, 2, 2, 64, false },
 	{ BENCH_PAIRS, 4, 4, 64, false },    { BENCH_PAIRS, 8, 8, 64, true },
@@ -38,27 +82,35 @@ static const struct bench_cell cells[] = {
 	{ BENCH_DATA, 1, 1, 65536, true },   { BENCH_DATA, 1, 1, 262144, false },
 	{ BENCH_DATA, 1, 1, 1048576, true },
 };
-_Static_assert(sizeof(cells) / sizeof(cells[0]) <= BENCH_CELLS_MAX, "the cell table has its bound");
+_Static_assert(sizeof(ipc_cells) / sizeof(ipc_cells[0]) <= BENCH_CELLS_MAX,
+	       "the cell table has its bound");
+
+/* The first of a pattern with --clients, and none else of it then. */
+static const struct bench_cell remote_cells[] = {
+	{ BENCH_REMOTE_RT, 1, 1, 64, true },	    { BENCH_REMOTE_RT, 8, 8, 64, true },
+	{ BENCH_REMOTE_RT, 64, 64, 64, true },	    { BENCH_REMOTE_FAN_IN, 1, 8, 64, true },
+	{ BENCH_REMOTE_FAN_IN, 1, 64, 64, false },  { BENCH_REMOTE_DATA, 1, 8, 65536, false },
+	{ BENCH_REMOTE_DATA, 1, 8, 1048576, true }, { BENCH_REMOTE_MCAST, 1, 1, 64, true },
+	{ BENCH_REMOTE_DETECT, 1, 1, 64, true },
+};
+_Static_assert(sizeof(remote_cells) / sizeof(remote_cells[0]) <= BENCH_CELLS_MAX,
+	       "the cell table has its bound");
+
+const struct bench_pattern_row *bench_pattern_row(enum bench_pattern pattern)
+{
+	return &patterns[pattern];
+}
 
 const char *bench_pattern_name(enum bench_pattern pattern)
 {
 	return patterns[pattern].name;
 }
 
-const char *bench_pattern_title(enum bench_pattern pattern)
-{
-	return patterns[pattern].title;
-}
-
-enum bench_placement bench_pattern_placement(enum bench_pattern pattern)
-{
-	return patterns[pattern].placement;
-}
-
-bool bench_pattern_find(const char *name, size_t length, enum bench_pattern *pattern)
+bool bench_pattern_find(const struct bench_suite *suite, const char *name, size_t length,
+			enum bench_pattern *pattern)
 {
 	for (int i = 0; i < BENCH_PATTERNS; i++) {
-		if (strlen(patterns[i].name) == length &&
+		if ((suite->patterns >> i & 1) && strlen(patterns[i].name) == length &&
 		    memcmp(patterns[i].name, name, length) == 0) {
 			*pattern = (enum bench_pattern)i;
 			return true;
@@ -67,24 +119,52 @@ bool bench_pattern_find(const char *name, size_t length, enum bench_pattern *pat
 	return false;
 }
 
-const struct bench_cell *bench_cells(size_t *count)
+const struct bench_cell *bench_ipc_cells(size_t *count)
 {
-	*count = sizeof(cells) / sizeof(cells[0]);
-	return cells;
+	*count = sizeof(ipc_cells) / sizeof(ipc_cells[0]);
+	return ipc_cells;
+}
+
+const struct bench_cell *bench_remote_cells(size_t *count)
+{
+	*count = sizeof(remote_cells) / sizeof(remote_cells[0]);
+	return remote_cells;
+}
+
+static void bytes_label(size_t bytes, char *text, size_t text_bytes)
+{
+	if (bytes >= 1 << 20)
+		snprintf(text, text_bytes, "%zu MiB", bytes >> 20);
+	else if (bytes >= 1 << 10)
+		snprintf(text, text_bytes, "%zu KiB", bytes >> 10);
+	else
+		snprintf(text, text_bytes, "%zu B", bytes);
 }
 
 const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t text_bytes)
 {
-	if (cell->pattern == BENCH_PAIRS)
+	switch (cell->pattern) {
+	case BENCH_PAIRS:
 		snprintf(text, text_bytes, "%u pairs", cell->servers);
-	else if (cell->pattern == BENCH_FAN_IN)
+		break;
+	case BENCH_FAN_IN:
+	case BENCH_REMOTE_RT:
+	case BENCH_REMOTE_FAN_IN:
 		snprintf(text, text_bytes, "%u client%s", cell->clients,
 			 cell->clients == 1 ? "" : "s");
-	else if (cell->bytes >= 1 << 20)
-		snprintf(text, text_bytes, "%zu MiB", cell->bytes >> 20);
-	else if (cell->bytes >= 1 << 10)
-		snprintf(text, text_bytes, "%zu KiB", cell->bytes >> 10);
-	else
-		snprintf(text, text_bytes, "%zu B", cell->bytes);
+		break;
+	case BENCH_REMOTE_MCAST:
+	case BENCH_REMOTE_DETECT:
+		snprintf(text, text_bytes, "3 nodes");
+		break;
+	case BENCH_PAIR:
+	case BENCH_SLEEPY:
+	case BENCH_ONE_CPU:
+	case BENCH_DATA:
+	case BENCH_REMOTE_DATA:
+	case BENCH_PATTERNS:
+		bytes_label(cell->bytes, text, text_bytes);
+		break;
+	}
 	return text;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of `dvs bench ipc`.
+/* The words of `dvs bench`.
  *
+ * A *suite* is one benchmark: `dvs bench ipc`, `dvs bench remote`.
  * A *system* is one way for two processes to exchange a message. A *pattern* says who talks with whom.
  * A *cell* is a pattern with its numbers filled in (16 pairs; 64 KiB). A *sample* is one measurement of one
  * system in one cell: fresh processes, about a tenth of a second. A *result* sums up the samples of all repeats.
@@ -19,11 +20,11 @@
 #include <dvs/error.h>
 
 enum {
-	BENCH_CLIENTS_MAX = 64, /* of one server */
-	BENCH_SERVERS_MAX = 16, /* in one cell */
-	BENCH_WORKERS_MAX = 65, /* processes in one cell: 64 clients and their server */
-	BENCH_CELLS_MAX = 24,	/* rows of the cell table */
-	BENCH_SYSTEMS_MAX = 16, /* rows of the system table */
+	BENCH_CLIENTS_MAX = 64,	 /* of one server */
+	BENCH_SERVERS_MAX = 64,	 /* in one cell */
+	BENCH_WORKERS_MAX = 128, /* processes in one cell: 64 clients with a server each */
+	BENCH_CELLS_MAX = 24,	 /* rows of a cell table */
+	BENCH_SYSTEMS_MAX = 48,	 /* rows of a system table: a bit of uint64_t each */
 	BENCH_REPEATS_MAX = 99,
 	BENCH_LINE_BYTES = 128, /* two cache lines: neighbours are fetched in pairs */
 	BENCH_PAYLOAD_MAX_BYTES = 1 << 20,
@@ -63,8 +64,16 @@ enum bench_pattern {
 	BENCH_PAIRS,
 	BENCH_FAN_IN,
 	BENCH_DATA,
+	/* Between two nodes: */
+	BENCH_REMOTE_RT,
+	BENCH_REMOTE_FAN_IN,
+	BENCH_REMOTE_DATA,
+	BENCH_REMOTE_MCAST,
+	BENCH_REMOTE_DETECT,
 	BENCH_PATTERNS,
 };
+
+#define BENCH_IPC_PATTERNS 0x3fu /* 1 << each */
 
 enum bench_placement {
 	BENCH_BY_SCHEDULER,
@@ -80,11 +89,25 @@ struct bench_cell {
 	bool quick; /* also measured by --quick */
 };
 
+/* A column of the table: how many times as fast as another system. */
+struct bench_against {
+	const char *title;
+	const char *system; /* NULL: the best of BENCH_KERNEL */
+};
+
+struct bench_pattern_row {
+	const char *name;
+	const char *title;
+	enum bench_placement placement;
+	bool shows_mb; /* its table has a column of MB/s */
+	bool by_rate;  /* compared by the rate, not by the round trip */
+	struct bench_against against[2];
+};
+
+const struct bench_pattern_row *bench_pattern_row(enum bench_pattern pattern);
 const char *bench_pattern_name(enum bench_pattern pattern);
-const char *bench_pattern_title(enum bench_pattern pattern);
-enum bench_placement bench_pattern_placement(enum bench_pattern pattern);
-bool bench_pattern_find(const char *name, size_t length, enum bench_pattern *pattern);
-const struct bench_cell *bench_cells(size_t *count);
+const struct bench_cell *bench_ipc_cells(size_t *count);
+const struct bench_cell *bench_remote_cells(size_t *count);
 /* "8 pairs", "64 KiB" ...: what tells CELL from the others of its pattern; into TEXT, which is returned. */
 const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t text_bytes);
 
@@ -100,11 +123,21 @@ DVS_MUST_USE dvs_err bench_fail(struct bench_fault *fault, dvs_err err, const ch
 /* The same for a system call that has just failed: WHAT and the text of errno. */
 DVS_MUST_USE dvs_err bench_fail_errno(struct bench_fault *fault, const char *what);
 
+/* Where clients and servers run. */
+enum bench_side { BENCH_CLIENT_SIDE, BENCH_SERVER_SIDE, BENCH_SIDES };
+
+struct bench_net; /* see remote/net.h */
+struct bench_options;
+struct bench_sample;
+struct bench_system;
+
 /* What one run of the benchmark keeps while it lasts. */
 struct bench_lab {
 	void *dvs;   /* the node of its own that the dvs systems talk through, or NULL */
 	int cpus[2]; /* the CPUs that pinned patterns use */
 	int cpu_count;
+	struct bench_net *net; /* the nodes of `dvs bench remote`, or NULL */
+	int signal_fd;	       /* readable when a signal has come */
 };
 
 /* One server and its clients over one system. Made in the parent, then inherited by fork:
@@ -131,6 +164,12 @@ enum bench_class {
 	BENCH_KERNEL, /* what the host offers */
 };
 
+enum bench_when {
+	BENCH_ALWAYS,
+	BENCH_FULL,  /* not by --quick, unless it is named */
+	BENCH_NAMED, /* only when it is named */
+};
+
 struct bench_system {
 	const char *name;
 	const char *summary;
@@ -138,7 +177,14 @@ struct bench_system {
 	uint32_t patterns; /* 1 << enum bench_pattern */
 	bool solo;	   /* the client plays both parts; there is no server process */
 	bool in_place;	   /* the server reads the request where it lies */
-	/* Once per run, in the parent; either may be NULL. */
+	enum bench_when when;
+	bool crowd;	    /* one process is all clients of a server: a call is one call of each */
+	const void *detail; /* what tells apart systems that share their functions */
+	/* In place of all that follows but start and stop: takes the whole sample. */
+	dvs_err (*measure)(struct bench_lab *lab, const struct bench_system *system,
+			   const struct bench_cell *cell, const struct bench_options *options,
+			   struct bench_sample *sample, struct bench_fault *fault);
+	/* Once per run, in the parent; either may be NULL. BADSTATE from start: this machine cannot. */
 	dvs_err (*start)(struct bench_lab *lab, struct bench_fault *fault);
 	void (*stop)(struct bench_lab *lab);
 	/* Once per sample, in the parent. TEARDOWN also undoes a SETUP that failed half-way. */
@@ -148,11 +194,15 @@ struct bench_system {
 	dvs_err (*server_open)(struct bench_link *link);
 	dvs_err (*receive)(struct bench_link *link, struct bench_request *request);
 	dvs_err (*reply)(struct bench_link *link, unsigned client, const struct bench_msg *reply);
-	/* In the client's process. Open may be NULL. REQUEST is link->bytes long. */
+	/* In the client's process. Open may be NULL. REQUEST is link->bytes long. Prepare may be NULL: it comes before
+	 * each call, and its time is not counted. */
 	dvs_err (*client_open)(struct bench_link *link, unsigned client);
+	dvs_err (*prepare)(struct bench_link *link);
 	dvs_err (*call)(struct bench_link *link, const void *request, struct bench_msg *reply);
 	/* In either process, when it is done. May be NULL: the end of the process closes the rest. */
 	void (*leave)(struct bench_link *link);
+	/* In the parent: the CPU time that processes beside clients and servers have used for LINK so far. May be NULL. */
+	uint64_t (*helpers_cpu_ns)(struct bench_lab *lab);
 };
 
 extern const struct bench_system bench_system_dvs;
@@ -169,27 +219,69 @@ extern const struct bench_system bench_system_mq_posix;
 extern const struct bench_system bench_system_mq_sysv;
 extern const struct bench_system bench_system_tcp;
 
-const struct bench_system *const *bench_systems(size_t *count);
-bool bench_system_find(const char *name, size_t length, size_t *index);
+const struct bench_system *const *bench_ipc_systems(size_t *count);
+const struct bench_system *const *bench_remote_systems(size_t *count);
+
+/* ---- the suites ---- */
+
+struct bench_suite {
+	const char *name;
+	const char *purpose;	/* the second line of its help */
+	const char *usage;	/* lines of help for options of its own */
+	const char *quick_time; /* "under 20 s" */
+	const char *svg_kernel; /* what the classes mean, in its picture */
+	const char *svg_limit;
+	uint32_t patterns; /* 1 << enum bench_pattern */
+	unsigned repeats_full;
+	unsigned repeats_quick;
+	unsigned sample_full_ms;
+	unsigned sample_quick_ms;
+	const struct bench_cell *(*cells)(size_t *count);
+	const struct bench_system *const *(*systems)(size_t *count);
+	/* Beside what all options of a suite say; may be NULL. */
+	bool (*wants)(const struct bench_options *options, const struct bench_system *system);
+	/* Around everything, in the parent; either may be NULL. */
+	dvs_err (*begin)(struct bench_lab *lab, const struct bench_options *options,
+			 struct bench_fault *fault);
+	void (*end)(struct bench_lab *lab);
+};
+
+extern const struct bench_suite bench_suite_ipc;
+extern const struct bench_suite bench_suite_remote;
+
+bool bench_pattern_find(const struct bench_suite *suite, const char *name, size_t length,
+			enum bench_pattern *pattern);
+bool bench_system_find(const struct bench_suite *suite, const char *name, size_t length,
+		       size_t *index);
+
+/* Run `dvs bench SUITE`; ARGV[0] is the name of the suite. Returns the exit status. */
+int bench_session_main(const struct bench_suite *suite, int argc, char **argv);
 
 /* ---- options ---- */
 
 struct bench_options {
-	uint32_t patterns; /* 1 << enum bench_pattern */
-	uint32_t systems;  /* 1 << row of bench_systems() */
+	const struct bench_suite *suite;
+	struct bench_cell cells[BENCH_CELLS_MAX]; /* of the suite, as --clients changes them */
+	size_t n_cells;
+	uint32_t patterns;   /* 1 << enum bench_pattern */
+	uint64_t systems;    /* 1 << row of the suite's systems */
+	uint32_t transports; /* of the suite remote: 1 << enum config_transport */
+	unsigned clients; /* of the suite remote: in place of those of the cells; 0: as they are */
+	const char *lab;  /* of the suite remote: a lab that runs already, or NULL */
 	unsigned repeats;
 	bool quick;
 	bool json;
 	bool help;
+	bool named;	       /* systems were given */
 	const char *plot_path; /* or NULL */
 	uint64_t seed;
 	unsigned sample_ms;
 };
 
 /* Read ARGV (ARGV[0] is skipped). BADARG: FAULT says what is wrong and what to write instead. */
-DVS_MUST_USE dvs_err bench_options_parse(int argc, char **argv, struct bench_options *options,
-					 struct bench_fault *fault);
-void bench_options_usage(FILE *out);
+DVS_MUST_USE dvs_err bench_options_parse(const struct bench_suite *suite, int argc, char **argv,
+					 struct bench_options *options, struct bench_fault *fault);
+void bench_options_usage(const struct bench_suite *suite, FILE *out);
 bool bench_options_want(const struct bench_options *options, const struct bench_cell *cell,
 			size_t system_index);
 
@@ -202,11 +294,11 @@ struct bench_sample {
 };
 
 /* Fork the processes of CELL, let them talk for SAMPLE_MS and end them. SIGCHLD, SIGINT and SIGTERM must be
- * blocked and readable from SIGNAL_FD. WOKEN: the user wants to stop. No process is left behind. */
+ * blocked and readable from LAB's signal_fd. WOKEN: the user wants to stop. No process is left behind. */
 DVS_MUST_USE dvs_err bench_measure(struct bench_lab *lab, const struct bench_system *system,
 				   const struct bench_cell *cell,
-				   const struct bench_options *options, int signal_fd,
-				   struct bench_sample *sample, struct bench_fault *fault);
+				   const struct bench_options *options, struct bench_sample *sample,
+				   struct bench_fault *fault);
 
 /* ---- statistics and reports ---- */
 
@@ -220,6 +312,7 @@ struct bench_spread {
 struct bench_spread bench_spread_of(double *values, size_t count);
 
 struct bench_result {
+	const struct bench_suite *suite;
 	const struct bench_cell *cell;
 	const struct bench_system *system;
 	struct bench_spread rt_ns;
@@ -234,6 +327,9 @@ void bench_result_from_samples(struct bench_result *result, const struct bench_s
 /* The fastest first. */
 void bench_results_sort(struct bench_result *results, size_t count);
 void bench_report_json(FILE *out, const struct bench_result *result);
+/* A system that is not measured, and why. */
+void bench_report_skipped_json(FILE *out, const struct bench_suite *suite, const char *system,
+			       const char *why);
 /* RESULTS are those of one cell. */
 void bench_report_table(FILE *out, const struct bench_result *results, size_t count);
 void bench_report_heading(FILE *out, enum bench_pattern pattern,

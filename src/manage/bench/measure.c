@@ -31,7 +31,6 @@ struct trial {
 	struct bench_fault *fault;
 	struct bench_link links[BENCH_SERVERS_MAX];
 	struct bench_board *board;
-	int signal_fd;
 	int ready_fd;
 	uint64_t ready;		       /* processes that have said so */
 	pid_t pids[BENCH_WORKERS_MAX]; /* 0: reaped */
@@ -73,7 +72,7 @@ static dvs_err take_signals(struct trial *trial)
 {
 	struct signalfd_siginfo info;
 
-	while (read(trial->signal_fd, &info, sizeof(info)) == sizeof(info))
+	while (read(trial->lab->signal_fd, &info, sizeof(info)) == sizeof(info))
 		if (info.ssi_signo != SIGCHLD)
 			return bench_fail(trial->fault, DVS_WOKEN, "stopped by signal %u",
 					  info.ssi_signo);
@@ -94,7 +93,7 @@ static dvs_err take_ready(struct trial *trial)
 static dvs_err trial_wait(struct trial *trial, uint64_t deadline_ns)
 {
 	struct pollfd fds[] = {
-		{ .fd = trial->signal_fd, .events = POLLIN },
+		{ .fd = trial->lab->signal_fd, .events = POLLIN },
 		{ .fd = trial->ready_fd, .events = POLLIN },
 	};
 	uint64_t now_ns = clock_now_ns();
@@ -162,7 +161,7 @@ static void kill_all(struct trial *trial)
 
 static int worker_cpu(const struct trial *trial, bool is_server)
 {
-	switch (bench_pattern_placement(trial->cell->pattern)) {
+	switch (bench_pattern_row(trial->cell->pattern)->placement) {
 	case BENCH_BY_SCHEDULER:
 		return -1;
 	case BENCH_TWO_CPUS:
@@ -213,12 +212,18 @@ static dvs_err fork_servers(struct trial *trial)
 	return err == DVS_OK ? wait_until_ready(trial) : err;
 }
 
+/* How many processes the clients of server S are. */
+static unsigned processes_of(const struct trial *trial, unsigned s)
+{
+	return trial->system->crowd ? 1 : trial->links[s].clients;
+}
+
 static dvs_err fork_clients(struct trial *trial)
 {
 	dvs_err err = DVS_OK;
 
 	for (unsigned s = 0; err == DVS_OK && s < trial->cell->servers; s++)
-		for (unsigned c = 0; err == DVS_OK && c < trial->links[s].clients; c++)
+		for (unsigned c = 0; err == DVS_OK && c < processes_of(trial, s); c++)
 			err = fork_worker(trial, &trial->links[s], false, c);
 	return err == DVS_OK ? wait_until_ready(trial) : err;
 }
@@ -263,6 +268,8 @@ static uint64_t cpu_time_ns(const struct trial *trial)
 		    clock_gettime(clock, &used) == 0)
 			sum_ns += (uint64_t)used.tv_sec * CLOCK_NS_PER_S + (uint64_t)used.tv_nsec;
 	}
+	if (trial->system->helpers_cpu_ns)
+		sum_ns += trial->system->helpers_cpu_ns(trial->lab);
 	return sum_ns;
 }
 
@@ -328,7 +335,7 @@ static dvs_err trial_run(struct trial *trial, struct bench_sample *sample)
 
 dvs_err bench_measure(struct bench_lab *lab, const struct bench_system *system,
 		      const struct bench_cell *cell, const struct bench_options *options,
-		      int signal_fd, struct bench_sample *sample, struct bench_fault *fault)
+		      struct bench_sample *sample, struct bench_fault *fault)
 {
 	struct trial trial = {
 		.lab = lab,
@@ -336,7 +343,6 @@ dvs_err bench_measure(struct bench_lab *lab, const struct bench_system *system,
 		.cell = cell,
 		.options = options,
 		.fault = fault,
-		.signal_fd = signal_fd,
 	};
 	dvs_err err;
 

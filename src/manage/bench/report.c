@@ -42,12 +42,13 @@ void bench_report_json(FILE *out, const struct bench_result *result)
 	const struct bench_cell *cell = result->cell;
 
 	fprintf(out,
-		"{\"bench\":\"ipc\",\"pattern\":\"%s\",\"clients\":%u,\"servers\":%u,\"bytes\":%zu,"
+		"{\"bench\":\"%s\",\"pattern\":\"%s\",\"clients\":%u,\"servers\":%u,\"bytes\":%zu,"
 		"\"system\":\"%s\",\"rt_ns\":%.1f,\"rt_ns_min\":%.1f,\"rt_ns_max\":%.1f,"
 		"\"msg_per_s\":%.0f,\"mb_per_s\":%.3f,\"cpu\":%.4f,\"repeats\":%u}\n",
-		bench_pattern_name(cell->pattern), cell->clients, cell->servers, cell->bytes,
-		result->system->name, result->rt_ns.median, result->rt_ns.min, result->rt_ns.max,
-		result->msg_per_s, result->mb_per_s, result->cpu, result->repeats);
+		result->suite->name, bench_pattern_name(cell->pattern), cell->clients,
+		cell->servers, cell->bytes, result->system->name, result->rt_ns.median,
+		result->rt_ns.min, result->rt_ns.max, result->msg_per_s, result->mb_per_s,
+		result->cpu, result->repeats);
 }
 
 /* The width of a terminal column counts characters, printf counts bytes. */
@@ -65,18 +66,21 @@ static void print_ratio(FILE *out, const struct bench_result *result,
 			const struct bench_result *other)
 {
 	char text[CELL_BYTES] = "-";
+	bool by_rate = bench_pattern_row(result->cell->pattern)->by_rate;
 
 	if (other)
-		snprintf(text, sizeof(text), "%.2f", other->rt_ns.median / result->rt_ns.median);
-	print_right(out, text, 10);
+		snprintf(text, sizeof(text), "%.2f",
+			 by_rate ? result->msg_per_s / other->msg_per_s :
+				   other->rt_ns.median / result->rt_ns.median);
+	print_right(out, text, 12);
 }
 
 static void print_row(FILE *out, const struct bench_result *result,
-		      const struct bench_result *kernel, const struct bench_result *raw)
+		      const struct bench_result *const *others)
 {
 	char text[CELL_BYTES];
 
-	fprintf(out, "  %-15s", result->system->name);
+	fprintf(out, "  %-17s", result->system->name);
 	print_right(out, bench_format_ns(result->rt_ns.median, text, sizeof(text)), 10);
 	fputs("  [", out);
 	print_right(out, bench_format_ns(result->rt_ns.min, text, sizeof(text)), 8);
@@ -84,38 +88,69 @@ static void print_row(FILE *out, const struct bench_result *result,
 	print_right(out, bench_format_ns(result->rt_ns.max, text, sizeof(text)), 8);
 	fputs("]", out);
 	print_right(out, bench_format_rate(result->msg_per_s, text, sizeof(text)), 11);
-	if (result->cell->pattern == BENCH_DATA)
+	if (bench_pattern_row(result->cell->pattern)->shows_mb)
 		fprintf(out, "%9.0f", result->mb_per_s);
 	fprintf(out, "%7.2f", result->cpu);
-	print_ratio(out, result, kernel);
-	print_ratio(out, result, raw);
+	print_ratio(out, result, others[0]);
+	print_ratio(out, result, others[1]);
 	fputc('\n', out);
+}
+
+/* Of RESULTS the one that the column AGAINST compares with, or NULL. */
+static const struct bench_result *find_other(const struct bench_result *results, size_t count,
+					     const struct bench_against *against)
+{
+	const struct bench_result *best = NULL;
+	bool by_rate = bench_pattern_row(results[0].cell->pattern)->by_rate;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct bench_result *result = &results[i];
+
+		if (against->system) {
+			if (strcmp(result->system->name, against->system) == 0)
+				return result;
+			continue;
+		}
+		if (result->system->class != BENCH_KERNEL)
+			continue;
+		if (!best || (by_rate ? result->msg_per_s > best->msg_per_s :
+					result->rt_ns.median < best->rt_ns.median))
+			best = result;
+	}
+	return best;
 }
 
 void bench_report_heading(FILE *out, enum bench_pattern pattern,
 			  const struct bench_options *options)
 {
 	fprintf(out, "\n%s: %s\n(medians of %u repeats of %u ms)\n", bench_pattern_name(pattern),
-		bench_pattern_title(pattern), options->repeats, options->sample_ms);
+		bench_pattern_row(pattern)->title, options->repeats, options->sample_ms);
 }
 
 void bench_report_table(FILE *out, const struct bench_result *results, size_t count)
 {
-	const struct bench_result *kernel = NULL, *raw = NULL;
+	const struct bench_pattern_row *row = bench_pattern_row(results[0].cell->pattern);
+	const struct bench_result *others[2];
 	char label[CELL_BYTES];
 
-	for (size_t i = count; i-- > 0;) {
-		if (results[i].system->class == BENCH_KERNEL)
-			kernel = &results[i];
-		if (results[i].system == &bench_system_raw)
-			raw = &results[i];
-	}
-	fprintf(out, "\n  %-15s%10s  [%8s .. %8s]%11s",
+	for (int i = 0; i < 2; i++)
+		others[i] = find_other(results, count, &row->against[i]);
+	fprintf(out, "\n  %-17s%10s  [%8s .. %8s]%11s",
 		bench_cell_label(results[0].cell, label, sizeof(label)), "round trip", "min", "max",
 		"msg/s");
-	if (results[0].cell->pattern == BENCH_DATA)
+	if (row->shows_mb)
 		fprintf(out, "%9s", "MB/s");
-	fprintf(out, "%7s%10s%10s\n", "CPUs", "x kernel", "x raw");
+	fprintf(out, "%7s%12s%12s\n", "CPUs", row->against[0].title, row->against[1].title);
 	for (size_t i = 0; i < count; i++)
-		print_row(out, &results[i], kernel, raw);
+		print_row(out, &results[i], others);
+}
+
+/* WHY may hold what a program said: quotes and control characters are replaced. */
+void bench_report_skipped_json(FILE *out, const struct bench_suite *suite, const char *system,
+			       const char *why)
+{
+	fprintf(out, "{\"bench\":\"%s\",\"system\":\"%s\",\"skipped\":\"", suite->name, system);
+	for (; *why; why++)
+		fputc(*why == '"' || *why == '\\' || (unsigned char)*why < ' ' ? '\'' : *why, out);
+	fputs("\"}\n", out);
 }

@@ -9,7 +9,7 @@
 enum {
 	COLUMNS = 3,
 	PANEL_WIDTH = 430,
-	NAME_WIDTH = 100,
+	NAME_WIDTH = 120,
 	VALUE_WIDTH = 62, /* right of the longest bar */
 	ROW_HEIGHT = 18,
 	BAR_HEIGHT = 11,
@@ -129,7 +129,7 @@ static size_t cell_length(const struct bench_result *results, size_t count)
 	return n;
 }
 
-static void draw_head(FILE *out, int width, int height)
+static void draw_head(FILE *out, const struct bench_suite *suite, int width, int height)
 {
 	fprintf(out,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n"
@@ -143,16 +143,16 @@ static void draw_head(FILE *out, int width, int height)
 		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
 		width, height, width, height);
 	fprintf(out,
-		"<text class=\"head\" x=\"%d\" y=\"30\">dvs bench ipc: round trip, shorter is better</text>\n",
-		MARGIN);
+		"<text class=\"head\" x=\"%d\" y=\"30\">dvs bench %s: round trip, shorter is better</text>\n",
+		MARGIN, suite->name);
 	fprintf(out,
 		"<g transform=\"translate(%d 42)\"><rect class=\"dvs\" width=\"11\" height=\"11\"/>"
 		"<text x=\"16\" y=\"10\">dvs</text><rect class=\"kernel\" x=\"60\" width=\"11\" height=\"11\"/>"
-		"<text x=\"76\" y=\"10\">what the host offers</text>"
+		"<text x=\"76\" y=\"10\">%s</text>"
 		"<rect class=\"limit\" x=\"200\" width=\"11\" height=\"11\"/>"
-		"<text x=\"216\" y=\"10\">limits: spinning, and copying within one process</text>"
+		"<text x=\"216\" y=\"10\">%s</text>"
 		"<text x=\"500\" y=\"10\">bar: median, whisker: all repeats</text></g>\n",
-		MARGIN);
+		MARGIN, suite->svg_kernel, suite->svg_limit);
 }
 
 /* Panels in rows of COLUMNS; a row is as high as its highest panel. Returns the height of the page;
@@ -183,7 +183,8 @@ void bench_report_svg(FILE *out, const struct bench_result *results, size_t coun
 {
 	if (count == 0)
 		return;
-	draw_head(out, 2 * MARGIN + COLUMNS * PANEL_WIDTH, layout(NULL, results, count));
+	draw_head(out, results[0].suite, 2 * MARGIN + COLUMNS * PANEL_WIDTH,
+		  layout(NULL, results, count));
 	layout(out, results, count);
 	fputs("</svg>\n", out);
 }

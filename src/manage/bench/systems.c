@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of systems: a new mechanism is one file and one row here. */
+/* The table of systems of `dvs bench ipc`: a new mechanism is one file and one row here. */
 #include "manage/bench/internal.h"
 
 #include <string.h>
@@ -16,17 +16,20 @@ static const struct bench_system *const systems[] = {
 _Static_assert(sizeof(systems) / sizeof(systems[0]) <= BENCH_SYSTEMS_MAX,
 	       "the system table has its bound");
 
-const struct bench_system *const *bench_systems(size_t *count)
+const struct bench_system *const *bench_ipc_systems(size_t *count)
 {
 	*count = sizeof(systems) / sizeof(systems[0]);
 	return systems;
 }
 
-bool bench_system_find(const char *name, size_t length, size_t *index)
+bool bench_system_find(const struct bench_suite *suite, const char *name, size_t length,
+		       size_t *index)
 {
-	for (size_t i = 0; i < sizeof(systems) / sizeof(systems[0]); i++) {
-		if (strlen(systems[i]->name) == length &&
-		    memcmp(systems[i]->name, name, length) == 0) {
+	size_t count;
+	const struct bench_system *const *all = suite->systems(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (strlen(all[i]->name) == length && memcmp(all[i]->name, name, length) == 0) {
 			*index = i;
 			return true;
 		}

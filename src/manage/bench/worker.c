@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "manage/bench/remote/net.h"
 
 enum {
 	PAGE_BYTES = 4096,
@@ -155,9 +156,29 @@ static dvs_err think_and_call(struct client *client)
 	return err;
 }
 
+static dvs_err prepare_and_call(struct client *client)
+{
+	struct bench_link *link = client->worker->link;
+	dvs_err err = link->system->prepare(link);
+	uint64_t begin_ns = clock_now_ns();
+
+	if (err == DVS_OK)
+		err = call_once(client, BENCH_CALL);
+	client->busy_ns += clock_now_ns() - begin_ns;
+	return err;
+}
+
+static bool counts_calls_only(const struct client *client)
+{
+	return client->worker->think_ns || client->worker->link->system->prepare;
+}
+
 static dvs_err call_as_cell_says(struct client *client)
 {
-	return client->worker->think_ns ? think_and_call(client) : call_once(client, BENCH_CALL);
+	if (client->worker->think_ns)
+		return think_and_call(client);
+	return client->worker->link->system->prepare ? prepare_and_call(client) :
+						       call_once(client, BENCH_CALL);
 }
 
 static dvs_err client_warm_up(struct client *client)
@@ -185,7 +206,12 @@ static dvs_err client_measure(struct client *client)
 	} while (err == DVS_OK && !__atomic_load_n(&worker->board->stop, __ATOMIC_RELAXED));
 	report->end_ns = clock_now_ns();
 	report->calls = client->seq - first_seq;
-	report->busy_ns = worker->think_ns ? client->busy_ns : report->end_ns - report->begin_ns;
+	report->busy_ns = counts_calls_only(client) ? client->busy_ns :
+						      report->end_ns - report->begin_ns;
+	if (worker->link->system->crowd) {
+		report->calls *= worker->link->clients;
+		report->busy_ns *= worker->link->clients;
+	}
 	return err;
 }
 
@@ -230,6 +256,14 @@ static dvs_err worker_settle(const struct bench_worker *worker)
 		return bench_fail(fault, DVS_WOKEN, "the parent is gone");
 	if (prctl(PR_SET_TIMERSLACK, 1) != 0)
 		return bench_fail_errno(fault, "set the timer slack");
+	if (worker->link->lab->net) {
+		dvs_err err = bench_net_enter(
+			worker->link->lab->net,
+			worker->is_server ? BENCH_SERVER_SIDE : BENCH_CLIENT_SIDE, fault);
+
+		if (err != DVS_OK)
+			return err;
+	}
 	if (worker->cpu < 0)
 		return DVS_OK;
 	CPU_ZERO(&cpus);

@@ -20,7 +20,6 @@ struct bed {
 	struct bench_system system; /* a good one, for the test to spoil */
 	struct bench_sample sample;
 	struct bench_fault fault;
-	int signal_fd;
 };
 
 static void bed_make(struct bed *bed)
@@ -35,14 +34,14 @@ static void bed_make(struct bed *bed)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	ck_assert_int_eq(sigprocmask(SIG_BLOCK, &set, NULL), 0);
-	bed->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	ck_assert_int_ge(bed->signal_fd, 0);
+	bed->lab.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	ck_assert_int_ge(bed->lab.signal_fd, 0);
 }
 
 static dvs_err bed_measure(struct bed *bed)
 {
 	dvs_err err = bench_measure(&bed->lab, &bed->system, &bed->cell, &bed->options,
-				    bed->signal_fd, &bed->sample, &bed->fault);
+				    &bed->sample, &bed->fault);
 
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);

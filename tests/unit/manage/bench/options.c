@@ -24,26 +24,24 @@ static dvs_err parse(const char *line, struct bench_options *options, struct ben
 		words[n++] = word;
 	}
 	fault->text[0] = '\0';
-	return bench_options_parse(n, words, options, fault);
+	return bench_options_parse(&bench_suite_ipc, n, words, options, fault);
 }
 
 static size_t system_index(const char *name)
 {
 	size_t index = 0;
 
-	ck_assert(bench_system_find(name, strlen(name), &index));
+	ck_assert(bench_system_find(&bench_suite_ipc, name, strlen(name), &index));
 	return index;
 }
 
 /* The cells that OPTIONS want of the system NAME. */
 static unsigned cells_wanted(const struct bench_options *options, const char *name)
 {
-	size_t count;
-	const struct bench_cell *cells = bench_cells(&count);
 	unsigned wanted = 0;
 
-	for (size_t i = 0; i < count; i++)
-		wanted += bench_options_want(options, &cells[i], system_index(name));
+	for (size_t i = 0; i < options->n_cells; i++)
+		wanted += bench_options_want(options, &options->cells[i], system_index(name));
 	return wanted;
 }
 
@@ -97,7 +95,8 @@ TEST(lists_of_names_are_sets)
 	struct bench_fault fault;
 
 	ck_assert_int_eq(parse("--system pipe,raw --pattern=pair,pairs", &options, &fault), DVS_OK);
-	ck_assert_uint_eq(options.systems, 1u << system_index("pipe") | 1u << system_index("raw"));
+	ck_assert_uint_eq(options.systems,
+			  UINT64_C(1) << system_index("pipe") | UINT64_C(1) << system_index("raw"));
 	ck_assert_uint_eq(options.patterns, 1u << BENCH_PAIR | 1u << BENCH_PAIRS);
 	ck_assert_uint_eq(cells_wanted(&options, "tcp"), 0);
 	ck_assert_uint_eq(cells_wanted(&options, "pipe"), 5);
@@ -125,7 +124,7 @@ TEST(seed_and_plot_are_taken)
 	struct bench_options options;
 	struct bench_fault fault;
 
-	ck_assert_int_eq(bench_options_parse(4, words, &options, &fault), DVS_OK);
+	ck_assert_int_eq(bench_options_parse(&bench_suite_ipc, 4, words, &options, &fault), DVS_OK);
 	ck_assert_uint_eq(options.seed, 16);
 	ck_assert_str_eq(options.plot_path, "a.svg");
 }

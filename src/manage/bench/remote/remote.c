@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvs bench remote: messages and data between two nodes of a cluster. */
+#include "manage/bench/remote/peers.h"
+
+static dvs_err remote_begin(struct bench_lab *lab, const struct bench_options *options,
+			    struct bench_fault *fault)
+{
+	(void)options;
+	return bench_net_start(&lab->net, fault);
+}
+
+static void remote_end(struct bench_lab *lab)
+{
+	bench_net_stop(lab->net);
+	lab->net = NULL;
+}
+
+/* A new peer or way of the DVS is one file and one row here. */
+static const struct bench_system *const systems[] = {
+	&bench_peer_tcp, &bench_peer_tcp_batch, &bench_peer_zmq,
+	&bench_peer_nng, &bench_peer_rpc,	&bench_peer_iperf3,
+};
+_Static_assert(sizeof(systems) / sizeof(systems[0]) <= BENCH_SYSTEMS_MAX,
+	       "the system table has its bound");
+
+const struct bench_system *const *bench_remote_systems(size_t *count)
+{
+	*count = sizeof(systems) / sizeof(systems[0]);
+	return systems;
+}
+
+const struct bench_suite bench_suite_remote = {
+	.name = "remote",
+	.purpose = "Measure messages and data between two nodes, in a lab on this machine.",
+	.usage =
+		"  --clients N       in rt and fan-in, so many clients in place of 1, 8, 64\n"
+		"  --transport T[,T] only these transports of the dvs systems: tcp, udp, raw, tipc\n"
+		"  --lab NAME        in this lab, which runs already, in place of one of its own\n",
+	.quick_time = "under 60 s",
+	.svg_kernel = "peers",
+	.svg_limit = "limits: one stream, and all clients in one process",
+	.patterns = 1u << BENCH_REMOTE_RT | 1u << BENCH_REMOTE_FAN_IN | 1u << BENCH_REMOTE_DATA |
+		    1u << BENCH_REMOTE_MCAST | 1u << BENCH_REMOTE_DETECT,
+	.repeats_full = 5,
+	.repeats_quick = 3,
+	.sample_full_ms = 100,
+	.sample_quick_ms = 50,
+	.cells = bench_remote_cells,
+	.systems = bench_remote_systems,
+	.begin = remote_begin,
+	.end = remote_end,
+};
