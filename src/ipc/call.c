@@ -35,13 +35,55 @@ struct call {
 
 static bool ring(struct channel *ch)
 {
-	return !channel_peer_hot(ch) && inbox_ring_request(ch->peer_inbox, ch->peer_index);
+	/* A proxy that was woken is no partner that waited. */
+	return !channel_peer_hot(ch) && inbox_ring_request(ch->peer_inbox, ch->peer_index) &&
+	       !ch->remote;
+}
+
+/* A plain message is on its way to another node, or there: only that node knows whether it was received. Its answer, or the end of
+ * the channel, is waited for however long that takes. */
+static bool take_back_from_afar(struct call *c)
+{
+	struct endpoint *ep = c->ep;
+	struct channel *ch = c->ch;
+	uint64_t span_ns = LOOK_AGAIN_MIN_NS;
+
+	channel_recall(ch);
+	while (channel_recalled(ch) == RECALL_OPEN && !ch->gone && !ch->changes &&
+	       ep->halt != HALT_UNBOUND) {
+		uint32_t bell;
+
+		(void)inbox_ring_request(ch->peer_inbox, ch->peer_index);
+		atomic_store_explicit(&ch->mine->control.answer, IPC_ASLEEP_LONG,
+				      memory_order_relaxed);
+		bell = endpoint_sleep_announce(ep, IPC_BELL_WAITS);
+		if (channel_recalled(ch) == RECALL_OPEN && !endpoint_has_events(ep))
+			endpoint_sleep(ep, bell, span_ns);
+		endpoint_sleep_over(ep);
+		atomic_store_explicit(&ch->mine->control.answer, IPC_SPINNING,
+				      memory_order_relaxed);
+		endpoint_handle_events(ep);
+		if (span_ns < LOOK_AGAIN_MAX_NS)
+			span_ns *= 2;
+	}
+	return channel_recalled(ch) != RECALL_TAKEN;
+}
+
+/* False: a plain message was received. */
+static bool take_back(struct call *c)
+{
+	if (!channel_withdraw(c->ch, c->kind))
+		return c->ch->remote && take_back_from_afar(c);
+	/* So that a request which was not received yet is not received any more. */
+	if (c->ch->remote && c->kind == IPC_REQUEST)
+		(void)inbox_ring_request(c->ch->peer_inbox, c->ch->peer_index);
+	return true;
 }
 
 /* Take the call back and fail with ERR, unless it was received in the meantime. */
 static dvs_err give_up(struct call *c, dvs_err err)
 {
-	return channel_withdraw(c->ch, c->kind) ? err : DVS_OK;
+	return take_back(c) ? err : DVS_OK;
 }
 
 /* The partner has moved or was promoted, and did not answer before: the call goes to the new channel, in which it is known
@@ -53,7 +95,8 @@ static bool go_over(struct call *c)
 	c->resent |= lost;
 
 	/* A former primary that lives must not take it as well; if it has just taken a plain message, that is the end. */
-	if (lost && !channel_withdraw(c->ch, c->kind))
+	if (lost && !channel_withdraw(c->ch, c->kind) &&
+	    (!c->ch->remote || channel_recalled(c->ch) == RECALL_TAKEN))
 		return false;
 	endpoint_replace(c->ep, c->ch);
 	channel_post_again(c->ch, c->kind, c->msg, c->data, c->relayed_by, c->resent);
@@ -220,7 +263,7 @@ static void set_deadline(struct call *c, struct wait_limit *limit)
 {
 	c->deadline_ns = limit_deadline_ns(limit);
 	if (limit->timeout_ms == 0)
-		c->deadline_ns += c->woke ? GRACE_WOKEN_NS : GRACE_NS;
+		c->deadline_ns += c->woke || c->ch->remote ? GRACE_WOKEN_NS : GRACE_NS;
 }
 
 /* The partner last ran on this CPU: it cannot answer while we poll. If it is awake it has others to serve, and we had better not be

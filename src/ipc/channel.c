@@ -93,6 +93,27 @@ bool channel_withdraw(struct channel *ch, enum ipc_kind kind)
 	return kind != IPC_SEND;
 }
 
+void channel_recall(struct channel *ch)
+{
+	uint32_t head = atomic_load_explicit(&ch->mine->request.head, memory_order_acquire);
+
+	while (IPC_KIND(head) == IPC_CARRIED) {
+		if (atomic_compare_exchange_weak(&ch->mine->request.head, &head,
+						 IPC_HEAD(ch->number, IPC_RECALLED)))
+			return;
+	}
+}
+
+enum recall channel_recalled(const struct channel *ch)
+{
+	uint32_t head = atomic_load_explicit(&ch->mine->request.head, memory_order_acquire);
+	uint32_t kind = IPC_KIND(head);
+
+	if (kind == IPC_CARRIED || kind == IPC_RECALLED)
+		return RECALL_OPEN;
+	return kind == IPC_TAKEN ? RECALL_TAKEN : RECALL_BACK;
+}
+
 bool channel_peer_waits(const struct channel *ch)
 {
 	uint32_t head = atomic_load_explicit(&ch->theirs->request.head, memory_order_acquire);
@@ -261,6 +282,7 @@ void channel_replace(struct channel *ch)
 	ch->peer_index = change->peer_index;
 	ch->taken = 0;
 	ch->hot = false;
+	ch->remote = change->remote;
 	for (uint32_t i = 0; i < ch->n_open; i++)
 		ch->open[i].number = 0;
 	change->memory = before;

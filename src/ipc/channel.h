@@ -37,6 +37,7 @@ struct channel_memory {
 struct channel_change {
 	struct channel_change *next;
 	bool lost; /* promoted: nobody knows what the former partner had taken */
+	bool remote;
 	unsigned side;
 	uint32_t peer_index;
 	struct channel_memory memory;
@@ -51,6 +52,7 @@ struct channel {
 	bool may_call;
 	bool may_serve;
 	bool may_relay; /* the partner: I call whom it hands me on to */
+	bool remote;	/* the partner lives on another node: a proxy writes its lane */
 	bool hot;	/* my lane says IPC_HOT */
 	dvs_err gone;	/* DVS_OK while it lives */
 	uint32_t n_open;
@@ -112,8 +114,15 @@ static inline bool channel_is_answered(const struct channel *ch, enum ipc_kind k
 enum ipc_kind channel_take_reply(struct channel *ch, struct dvs_msg *msg, struct call_data *data,
 				 dvs_ep *relay_to);
 
-/* Take back the call in flight. False: too late, the partner has the plain message. */
+/* Take back the call in flight. False: too late, the partner has the plain message, or a proxy has it. */
 bool channel_withdraw(struct channel *ch, enum ipc_kind kind);
+
+/* A proxy has the plain message in flight: tell it in the lane that it is wanted back. It is to be rung then. */
+void channel_recall(struct channel *ch);
+
+/* What has come of that. */
+enum recall { RECALL_OPEN, RECALL_TAKEN, RECALL_BACK };
+enum recall channel_recalled(const struct channel *ch);
 
 /* Does the partner wait in a call to me that I have not answered? */
 bool channel_peer_waits(const struct channel *ch);

@@ -7,7 +7,8 @@
  *   channel     two lanes, one per side, then two windows for attached data. Mapped by the two partners only. A lane and a
  *               window are written by the side they belong to, and everything in them is hostile input to the other side.
  *               Two words are exceptions: the reader takes a plain message by changing `request.head` from M3 SEND to
- *               TAKEN, and empties `note`.
+ *               TAKEN, and empties `note`. When the partner lives on another node, the other side of the memory is a proxy's,
+ *               which mirrors the partner's lane (docs/decisions/0011); it makes CARRIED of SEND, too.
  *   inbox area  one page (an inbox) per endpoint of a process. Mapped by the process, by its partners and by dvsd. Anyone
  *               of these can write anything into it, so it holds hints only: who may have something to say, and whether
  *               the owner sleeps. Lost hints cost a bounded delay (see ipc/wait.h), never correctness.
@@ -39,6 +40,10 @@ enum ipc_kind {
 	IPC_REPLY = 4,
 	/* In a reply cell: call the endpoint in ext.relay_to instead, with this message. */
 	IPC_RELAYED = 5,
+	/* Plain message that a proxy has taken charge of: it changes it to IPC_TAKEN, or ... */
+	IPC_CARRIED = 6,
+	/* ... to IPC_NONE, but only after its sender has changed it to this: it wants it back. */
+	IPC_RECALLED = 7,
 };
 #define IPC_HAS_DATA UINT32_C(0x80) /* or-ed to the kind: lengths stand in ext */
 #define IPC_RESENT UINT32_C(0x40) /* or-ed to the kind of a request: sent again after a promotion */
@@ -67,6 +72,8 @@ enum ipc_answer {
 	IPC_SPINNING = 0, /* I look for the answer by myself */
 	IPC_ASLEEP = 1, /* ring my bell when you answer; if you are busy, within IPC_DEFER_MAX_NS */
 	IPC_ASLEEP_LONG = 2, /* ring it at once: nothing else ends my sleep */
+	/* A proxy, which has one bell for many channels: set my bit and ring at once, as for a request, when you answer or have received. */
+	IPC_ASLEEP_BIT = 3,
 };
 
 /* A caller's first sleep ends by itself after this time. */
@@ -91,6 +98,18 @@ struct ipc_ext {
 	_Atomic uint32_t relayed_by; /* endpoint because of whose reply this request is made */
 };
 
+/* In a lane that a proxy writes: what it must know after it was killed and started again. */
+struct ipc_carry {
+	/* Of the channel on the other node; 0: not known yet. */
+	_Alignas(IPC_LINE) _Atomic uint32_t far_instance;
+	/* Count of the partner's notification that was put into this lane last. */
+	_Atomic uint32_t notes_in;
+	/* Count of the one that was taken out of the other lane last, ... */
+	_Atomic uint32_t notes_out;
+	/* ... and itself (IPC_NOTE_PENDING and the value) until the other node has it; 0: it has. */
+	_Atomic uint64_t note_held;
+};
+
 struct ipc_lane {
 	struct ipc_cell request;
 	/* The pair of lines that a prefetcher fetches together belongs to one writer and reader. */
@@ -99,6 +118,7 @@ struct ipc_lane {
 	struct ipc_cell pad1;
 	struct ipc_control control;
 	struct ipc_ext ext;
+	struct ipc_carry carry;
 };
 
 struct ipc_channel {

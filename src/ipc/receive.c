@@ -173,6 +173,15 @@ static bool take_last_note(struct receive *r)
 	return true;
 }
 
+/* The partner sleeps until it is answered: wake it in the way that it has asked for. */
+static void ring_sleeper(struct channel *ch, uint32_t asleep)
+{
+	if (asleep == IPC_ASLEEP_BIT)
+		(void)inbox_ring_request(ch->peer_inbox, ch->peer_index);
+	else if (asleep != IPC_SPINNING)
+		(void)inbox_ring_answer(ch->peer_inbox);
+}
+
 static bool take_call(struct receive *r, struct channel *ch)
 {
 	struct open_call call;
@@ -180,8 +189,8 @@ static bool take_call(struct receive *r, struct channel *ch)
 
 	if (kind == IPC_NONE)
 		return false;
-	if (kind == IPC_SEND && channel_peer_asleep(ch))
-		(void)inbox_ring_answer(ch->peer_inbox);
+	if (kind == IPC_SEND)
+		ring_sleeper(ch, channel_peer_asleep(ch));
 	/* Only a forged message can be of a reserved type: it is as if it had never come. */
 	if (r->msg->type >= DVS_TYPE_RESERVED) {
 		if (kind == IPC_REQUEST)
@@ -283,8 +292,7 @@ static bool may_take(const struct receive *r)
 
 static void wake_now(struct channel *ch)
 {
-	if (channel_peer_asleep(ch) != IPC_SPINNING)
-		(void)inbox_ring_answer(ch->peer_inbox);
+	ring_sleeper(ch, channel_peer_asleep(ch));
 }
 
 /* Waking a caller costs ten times what answering one does that spins, and pushes such a one off its CPU. So when answers are
@@ -295,7 +303,7 @@ static void wake_caller(struct endpoint *ep, struct channel *ch, uint32_t asleep
 	uint64_t now_ns;
 	bool busy;
 
-	if (ep->n_channels == 1) {
+	if (ep->n_channels == 1 || asleep == IPC_ASLEEP_BIT) {
 		wake_now(ch);
 		return;
 	}

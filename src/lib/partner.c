@@ -193,6 +193,7 @@ static dvs_err partner_new(struct m3 *self, const struct control_channel_req *fr
 	p->ch.may_call = from->may_call;
 	p->ch.may_serve = from->may_serve;
 	p->ch.may_relay = from->peer_may_relay;
+	p->ch.remote = from->remote;
 	take_over(&p->ch, from);
 	err = endpoint_add(&self->ep, &p->ch);
 	if (err) {
@@ -214,6 +215,7 @@ static dvs_err replace(struct m3 *self, struct channel *ch, const struct control
 	if (!change)
 		return DVS_NOMEM;
 	change->lost = event->mode == 3;
+	change->remote = event->remote;
 	change->side = event->side & 1;
 	change->peer_index = event->peer_index;
 	change->memory = *memory;
