@@ -318,6 +318,11 @@ static bool read_name(struct document *document, const yaml_node_t *value, void 
 			     sizeof(config->name));
 }
 
+bool config_name_ok(const char *text)
+{
+	return strlen(text) <= CONFIG_NAME_MAX && document_is_name(text);
+}
+
 bool config_address_ok(const char *text)
 {
 	struct in_addr v4;

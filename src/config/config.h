@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <dvs/error.h>
 
@@ -82,6 +83,13 @@ DVS_MUST_USE dvs_err config_parse(const char *path, const void *bytes, size_t le
 
 /* Another number for this node, from the command line; a name made from the number follows. */
 void config_set_node(struct config *config, uint32_t node);
+
+/* Whether TEXT can be the name of a cluster, a node or a DC. */
+bool config_name_ok(const char *text);
+
+/* Write CONFIG so that config_read() gives the same again, but for `dir`, which is only written if it is not the default.
+ * FILE's error flag tells whether that went well. */
+void config_write(FILE *file, const struct config *config);
 
 /* Whether TEXT is the IPv4 or IPv6 address of one machine. */
 bool config_address_ok(const char *text);

@@ -299,6 +299,15 @@ static bool is_of_a_name(char byte)
 	       (byte >= '0' && byte <= '9') || byte == '-' || byte == '_' || byte == '.';
 }
 
+bool document_is_name(const char *text)
+{
+	if (text[0] == '\0' || text[0] == '.')
+		return false;
+	while (is_of_a_name(*text))
+		text++;
+	return *text == '\0';
+}
+
 bool document_name(struct document *document, const yaml_node_t *node, const char *what, char *to,
 		   size_t size)
 {
@@ -306,13 +315,11 @@ bool document_name(struct document *document, const yaml_node_t *node, const cha
 
 	if (!document_text(document, node, what, to, size))
 		return false;
-	for (size_t i = 0; to[i]; i++) {
-		if (!is_of_a_name(to[i]) || to[0] == '.')
-			return document_fail(document, node,
-					     "%s '%s' is not made of letters, digits, '-', '_' and"
-					     " '.' (not first)",
-					     what, shown(node, text));
-	}
+	if (!document_is_name(to))
+		return document_fail(document, node,
+				     "%s '%s' is not made of letters, digits, '-', '_' and '.' (not"
+				     " first)",
+				     what, shown(node, text));
 	return true;
 }
 

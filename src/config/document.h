@@ -58,6 +58,7 @@ bool document_text(struct document *document, const yaml_node_t *node, const cha
 /* A name: letters, digits, '-', '_' and '.', which is not the first. */
 bool document_name(struct document *document, const yaml_node_t *node, const char *what, char *to,
 		   size_t size);
+bool document_is_name(const char *text);
 /* A whole number in [MIN, MAX], in digits. */
 bool document_number(struct document *document, const yaml_node_t *node, const char *what,
 		     uint64_t min, uint64_t max, uint64_t *to);

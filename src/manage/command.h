@@ -32,6 +32,12 @@ enum option_id {
 	OPTION_COUNT,
 	OPTION_INTERVAL,
 	OPTION_SORT,
+	OPTION_DIR,
+	OPTION_INTO,
+	OPTION_CLUSTER,
+	OPTION_NODE,
+	OPTION_DAYS,
+	OPTION_AUTHORITY,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -104,6 +110,10 @@ const struct cli_option *command_option_by_name(const struct command *command, c
 int cmd_dc_create(struct cli *cli);
 int cmd_dc_ls(struct cli *cli);
 int cmd_dc_rm(struct cli *cli);
+int cmd_ca_init(struct cli *cli);
+int cmd_ca_issue(struct cli *cli);
+int cmd_ca_renew(struct cli *cli);
+int cmd_ca_show(struct cli *cli);
 int cmd_ps(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);

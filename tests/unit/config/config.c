@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "unit.h"
 
 static struct config config;
@@ -245,6 +246,36 @@ TEST(a_complaint_fits_its_room)
 	ck_assert_int_eq(small[8], 'x');
 }
 
+static void check_comes_back(const char *yaml)
+{
+	static struct config before;
+	AUTO_FREE char *written = NULL;
+	size_t len = 0;
+	FILE *file = open_memstream(&written, &len);
+
+	ck_assert_msg(parse(yaml) == DVS_OK, "%s", text);
+	before = config;
+	config_write(file, &config);
+	ck_assert_int_eq(fclose(file), 0);
+	ck_assert_msg(config_parse("/a/b/n.yaml", written, len, &config, text, sizeof(text)) ==
+			      DVS_OK,
+		      "%s: %s", text, written);
+	ck_assert_msg(memcmp(&before, &config, sizeof(config)) == 0, "%s", written);
+}
+
+TEST(what_is_written_is_read_again)
+{
+	check_comes_back("");
+	check_comes_back("{dir: '/a \"b\\c', name: 1.0, node: 61}");
+	check_comes_back("{cluster: true, address: fd00::1, engine: corosync}");
+	check_comes_back("{cluster: a, address: 10.0.0.1, engine: corosync, links: {filters: []}}");
+	check_comes_back(
+		"{cluster: a, address: 10.0.0.1, engine: corosync, links: {transport: raw,"
+		" interface: e, port: 9, peers: [{node: 0, filters: [lz4, tls]},"
+		" {node: 61, transport: udp, filters: [], interface: \"q\\\"\"}]},"
+		" limits: [{dc: null, bytes_per_s: 1}, {dc: b, bytes_per_s: 1000000000000}]}");
+}
+
 TEST(another_number_brings_another_name_unless_there_was_one)
 {
 	ck_assert_int_eq(parse("node: 3"), DVS_OK);
@@ -287,5 +318,6 @@ TEST(a_file_is_read_and_its_directory_is_that_of_the_keys)
 
 UNIT_MAIN("config", an_empty_file_is_the_defaults, everything_can_be_said,
 	  a_cluster_is_encrypted_by_default, a_mistake_is_told_with_its_place, tables_have_bounds,
-	  a_complaint_fits_its_room, another_number_brings_another_name_unless_there_was_one,
+	  what_is_written_is_read_again, a_complaint_fits_its_room,
+	  another_number_brings_another_name_unless_there_was_one,
 	  a_file_is_read_and_its_directory_is_that_of_the_keys)
