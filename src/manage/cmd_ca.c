@@ -49,8 +49,7 @@ static int put(struct cli *cli, const char *dir, const char *cert_name, const st
 	    add(&files, dir, cert_name, CERT_MODE, replace, cert))
 		err = files_commit(&files);
 	if (err == DVS_EXISTS)
-		status = fail(cli, "write the certificate", files.why,
-			      "--force replaces it");
+		status = fail(cli, "write the certificate", files.why, "--force replaces it");
 	else if (err == DVS_IO)
 		status = fail(cli, "write the certificate", files.why, "");
 	else if (err != DVS_OK)

@@ -38,6 +38,16 @@ enum option_id {
 	OPTION_NODE,
 	OPTION_DAYS,
 	OPTION_AUTHORITY,
+	OPTION_NAME,
+	OPTION_TOKEN,
+	OPTION_TRANSPORT,
+	OPTION_FILTERS,
+	OPTION_ENGINE,
+	OPTION_SECURE,
+	OPTION_BARE,
+	OPTION_KEEP,
+	OPTION_RATE,
+	OPTION_ONE_WAY,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -119,6 +129,9 @@ int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);
 int cmd_trace(struct cli *cli);
 int cmd_bench(struct cli *cli);
+int cmd_lab_up(struct cli *cli);
+int cmd_lab_down(struct cli *cli);
+int cmd_lab_exec(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_help(struct cli *cli);
 int cmd_completion(struct cli *cli);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What commands there are: a row for each, with its options and examples. */
 #include "manage/command.h"
+#include "manage/lab/commands.h"
 #include "manage/output.h"
 
 #define FORMATS_LINES (OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON) | OUTPUT_CAN(OUTPUT_CSV))
@@ -359,7 +360,7 @@ static const struct command commands[] = {
 		.max_words = 1,
 		.page = "dvs-trace(1)",
 	},
-	{
+	LAB_COMMANDS{
 		.name = "bench ipc",
 		.arguments = "",
 		.help = "measure messages against what the host offers",

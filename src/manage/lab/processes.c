@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which processes are whose, read from /proc. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "manage/lab/lab.h"
+
+#define KILL_SPAN_NS (20 * CLOCK_NS_PER_S)
+
+/* ---- holders ---- */
+
+/* The words of a process's command line, up to N of them. Returns how many there are. */
+static size_t read_words(pid_t pid, char *text, size_t text_bytes, const char *words[], size_t n)
+{
+	char path[64];
+	AUTO_CLOSE int fd = -1;
+	size_t n_words = 0;
+	ssize_t len;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : read(fd, text, text_bytes - 1);
+	if (len <= 0)
+		return 0;
+	text[len] = '\0';
+	for (char *at = text; at < text + len; at += strlen(at) + 1) {
+		if (n_words < n)
+			words[n_words] = at;
+		n_words++;
+	}
+	return n_words;
+}
+
+static bool is_ours(pid_t pid)
+{
+	struct stat status;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", pid);
+	return stat(path, &status) == 0 && status.st_uid == geteuid();
+}
+
+void lab_each_holder(lab_holder_found *found, void *arg)
+{
+	AUTO_CLOSEDIR DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	while (proc && (entry = readdir(proc)) != NULL) {
+		char text[512];
+		const char *words[4];
+		pid_t pid = (pid_t)atol(entry->d_name);
+
+		if (pid > 1 && read_words(pid, text, sizeof(text), words, 4) == 4 &&
+		    strcmp(words[0], LAB_HOLDER_NAME) == 0 && is_ours(pid))
+			found(arg, pid, words[1], words[2]);
+	}
+}
+
+struct find {
+	struct lab *lab;
+	uint32_t n;
+};
+
+static void take_holder(void *arg, pid_t pid, const char *name, const char *role)
+{
+	struct find *find = arg;
+	unsigned long node = LAB_HUB;
+
+	if (strcmp(name, find->lab->name) != 0)
+		return;
+	find->n++;
+	if (strcmp(role, "hub") != 0)
+		node = role[0] == 'n' ? strtoul(role + 1, NULL, 10) : LAB_NODES_MAX + 1;
+	if (node <= LAB_NODES_MAX)
+		find->lab->holders[node] = pid;
+}
+
+uint32_t lab_find_holders(struct lab *lab)
+{
+	struct find find = { .lab = lab };
+
+	memset(lab->holders, 0, sizeof(lab->holders));
+	lab_each_holder(take_holder, &find);
+	return find.n;
+}
+
+/* ---- the end ---- */
+
+struct doomed {
+	struct lab *lab;
+	int fds[4 * LAB_NODES_MAX];
+	size_t n;
+};
+
+static void kill_holder(void *arg, pid_t pid, const char *name, const char *role)
+{
+	struct doomed *doomed = arg;
+	char text[512];
+	const char *words[4];
+	int fd;
+
+	(void)role;
+	if (strcmp(name, doomed->lab->name) != 0 || doomed->n == ARRAY_LEN(doomed->fds))
+		return;
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return;
+	/* Now that the number cannot change hands any more: is it still the one we saw? */
+	if (read_words(pid, text, sizeof(text), words, 4) == 4 &&
+	    strcmp(words[0], LAB_HOLDER_NAME) == 0)
+		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+	doomed->fds[doomed->n++] = fd;
+}
+
+/* PID 1 of a namespace ends when all others of it have ended. */
+static bool wait_for_end(int fd, uint64_t deadline_ns)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	int n;
+
+	while ((n = poll(&poll_fd, 1, clock_poll_ms(deadline_ns))) < 0 && errno == EINTR)
+		;
+	return n == 1;
+}
+
+bool lab_kill_holders(struct lab *lab)
+{
+	uint64_t deadline_ns = clock_deadline_ns(KILL_SPAN_NS);
+	bool ended = true;
+
+	/* A holder that was just being made may only be seen the second time. */
+	do {
+		struct doomed doomed = { .lab = lab };
+
+		lab_each_holder(kill_holder, &doomed);
+		if (doomed.n == 0)
+			return true;
+		for (size_t i = 0; i < doomed.n; i++) {
+			ended = wait_for_end(doomed.fds[i], deadline_ns) && ended;
+			close(doomed.fds[i]);
+		}
+	} while (ended && !clock_is_past(deadline_ns));
+	return lab_fail(lab,
+			"end lab '%s': its processes do not end; see 'ps axf' for processes "
+			"in state D",
+			lab->name);
+}
