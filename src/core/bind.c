@@ -69,9 +69,10 @@ static dvs_err bind_check_args(const struct core_command *command)
 	return dvs_ep_number(want) <= DVS_EP_NUMBER_MAX ? DVS_OK : DVS_BADARG;
 }
 
-/* Everything that can fail is done before anything changes that would show. */
+/* Everything that can fail is done before anything changes that would show. GENERATION 0: the next one. */
 static dvs_err bind_make(struct core *core, struct core_dc *dc, uint32_t number,
-			 const struct core_command *command, struct core_binding **made)
+			 uint32_t generation, const struct core_command *command,
+			 struct core_binding **made)
 {
 	struct core_binding *binding = calloc(1, sizeof(*binding));
 	struct core_endpoint *endpoint;
@@ -84,8 +85,8 @@ static dvs_err bind_make(struct core *core, struct core_dc *dc, uint32_t number,
 		goto undo_binding;
 	endpoint = entry->endpoint;
 	if (!endpoint) {
-		uint32_t generation = entry->generation % CORE_GENERATION_MAX + 1;
-
+		if (generation == 0)
+			generation = entry->generation % CORE_GENERATION_MAX + 1;
 		endpoint = endpoint_add(core, dc, number, generation);
 		if (!endpoint)
 			goto undo_holder;
@@ -122,6 +123,8 @@ dvs_err step_bind(struct core *core, const struct core_command *command,
 		return err;
 	if (!dc)
 		return DVS_NODC;
+	if (!node_can_hold(core, command->process.node))
+		return DVS_NODEDOWN;
 	if (any) {
 		err = client_number(dc, command->process.node, &number);
 	} else {
@@ -132,7 +135,7 @@ dvs_err step_bind(struct core *core, const struct core_command *command,
 	if (err == DVS_OK)
 		err = effects_reserve(effects, 1);
 	if (err == DVS_OK)
-		err = bind_make(core, dc, number, command, &binding);
+		err = bind_make(core, dc, number, 0, command, &binding);
 	if (err != DVS_OK)
 		return err;
 	if (any)
@@ -141,11 +144,66 @@ dvs_err step_bind(struct core *core, const struct core_command *command,
 	return DVS_OK;
 }
 
+/* Nobody may have had the number since: then the generation is the one that its partners know. A backup comes back only to the
+ * primary that was cut off with it; with any other it has missed something. */
+static dvs_err rebind_check(const struct core_dc *dc, const struct core_command *command)
+{
+	const struct core_number *entry = number_find(dc, dvs_ep_number((dvs_ep){ command->ep }));
+	const struct core_endpoint *endpoint = entry ? entry->endpoint : NULL;
+	const struct core_binding *primary;
+
+	if (dvs_ep_generation((dvs_ep){ command->ep }) == 0)
+		return DVS_BADARG;
+	if (entry && entry->generation != 0 &&
+	    entry->generation != dvs_ep_generation((dvs_ep){ command->ep }))
+		return DVS_INUSE;
+	if (command->kind == DVK_BACKUP && endpoint) {
+		primary = core_primary(endpoint, command->process.node);
+		if (!primary || primary->node != command->process.node)
+			return DVS_INUSE;
+	}
+	return bind_check(endpoint, command);
+}
+
+dvs_err step_rebind(struct core *core, const struct core_command *command,
+		    struct core_effects *effects)
+{
+	struct core_dc *dc = core_dc_find(core, command->dc);
+	struct core_binding *binding;
+	dvs_err err = bind_check_args(command);
+
+	if (err == DVS_OK && dvs_ep_is_any((dvs_ep){ command->ep }))
+		err = DVS_BADARG;
+	if (err != DVS_OK)
+		return err;
+	if (!dc)
+		return DVS_NODC;
+	if (!node_can_hold(core, command->process.node))
+		return DVS_NODEDOWN;
+	err = rebind_check(dc, command);
+	if (err == DVS_OK)
+		err = effects_reserve(effects, 1);
+	if (err == DVS_OK)
+		err = bind_make(core, dc, dvs_ep_number((dvs_ep){ command->ep }),
+				dvs_ep_generation((dvs_ep){ command->ep }), command, &binding);
+	if (err == DVS_OK)
+		effects_add(effects, CORE_BOUND, binding->endpoint, binding);
+	return err;
+}
+
 static void binding_drop(struct core *core, struct core_binding *binding,
 			 struct core_effects *effects)
 {
 	effects_add(effects, CORE_UNBOUND, binding->endpoint, binding)->binding = NULL;
 	binding_free(core, binding);
+}
+
+void backup_promote(struct core_endpoint *endpoint, struct core_binding *next,
+		    struct core_effects *effects)
+{
+	effects_add(effects, CORE_PROMOTED, endpoint, next);
+	next->role = CORE_PRIMARY;
+	next->kind = DVK_LOCAL;
 }
 
 void binding_end(struct core *core, struct core_binding *binding, struct core_effects *effects)
@@ -157,11 +215,9 @@ void binding_end(struct core *core, struct core_binding *binding, struct core_ef
 	if (was_primary)
 		endpoint->migrating = endpoint->parked = false;
 	binding_drop(core, binding, effects);
-	next = was_primary ? core_oldest_backup(endpoint) : NULL;
+	next = was_primary ? core_heir(core, endpoint) : NULL;
 	if (next) {
-		effects_add(effects, CORE_PROMOTED, endpoint, next);
-		next->role = CORE_PRIMARY;
-		next->kind = DVK_LOCAL;
+		backup_promote(endpoint, next, effects);
 		endpoint->n_backups--;
 	}
 	if (endpoint->n_bindings == 0) {
@@ -252,43 +308,6 @@ dvs_err step_process_area(struct core *core, const struct core_command *command,
 	if (!holder)
 		return DVS_NOPROC;
 	holder->area = command->area;
-	return DVS_OK;
-}
-
-static void endpoint_end_node(struct core *core, struct core_endpoint *endpoint, uint32_t node,
-			      struct core_effects *effects)
-{
-	LIST_FOREACH_SAFE(link, &endpoint->bindings) {
-		struct core_binding *binding = CONTAINER_OF(link, struct core_binding, of_endpoint);
-		bool last = endpoint->n_bindings == 1;
-
-		if (binding->node != node)
-			continue;
-		binding_end(core, binding, effects);
-		if (last)
-			return; /* the endpoint is freed */
-	}
-}
-
-/* Bindings are ended in the order of DCs and numbers, the same on every node. */
-dvs_err step_node_down(struct core *core, const struct core_command *command,
-		       struct core_effects *effects)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < core->n_dcs; i++)
-		n += core->dcs[i]->n_bindings;
-	if (effects_reserve(effects, n * 3) != DVS_OK)
-		return DVS_NOMEM;
-	for (size_t i = 0; i < core->n_dcs; i++) {
-		struct core_endpoint *endpoint;
-		uint32_t number = 0;
-
-		while ((endpoint = core_endpoint_from(core->dcs[i], number)) != NULL) {
-			number = dvs_ep_number(endpoint->ep) + 1;
-			endpoint_end_node(core, endpoint, command->node, effects);
-		}
-	}
 	return DVS_OK;
 }
 

@@ -22,6 +22,7 @@ enum {
 	HAS_NAME = 1 << 13,
 	HAS_TAKEN = 1 << 14,
 	HAS_MIGRATION = 1 << 15,
+	HAS_ADDRESS = 1 << 16,
 };
 
 static const unsigned int fields_of[CORE_OPS_END] = {
@@ -40,7 +41,14 @@ static const unsigned int fields_of[CORE_OPS_END] = {
 	[CORE_MIGRATE_COMMIT] = HAS_DC | HAS_EP | HAS_SLOT | HAS_MIGRATION | HAS_AREA | HAS_PROCESS,
 	[CORE_MIGRATE_ROLLBACK] = HAS_DC | HAS_EP,
 	[CORE_PROMOTE] = HAS_DC | HAS_EP | HAS_PROCESS,
-	[CORE_NODE_DOWN] = HAS_NODE,
+	[CORE_NODE_DOWN] = HAS_NODE | HAS_COUNT,
+	[CORE_NODE_UP] = HAS_NODE | HAS_COUNT | HAS_NAME | HAS_ADDRESS,
+	[CORE_NODE_AWAY] = HAS_NODE | HAS_COUNT,
+	[CORE_NODE_REMOVE] = HAS_NODE,
+	[CORE_NODE_DRAIN] = HAS_NODE | HAS_FLAGS,
+	[CORE_REBIND] = HAS_DC | HAS_EP | HAS_KIND | HAS_SLOT | HAS_FLAGS | HAS_AREA | HAS_PROCESS |
+			HAS_PRIVILEGES,
+	[CORE_RESTORE_NODE] = HAS_NODE | HAS_KIND | HAS_FLAGS | HAS_COUNT | HAS_NAME | HAS_ADDRESS,
 	[CORE_RESTORE_COUNTERS] = HAS_COUNT | HAS_ID,
 	[CORE_RESTORE_DC] = HAS_DC | HAS_NAME | HAS_OWNER,
 	[CORE_RESTORE_CLIENTS] = HAS_DC | HAS_NODE | HAS_COUNT,
@@ -79,6 +87,14 @@ static void put_taken(struct writer *out, const struct core_command *command)
 	}
 }
 
+static void put_text(struct writer *out, const char *text)
+{
+	size_t len = strlen(text);
+
+	writer_u8(out, len);
+	writer_bytes(out, text, len);
+}
+
 static void put_u32_if(struct writer *out, unsigned int has, uint32_t value)
 {
 	if (has)
@@ -94,8 +110,6 @@ static void put_u64_if(struct writer *out, unsigned int has, uint64_t value)
 void core_command_encode(struct writer *out, const struct core_command *command)
 {
 	unsigned int has = fields_of[command->op];
-	size_t name_len = strlen(command->name);
-
 	writer_u8(out, command->op);
 	put_u32_if(out, has & HAS_DC, command->dc.n);
 	put_u32_if(out, has & HAS_EP, command->ep);
@@ -115,10 +129,10 @@ void core_command_encode(struct writer *out, const struct core_command *command)
 		put_privileges(out, &command->privileges);
 	if (has & HAS_TAKEN)
 		put_taken(out, command);
-	if (has & HAS_NAME) {
-		writer_u8(out, name_len);
-		writer_bytes(out, command->name, name_len);
-	}
+	if (has & HAS_NAME)
+		put_text(out, command->name);
+	if (has & HAS_ADDRESS)
+		put_text(out, command->address);
 }
 
 static void get_process(struct cursor *in, struct core_process *process)
@@ -156,6 +170,13 @@ static void get_taken(struct cursor *in, struct core_command *command)
 		command->taken[i].stale = cursor_u8(in);
 		command->taken[i].note = cursor_u64(in);
 	}
+}
+
+static void get_text(struct cursor *in, char *text, size_t size)
+{
+	size_t len = cursor_u8(in);
+
+	cursor_string(in, len, text, size);
 }
 
 static uint32_t get_u32_if(struct cursor *in, unsigned int has)
@@ -196,11 +217,10 @@ dvs_err core_command_decode(struct cursor *in, struct core_command *command)
 		get_privileges(in, &command->privileges);
 	if (has & HAS_TAKEN)
 		get_taken(in, command);
-	if (has & HAS_NAME) {
-		size_t len = cursor_u8(in);
-
-		cursor_string(in, len, command->name, sizeof(command->name));
-	}
+	if (has & HAS_NAME)
+		get_text(in, command->name, sizeof(command->name));
+	if (has & HAS_ADDRESS)
+		get_text(in, command->address, sizeof(command->address));
 	if (command->flags & ~CORE_F_ALL)
 		return DVS_PROTO;
 	return cursor_done(in) ? DVS_OK : DVS_PROTO;

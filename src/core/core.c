@@ -27,6 +27,12 @@ static const core_handler handlers[CORE_OPS_END] = {
 	[CORE_RESTORE_NUMBER] = step_restore_number,
 	[CORE_RESTORE_ENDPOINT] = step_restore_endpoint,
 	[CORE_RESTORE_BINDING] = step_restore_binding,
+	[CORE_RESTORE_NODE] = step_restore_node,
+	[CORE_NODE_UP] = step_node_up,
+	[CORE_NODE_AWAY] = step_node_away,
+	[CORE_NODE_REMOVE] = step_node_remove,
+	[CORE_NODE_DRAIN] = step_node_drain,
+	[CORE_REBIND] = step_rebind,
 };
 
 dvs_err core_create(struct core **core)
@@ -65,7 +71,7 @@ void core_destroy(struct core *core)
 
 bool core_op_is_restore(enum core_op op)
 {
-	return op >= CORE_RESTORE_COUNTERS && op <= CORE_RESTORE_BINDING;
+	return op >= CORE_RESTORE_COUNTERS && op <= CORE_RESTORE_NODE;
 }
 
 dvs_err core_step(struct core *core, const struct core_command *command,

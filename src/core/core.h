@@ -22,6 +22,7 @@
 #include "core/map.h"
 
 #define CORE_NODES_MAX 62u
+#define CORE_ADDRESS_MAX 63u
 #define CORE_DCS_MAX 1024u
 #define CORE_BINDINGS_MAX 64u /* of one endpoint: its primaries and its backups */
 #define CORE_GENERATION_MAX 4095u
@@ -29,6 +30,18 @@
 #define CORE_CLIENTS 16384u
 
 enum core_role { CORE_PRIMARY = 1, CORE_BACKUP = 2 };
+
+/* Away: its dvsd is gone, its machine and its programs are not. Down: its bindings have ended. A node of which nothing was said
+ * (not known) is treated as one that is up. */
+enum core_node_state { CORE_NODE_UNKNOWN = 0, CORE_UP, CORE_AWAY, CORE_DOWN };
+
+struct core_node {
+	enum core_node_state state;
+	bool draining;	      /* nothing is promoted or migrated to it */
+	uint64_t incarnation; /* of its dvsd, told apart by a number that it chose */
+	char name[DVS_NAME_MAX + 1];
+	char address[CORE_ADDRESS_MAX + 1];
+};
 
 /* A process, never confused with a later one of the same pid. SERIAL tells the links of one
  * process apart, each of which counts as a process of its own. */
@@ -124,7 +137,7 @@ enum core_op {
 	CORE_MIGRATE_COMMIT,
 	CORE_MIGRATE_ROLLBACK,
 	CORE_PROMOTE,
-	CORE_NODE_DOWN, /* all processes of a node are dead */
+	CORE_NODE_DOWN, /* all its bindings end; with a count: if it is away in that incarnation */
 	/* what a snapshot is made of */
 	CORE_RESTORE_COUNTERS,
 	CORE_RESTORE_DC,
@@ -132,6 +145,13 @@ enum core_op {
 	CORE_RESTORE_NUMBER,
 	CORE_RESTORE_ENDPOINT,
 	CORE_RESTORE_BINDING,
+	/* what came later; numbers of ops are in files and on the wire */
+	CORE_RESTORE_NODE,
+	CORE_NODE_UP,
+	CORE_NODE_AWAY,
+	CORE_NODE_REMOVE, /* one that is down is forgotten */
+	CORE_NODE_DRAIN,
+	CORE_REBIND, /* a binding that ended with its node, whose process has it still */
 	CORE_OPS_END,
 };
 
@@ -158,6 +178,7 @@ struct core_command {
 	struct core_process process; /* promote: all zero for the oldest backup */
 	struct dvk_privileges privileges;
 	char name[DVS_NAME_MAX + 1];
+	char address[CORE_ADDRESS_MAX + 1];
 	uint32_t n_taken;
 	struct core_taken taken[CORE_COMMAND_TAKEN];
 };
@@ -168,7 +189,8 @@ struct core_command {
 #define CORE_F_ORPHAN 8u
 #define CORE_F_REPLICA 16u
 #define CORE_F_MORE 32u /* parked: another command follows */
-#define CORE_F_ALL 63u
+#define CORE_F_DRAINING 64u
+#define CORE_F_ALL 127u
 
 enum core_effect_kind {
 	CORE_BOUND,
@@ -183,6 +205,12 @@ enum core_effect_kind {
 	CORE_PRIVILEGES_CHANGED,
 	CORE_DC_CREATED,
 	CORE_DC_REMOVED,
+	/* about a node; state_before is what it was */
+	CORE_NODE_IS_UP,
+	CORE_NODE_IS_AWAY,
+	CORE_NODE_IS_DOWN, /* before the ends of its bindings */
+	CORE_NODE_REMOVED,
+	CORE_NODE_DRAINS, /* or no longer does */
 };
 
 struct core_effect {
@@ -195,6 +223,8 @@ struct core_effect {
 	uint32_t slot;
 	enum core_role role; /* before the command */
 	bool parked;	     /* before the command */
+	uint32_t node;	     /* of the binding, before the command; or what it is about */
+	enum core_node_state state_before;
 };
 
 struct core_effects {
@@ -208,7 +238,7 @@ DVS_MUST_USE dvs_err core_create(struct core **core);
 void core_destroy(struct core *core);
 
 /* Apply COMMAND. EFFECTS (zeroed before its first use) is overwritten with what changed. On an
- * error nothing changed. BADARG, NODC, EXISTS, FULL, INUSE, NODEST, BADSTATE, NOPROC, NOMEM. */
+ * error nothing changed. BADARG, NODC, EXISTS, FULL, INUSE, NODEST, NODEDOWN, BADSTATE, NOPROC, NOMEM. */
 DVS_MUST_USE dvs_err core_step(struct core *core, const struct core_command *command,
 			       struct core_effects *effects);
 void core_effects_free(struct core_effects *effects);
@@ -227,6 +257,13 @@ struct core_endpoint *core_endpoint_find(const struct core_dc *dc, uint32_t ep);
 struct core_endpoint *core_endpoint_from(const struct core_dc *dc, uint32_t number);
 /* The primary that serves NODE, or NULL. */
 struct core_binding *core_primary(const struct core_endpoint *endpoint, uint32_t node);
+/* What is known of NODE; NULL: nothing. */
+const struct core_node *core_node_find(const struct core *core, uint32_t node);
+/* How many endpoints have their primary on NODE. */
+uint32_t core_node_endpoints(const struct core *core, uint32_t node);
+/* The backup that follows the primary: the oldest on a node that is up and not draining, else the oldest on one that is up, else
+ * the oldest. NULL: there is none. */
+struct core_binding *core_heir(const struct core *core, const struct core_endpoint *endpoint);
 struct core_binding *core_oldest_backup(const struct core_endpoint *endpoint);
 struct core_binding *core_binding_of(const struct core_endpoint *endpoint,
 				     const struct core_process *process);

@@ -12,6 +12,7 @@ struct core {
 	uint32_t next_dc;
 	uint64_t next_binding;
 	struct map holders;
+	struct core_node nodes[CORE_NODES_MAX];
 	bool restoring; /* a snapshot is being read */
 	bool live;	/* anything else was done: too late for a snapshot */
 };
@@ -53,13 +54,32 @@ dvs_err step_unbind(struct core *, const struct core_command *, struct core_effe
 dvs_err step_endpoint_end(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_process_dead(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_process_area(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_rebind(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_privileges_set(struct core *, const struct core_command *, struct core_effects *);
-dvs_err step_node_down(struct core *, const struct core_command *, struct core_effects *);
 void endpoint_end(struct core *core, struct core_endpoint *endpoint, struct core_effects *effects);
 /* A binding ends; if it was the primary, the oldest backup follows. Adds up to 3 effects. */
 void binding_end(struct core *core, struct core_binding *binding, struct core_effects *effects);
 
+/* Its primary was ended or is another by now: NEXT is it. */
+void backup_promote(struct core_endpoint *endpoint, struct core_binding *next,
+		    struct core_effects *effects);
+
+/* node.c */
+/* Whether bindings can be made there. */
+bool node_can_hold(const struct core *core, uint32_t node);
+bool node_is_draining(const struct core *core, uint32_t node);
+dvs_err step_node_up(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_node_away(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_node_down(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_node_remove(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_node_drain(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_node(struct core *, const struct core_command *, struct core_effects *);
+DVS_MUST_USE dvs_err nodes_emit(const struct core *core, core_emit emit, void *context);
+
 /* move.c */
+/* The primary and NEXT change places: adds 2 effects. */
+void primary_hand_over(struct core_endpoint *endpoint, struct core_binding *next,
+		       struct core_effects *effects);
 dvs_err step_migrate_start(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_migrate_again(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_parked(struct core *, const struct core_command *, struct core_effects *);

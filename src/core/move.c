@@ -110,6 +110,11 @@ dvs_err step_migrate_commit(struct core *core, const struct core_command *comman
 		return DVS_BADSTATE;
 	if (command->process.node >= CORE_NODES_MAX || command->process.pid == 0)
 		return DVS_BADARG;
+	if (!node_can_hold(core, command->process.node))
+		return DVS_NODEDOWN;
+	if (node_is_draining(core, command->process.node) &&
+	    core_primary(endpoint, 0)->node != command->process.node)
+		return DVS_BADSTATE;
 	if (effects_reserve(effects, 1) != DVS_OK)
 		return DVS_NOMEM;
 	err = holder_get(core, &command->process, command->area, &holder);
@@ -153,11 +158,24 @@ dvs_err step_migrate_rollback(struct core *core, const struct core_command *comm
 }
 
 /* The former primary becomes the youngest backup. */
+void primary_hand_over(struct core_endpoint *endpoint, struct core_binding *next,
+		       struct core_effects *effects)
+{
+	struct core_binding *former = core_primary(endpoint, 0);
+
+	assert(former);
+	effects_add(effects, CORE_DEMOTED, endpoint, former);
+	former->role = CORE_BACKUP;
+	former->kind = DVK_BACKUP;
+	list_remove(&former->of_endpoint);
+	list_add_tail(&endpoint->bindings, &former->of_endpoint);
+	backup_promote(endpoint, next, effects);
+}
+
 dvs_err step_promote(struct core *core, const struct core_command *command,
 		     struct core_effects *effects)
 {
 	struct core_endpoint *endpoint;
-	struct core_binding *former;
 	struct core_binding *next;
 	dvs_err err = find_endpoint(core, command, &endpoint);
 
@@ -166,22 +184,15 @@ dvs_err step_promote(struct core *core, const struct core_command *command,
 	if (endpoint->migrating)
 		return DVS_BADSTATE;
 	if (command->process.pid == 0)
-		next = core_oldest_backup(endpoint);
+		next = core_heir(core, endpoint);
 	else
 		next = core_binding_of(endpoint, &command->process);
 	if (!next || next->role != CORE_BACKUP)
 		return DVS_NOPROC;
+	if (node_is_draining(core, next->node))
+		return DVS_BADSTATE;
 	if (effects_reserve(effects, 2) != DVS_OK)
 		return DVS_NOMEM;
-	former = core_primary(endpoint, 0);
-	assert(former);
-	effects_add(effects, CORE_DEMOTED, endpoint, former);
-	former->role = CORE_BACKUP;
-	former->kind = DVK_BACKUP;
-	list_remove(&former->of_endpoint);
-	list_add_tail(&endpoint->bindings, &former->of_endpoint);
-	effects_add(effects, CORE_PROMOTED, endpoint, next);
-	next->role = CORE_PRIMARY;
-	next->kind = DVK_LOCAL;
+	primary_hand_over(endpoint, next, effects);
 	return DVS_OK;
 }

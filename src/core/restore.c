@@ -174,7 +174,7 @@ static void restore_end_dc(struct core *core, const struct core_dc *dc)
 	uint32_t number = 0;
 
 	while ((endpoint = core_endpoint_from(dc, number)) != NULL) {
-		struct core_binding *binding = core_oldest_backup(endpoint);
+		struct core_binding *binding = core_heir(core, endpoint);
 
 		number = dvs_ep_number(endpoint->ep) + 1;
 		if (endpoint->n_bindings == 0) {
@@ -310,6 +310,8 @@ dvs_err core_snapshot(const struct core *core, core_emit emit, void *context)
 					.id = core->next_binding };
 	dvs_err err = emit(context, &command);
 
+	if (err == DVS_OK)
+		err = nodes_emit(core, emit, context);
 	for (size_t i = 0; i < core->n_dcs && err == DVS_OK; i++)
 		err = emit_dc(core->dcs[i], emit, context);
 	return err;

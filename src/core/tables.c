@@ -43,6 +43,7 @@ struct core_effect *effects_add(struct core_effects *effects, enum core_effect_k
 		effect->host = binding->host;
 		effect->slot = binding->slot;
 		effect->role = binding->role;
+		effect->node = binding->node;
 		if (binding->holder)
 			effect->process = binding->holder->id;
 	}

@@ -40,6 +40,11 @@ void binding_destroy(struct host *host, struct binding *binding);
 void binding_attach_process(struct binding *binding, struct process *process, uint32_t slot);
 struct binding *binding_from_core(const struct core_binding *binding);
 
+/* ---- nodes.c: who is up ---- */
+
+/* A CORE_NODE_* effect. */
+void node_changed(struct host *host, const struct core_effect *effect);
+
 /* ---- server.c: listening sockets ---- */
 
 DVS_MUST_USE dvs_err server_open_admin(struct host *host);

@@ -282,6 +282,13 @@ static void apply_one(struct host *host, size_t at)
 		log_info(&host->log, "DC removed", LOG_U64("dc", effect->dc.n));
 		server_close_dc(host, effect->dc);
 		break;
+	case CORE_NODE_IS_UP:
+	case CORE_NODE_IS_AWAY:
+	case CORE_NODE_IS_DOWN:
+	case CORE_NODE_REMOVED:
+	case CORE_NODE_DRAINS:
+		node_changed(host, effect);
+		break;
 	}
 	if (effect->ep.n != 0)
 		watch_touch(host, watch_number(effect->dc, effect->ep.n));

@@ -106,6 +106,11 @@ const char *bench_effects(const struct bench *bench)
 		[CORE_PRIVILEGES_CHANGED] = "PRIVILEGES_CHANGED",
 		[CORE_DC_CREATED] = "DC_CREATED",
 		[CORE_DC_REMOVED] = "DC_REMOVED",
+		[CORE_NODE_IS_UP] = "UP",
+		[CORE_NODE_IS_AWAY] = "AWAY",
+		[CORE_NODE_IS_DOWN] = "DOWN",
+		[CORE_NODE_REMOVED] = "REMOVED",
+		[CORE_NODE_DRAINS] = "DRAINS",
 	};
 	static char text[512];
 

@@ -67,6 +67,10 @@ static void random_command(struct sim *sim, struct core_command *command)
 		CORE_PROMOTE,
 		CORE_PROMOTE,
 		CORE_DC_CREATE,
+		CORE_REBIND,
+		CORE_REBIND,
+		CORE_NODE_UP,
+		CORE_NODE_UP,
 	};
 	uint32_t chance = roll(sim, 100);
 
@@ -76,9 +80,15 @@ static void random_command(struct sim *sim, struct core_command *command)
 		command->op = CORE_DC_REMOVE;
 	else if (chance == 1)
 		command->op = CORE_NODE_DOWN;
+	else if (chance == 2)
+		command->op = CORE_NODE_AWAY;
+	else if (chance == 3)
+		command->op = CORE_NODE_REMOVE;
+	else if (chance < 6)
+		command->op = CORE_NODE_DRAIN;
 	command->dc.n = sim->dcs[roll(sim, 4)];
 	command->ep = roll(sim, 16);
-	if (roll(sim, 8) == 0)
+	if (roll(sim, 8) == 0 || command->op == CORE_REBIND)
 		command->ep |= roll(sim, 5) << DVS_EP_NUMBER_BITS;
 	if (command->op == CORE_BIND && roll(sim, 4) == 0)
 		command->ep = UINT32_MAX;
@@ -93,7 +103,12 @@ static void random_command(struct sim *sim, struct core_command *command)
 			 roll(sim, 2) && command->op == CORE_PARKED    ? CORE_F_MORE :
 			 roll(sim, 2) && command->op == CORE_BIND      ? CORE_F_GIVEN :
 									 0;
-	command->migration = 1 + roll(sim, 3);
+	if (command->op == CORE_NODE_DRAIN)
+		command->flags = roll(sim, 2) ? CORE_F_DRAINING : 0;
+	command->migration = command->op == CORE_MIGRATE_COMMIT && roll(sim, 2) ? 0 :
+										  1 + roll(sim, 3);
+	command->count = roll(sim, 3);
+	snprintf(command->address, sizeof(command->address), "10.0.0.%u", roll(sim, 3));
 	command->n_taken = roll(sim, CORE_COMMAND_TAKEN + 1);
 	for (uint32_t i = 0; i < command->n_taken; i++)
 		command->taken[i] =
@@ -155,6 +170,27 @@ static int check_dc(const struct core_dc *dc)
 		n_bindings += endpoint->n_bindings;
 	}
 	CHECK(n_endpoints == dc->n_endpoints && n_bindings == dc->n_bindings);
+	return 1;
+}
+
+/* What is down has nothing. */
+static int check_nodes(const struct core *core)
+{
+	for (const struct core_dc *dc = core_dc_next(core, 0); dc;
+	     dc = core_dc_next(core, dc->id.n)) {
+		const struct core_endpoint *endpoint = core_endpoint_from(dc, 0);
+
+		for (; endpoint;
+		     endpoint = core_endpoint_from(dc, dvs_ep_number(endpoint->ep) + 1)) {
+			LIST_FOREACH(link, &endpoint->bindings) {
+				const struct core_binding *binding =
+					CONTAINER_OF(link, struct core_binding, of_endpoint);
+				const struct core_node *node = core_node_find(core, binding->node);
+
+				CHECK(!node || node->state != CORE_DOWN);
+			}
+		}
+	}
 	return 1;
 }
 
@@ -241,6 +277,7 @@ static int sim_step(struct sim *sim)
 	}
 	CHECK(same_effects(sim));
 	CHECK(check_core(sim->core));
+	CHECK(check_nodes(sim->core));
 	CHECK(check_generations(sim, &command));
 	note_dcs(sim);
 	return 1;
