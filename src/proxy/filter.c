@@ -3,6 +3,9 @@
 
 static const struct filter_ops *const filters[] = {
 	[CONFIG_NO_FILTER] = NULL,
+	[CONFIG_ZSTD] = &filter_zstd,
+	[CONFIG_LZ4] = &filter_lz4,
+	[CONFIG_TLS] = &filter_tls,
 };
 
 const struct filter_ops *filter_find(enum config_filter which)

@@ -18,6 +18,7 @@ struct filter_setup {
 	const struct config *config;
 	uint32_t node;
 	uint32_t peer;
+	uint64_t rekey_records; /* a new key after so many records; 0: as it is best */
 };
 
 /* What an implementation begins with; one for each link. */
@@ -40,6 +41,10 @@ struct filter_ops {
 	/* The streams are closed already. */
 	void (*close)(struct filter *filter);
 };
+
+extern const struct filter_ops filter_zstd;
+extern const struct filter_ops filter_lz4;
+extern const struct filter_ops filter_tls;
 
 const struct filter_ops *filter_find(enum config_filter which);
 

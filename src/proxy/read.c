@@ -196,7 +196,7 @@ void lane_read(struct lane *lane, struct stream *stream, char *why, size_t why_b
 		lane->end += got;
 		if (!reading_frames(&reading))
 			return;
-		if (got < room.iov_len && !stream_pending(stream))
+		if (got < room.iov_len)
 			events->idle(events->context, lane->class);
 	}
 }

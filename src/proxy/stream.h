@@ -32,12 +32,10 @@ struct stream;
 struct stream_ops {
 	/* Send all of the PIECES, which may be changed. Waits. False: it is broken. */
 	bool (*send)(struct stream *stream, struct iovec *pieces, size_t n);
-	/* Fill the room, its first pieces first, with what is there, waiting for some until about DEADLINE_NS. At most
-	 * STREAM_IOV_MAX pieces, none empty. */
+	/* Fill the room, its first pieces first, with all that has come; wait for some until about DEADLINE_NS. At most STREAM_IOV_MAX
+	 * pieces, none empty. */
 	ssize_t (*receive)(struct stream *stream, const struct iovec *room, size_t n,
 			   uint64_t deadline_ns);
-	/* There are bytes that receive() gives without asking the transport. */
-	bool (*pending)(struct stream *stream);
 	/* A few hundred bytes can be sent without waiting. From the sending thread. */
 	bool (*can_send)(struct stream *stream);
 	/* Any thread: it is over, those who wait in it return. */
@@ -63,11 +61,6 @@ MUST_USE static inline ssize_t stream_receive(struct stream *stream, const struc
 	return stream->ops->receive(stream, room, n, deadline_ns);
 }
 
-static inline bool stream_pending(struct stream *stream)
-{
-	return stream->ops->pending(stream);
-}
-
 static inline bool stream_can_send(struct stream *stream)
 {
 	return stream->ops->can_send(stream);
@@ -85,7 +78,7 @@ static inline void stream_close(struct stream *stream)
 		stream->ops->close(stream);
 }
 
-/* All of BYTES to OUT. As receive(); anything but BYTES is the reason why not. */
+/* BYTES bytes to OUT, and none of those that follow. As receive(); anything but BYTES is the reason why not. */
 MUST_USE ssize_t stream_receive_all(struct stream *stream, void *out, size_t bytes,
 				    uint64_t deadline_ns);
 

@@ -72,12 +72,6 @@ static ssize_t socket_receive(struct stream *stream, const struct iovec *room, s
 	}
 }
 
-static bool socket_pending(struct stream *stream)
-{
-	(void)stream;
-	return false;
-}
-
 static bool socket_can_send(struct stream *stream)
 {
 	struct socket *socket = CONTAINER_OF(stream, struct socket, stream);
@@ -104,7 +98,6 @@ static void socket_close(struct stream *stream)
 static const struct stream_ops socket_ops = {
 	.send = socket_send,
 	.receive = socket_receive,
-	.pending = socket_pending,
 	.can_send = socket_can_send,
 	.shut = socket_shut,
 	.close = socket_close,

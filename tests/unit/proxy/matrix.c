@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "certs.h"
 #include "pair.h"
 #include "unit.h"
 
@@ -12,7 +13,27 @@ static const struct row {
 	enum config_filter filters[CONFIG_FILTERS_MAX];
 } rows[] = {
 	{ "tcp", CONFIG_TCP, { CONFIG_NO_FILTER } },
+	{ "tcp tls", CONFIG_TCP, { CONFIG_TLS } },
+	{ "tcp zstd", CONFIG_TCP, { CONFIG_ZSTD } },
+	{ "tcp lz4", CONFIG_TCP, { CONFIG_LZ4 } },
+	{ "tcp zstd tls", CONFIG_TCP, { CONFIG_ZSTD, CONFIG_TLS } },
+	{ "tcp lz4 tls", CONFIG_TCP, { CONFIG_LZ4, CONFIG_TLS } },
 };
+
+static void pair_keys(struct side sides[2])
+{
+	struct authority authority;
+	char name[16];
+
+	authority_make(&authority, "farm");
+	for (size_t i = 0; i < 2; i++) {
+		certs_dir(sides[i].keys);
+		snprintf(name, sizeof(name), "node%u", sides[i].config.node);
+		certs_write(sides[i].keys, &authority, &authority, "farm", name, 60, 3600);
+		snprintf(sides[i].config.dir, sizeof(sides[i].config.dir), "%s", sides[i].keys);
+	}
+	authority_free(&authority);
+}
 
 static void pair_open(struct side sides[2], const struct row *row)
 {
@@ -21,6 +42,7 @@ static void pair_open(struct side sides[2], const struct row *row)
 	printf("# %s\n", row->name);
 	side_init(&sides[0], 4, 9, port);
 	side_init(&sides[1], 9, 4, port);
+	pair_keys(sides);
 	for (size_t i = 0; i < 2; i++) {
 		struct config_link *choice = &sides[i].config.link[sides[i].peer];
 
@@ -41,6 +63,8 @@ static void pair_wait_up(struct side sides[2], unsigned int n)
 
 static void pair_close(struct side sides[2])
 {
+	certs_remove(sides[0].keys);
+	certs_remove(sides[1].keys);
 	side_close(&sides[0]);
 	side_close(&sides[1]);
 }

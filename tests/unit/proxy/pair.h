@@ -31,6 +31,7 @@ struct side {
 	struct peer_link *link;
 	uint32_t peer;
 	char address[64];
+	char keys[64]; /* a directory, for those who need it */
 	uint64_t incarnation;
 	pthread_mutex_t lock;
 	pthread_cond_t news;
