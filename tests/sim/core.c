@@ -42,6 +42,18 @@ static uint32_t roll(struct sim *sim, uint32_t below)
 	return (uint32_t)((sim->random * UINT64_C(0x2545f4914f6cdd1d)) >> 33) % below;
 }
 
+/* What the command can have. */
+static uint32_t random_flag(enum core_op op)
+{
+	if (op == CORE_DC_REMOVE)
+		return CORE_F_FORCE;
+	if (op == CORE_PARKED)
+		return CORE_F_MORE;
+	if (op == CORE_BIND)
+		return CORE_F_GIVEN;
+	return op == CORE_NODE_DRAIN ? CORE_F_DRAINING : 0;
+}
+
 static void random_command(struct sim *sim, struct core_command *command)
 {
 	static const enum core_op ops[] = {
@@ -72,20 +84,14 @@ static void random_command(struct sim *sim, struct core_command *command)
 		CORE_NODE_UP,
 		CORE_NODE_UP,
 	};
+	static const enum core_op rare[] = { CORE_DC_REMOVE,   CORE_NODE_DOWN,	CORE_NODE_AWAY,
+					     CORE_NODE_REMOVE, CORE_NODE_DRAIN, CORE_NODE_DRAIN };
 	uint32_t chance = roll(sim, 100);
 
 	memset(command, 0, sizeof(*command));
 	command->op = ops[roll(sim, sizeof(ops) / sizeof(ops[0]))];
-	if (chance == 0)
-		command->op = CORE_DC_REMOVE;
-	else if (chance == 1)
-		command->op = CORE_NODE_DOWN;
-	else if (chance == 2)
-		command->op = CORE_NODE_AWAY;
-	else if (chance == 3)
-		command->op = CORE_NODE_REMOVE;
-	else if (chance < 6)
-		command->op = CORE_NODE_DRAIN;
+	if (chance < sizeof(rare) / sizeof(rare[0]))
+		command->op = rare[chance];
 	command->dc.n = sim->dcs[roll(sim, 4)];
 	command->ep = roll(sim, 16);
 	if (roll(sim, 8) == 0 || command->op == CORE_REBIND)
@@ -99,12 +105,7 @@ static void random_command(struct sim *sim, struct core_command *command)
 		memset(&command->process, 0, sizeof(command->process));
 	command->slot = roll(sim, 100);
 	command->area = roll(sim, 100);
-	command->flags = roll(sim, 2) && command->op == CORE_DC_REMOVE ? CORE_F_FORCE :
-			 roll(sim, 2) && command->op == CORE_PARKED    ? CORE_F_MORE :
-			 roll(sim, 2) && command->op == CORE_BIND      ? CORE_F_GIVEN :
-									 0;
-	if (command->op == CORE_NODE_DRAIN)
-		command->flags = roll(sim, 2) ? CORE_F_DRAINING : 0;
+	command->flags = roll(sim, 2) ? 0 : random_flag(command->op);
 	command->migration = command->op == CORE_MIGRATE_COMMIT && roll(sim, 2) ? 0 :
 										  1 + roll(sim, 3);
 	command->count = roll(sim, 3);
