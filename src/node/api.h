@@ -115,6 +115,8 @@ DVS_MUST_USE dvs_err areas_create(struct areas *areas);
 void areas_close(struct areas *areas);
 /* As areas_close(), for what a process brought along. */
 void areas_discard(struct host *host, struct areas *areas);
+/* A number that no other link of a process has or had. */
+uint64_t process_serial(struct host *host);
 /* ID: of one that is known; NULL: a new one. NOPROC: it is dead. */
 DVS_MUST_USE dvs_err process_create(struct host *host, struct server *server, uint32_t pid,
 				    const struct core_process *id, struct process **process);
@@ -201,10 +203,14 @@ void pending_try_again(struct host *host, struct pending *pending);
 
 struct channel *channel_find(const struct host *host, const struct binding *a,
 			     const struct binding *b);
+/* Under which it is in host->channels. */
+uint64_t channel_key(dvs_dcid dc, dvs_ep a, dvs_ep b);
 /* A channel in the tables, not yet anywhere else. FULL, NOMEM. */
 DVS_MUST_USE dvs_err channel_create(struct host *host, struct binding *from, struct binding *to,
 				    struct channel **made);
 void channel_destroy(struct host *host, struct channel *channel);
+/* The numbers that are taken in BINDING's inbox. */
+struct bitmap *binding_indexes(struct binding *binding);
 /* Close it and tell the sides other than QUIET (may be NULL). */
 void channel_close(struct host *host, struct channel *channel, const struct binding *quiet,
 		   dvs_err reason);
@@ -222,6 +228,8 @@ void channel_fill(const struct channel *channel, unsigned int side,
 void channel_end_moved(struct channel_end *end);
 /* All channels of FROM (may be TO itself) are TO's now and made anew, told in MODE. */
 void channels_renew(struct host *host, struct binding *from, struct binding *to, uint8_t mode);
+/* BINDING has moved to this node: channels for those of other nodes to which it owes something. */
+void channels_owed(struct host *host, struct binding *binding);
 /* Go on making channels anew as far as the queues take them. */
 void channels_renew_more(struct host *host);
 
@@ -277,6 +285,12 @@ void op_copy(struct host *host, struct request *request);
 void op_wait(struct host *host, struct request *request);
 /* connect.c */
 void op_connect(struct host *host, struct request *request);
+void op_carry_connect(struct host *host, struct request *request);
+/* carriage.c */
+void op_carry_over(struct host *host, struct request *request);
+/* carrier.c */
+void op_link_report(struct host *host, struct request *request);
+void op_link_next(struct host *host, struct request *request);
 /* admin.c */
 /* Order a DC. FIRST is as for order_command(). */
 void dc_create(struct host *host, const char *name, uint32_t owner_uid, const struct order *first);

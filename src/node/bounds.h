@@ -40,6 +40,8 @@
 /* Time for the first frame. */
 #define LINK_HELLO_NS (10 * CLOCK_NS_PER_S)
 
+#define CARRIER_ADDRESS_MAX 63u
+
 #define GRANTS_MAX 1024u
 
 /* Copies asked for and not answered; threads that work on them, and how many of those for one

@@ -5,14 +5,20 @@
 #include <string.h>
 
 #include "node/api.h"
+#include "node/carrier.h"
 
 /* By endpoints and not by bindings: a promotion or a move does not change it. */
+uint64_t channel_key(dvs_dcid dc, dvs_ep a, dvs_ep b)
+{
+	uint64_t low = a.n < b.n ? a.n : b.n;
+	uint64_t high = a.n < b.n ? b.n : a.n;
+
+	return map_key(low << 32 | high, dc.n);
+}
+
 static uint64_t pair_key(const struct binding *a, const struct binding *b)
 {
-	uint64_t low = a->ep.n < b->ep.n ? a->ep.n : b->ep.n;
-	uint64_t high = a->ep.n < b->ep.n ? b->ep.n : a->ep.n;
-
-	return map_key(low << 32 | high, a->core->endpoint->dc->id.n);
+	return channel_key(a->core->endpoint->dc->id, a->ep, b->ep);
 }
 
 struct channel *channel_find(const struct host *host, const struct binding *a,
@@ -39,6 +45,12 @@ static void end_attach(struct channel *channel, unsigned int side, struct bindin
 	end->binding = binding;
 	list_add_tail(&binding->channels, &end->of_binding);
 	binding->n_channels++;
+}
+
+struct bitmap *binding_indexes(struct binding *binding)
+{
+	return binding_is_stand_in(binding) ? &binding->process->carrier->indexes :
+					      &binding->indexes;
 }
 
 static struct permissions permissions(const struct channel *channel)
@@ -81,11 +93,11 @@ dvs_err channel_create(struct host *host, struct binding *from, struct binding *
 
 	if (from->server && from->server->n_channels >= DC_CHANNELS_MAX)
 		return err;
-	err = bitmap_take(&from->indexes, IPC_CHANNELS_MAX, &from_index);
+	err = bitmap_take(binding_indexes(from), IPC_CHANNELS_MAX, &from_index);
 
 	if (err != DVS_OK)
 		return err;
-	err = bitmap_take(&to->indexes, IPC_CHANNELS_MAX, &to_index);
+	err = bitmap_take(binding_indexes(to), IPC_CHANNELS_MAX, &to_index);
 	if (err == DVS_OK) {
 		*made = channel_add(host, from, to);
 		if (*made) {
@@ -95,15 +107,16 @@ dvs_err channel_create(struct host *host, struct binding *from, struct binding *
 			(*made)->end[1].reported = true;
 			return DVS_OK;
 		}
-		bitmap_clear(&to->indexes, to_index);
+		bitmap_clear(binding_indexes(to), to_index);
 		err = DVS_NOMEM;
 	}
-	bitmap_clear(&from->indexes, from_index);
+	bitmap_clear(binding_indexes(from), from_index);
 	return err;
 }
 
 void channel_destroy(struct host *host, struct channel *channel)
 {
+	carriage_end(host, channel, DVS_PEERDEAD);
 	for (unsigned int side = 0; side < 2; side++) {
 		struct channel_end *end = &channel->end[side];
 
@@ -111,7 +124,8 @@ void channel_destroy(struct host *host, struct channel *channel)
 		end->binding->n_channels--;
 		/* after a restart a number is taken when its own process has told it */
 		if (end->reported)
-			bitmap_clear(&end->binding->indexes, end->index);
+			bitmap_clear(binding_indexes(end->binding), end->index);
+		stand_in_idle(host, end->binding);
 	}
 	if (channel->end[0].binding->server)
 		channel->end[0].binding->server->n_channels--;
@@ -142,6 +156,7 @@ void channel_close(struct host *host, struct channel *channel, const struct bind
 		if (channel->end[side].binding != quiet)
 			send_gone(host, channel, side, reason);
 	}
+	carriage_end(host, channel, reason);
 	channel_destroy(host, channel);
 }
 
@@ -157,8 +172,12 @@ void channels_recheck(struct host *host, struct binding *binding)
 	LIST_FOREACH_SAFE(link, &binding->channels) {
 		struct channel *channel =
 			CONTAINER_OF(link, struct channel_end, of_binding)->channel;
-		struct permissions now = permissions(channel);
+		struct permissions now;
 
+		/* its remote end is over, and only its last words are waited for */
+		if (!channel->end[0].binding->core || !channel->end[1].binding->core)
+			continue;
+		now = permissions(channel);
 		if (memcmp(&now, &channel->may, sizeof(now)) != 0)
 			channel_close(host, channel, NULL, DVS_DENIED);
 	}
@@ -180,6 +199,7 @@ void channel_fill(const struct channel *channel, unsigned int side,
 		.may_call = channel->may.call[side],
 		.may_serve = channel->may.call[1 - side],
 		.peer_may_relay = channel->may.relay[1 - side],
+		.remote = binding_is_stand_in(other->binding),
 	};
 }
 
@@ -191,6 +211,8 @@ void channel_send(struct host *host, const struct channel *channel, unsigned int
 	struct control_channel_req event;
 	struct frame frame;
 
+	if (binding_is_stand_in(binding))
+		return; /* see channel_carry() */
 	channel_fill(channel, side, &event);
 	event.mode = mode;
 	event.open = channel->end[side].open;

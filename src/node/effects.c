@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the core decided becomes what processes are told. Effects about bindings of other nodes
- * have no host data and concern nobody here. */
+/* What the core decided becomes what processes are told. Bindings of other nodes have host data
+ * only as stand-ins, for the sake of the partners that they have here. */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "node/api.h"
+#include "node/carrier.h"
 
 struct binding *binding_create(struct host *host)
 {
@@ -96,7 +97,7 @@ static void send_role(struct host *host, const struct binding *binding)
 	struct frame frame;
 
 	if (!binding->process)
-		return;
+		return; /* of a stand-in process_send() tells nobody */
 	frame_begin(&frame, CONTROL_ROLE, 0, DVS_OK);
 	control_role_req_encode(&frame.out, &event);
 	process_send(host, binding->process, &frame, binding->slot);
@@ -134,28 +135,67 @@ static void on_bound(struct host *host, const struct core_effect *effect)
 		binding_announce(host, binding);
 }
 
-static void on_unbound(struct host *host, const struct core_effect *effect, struct binding *heir)
+/* The conversations of FROM (may be NULL) go on with HEIR. */
+static void inherit(struct host *host, struct binding *from, struct core_binding *heir)
+{
+	struct binding *to = heir->host;
+
+	if (to)
+		send_role(host, to);
+	if (!from || list_is_empty(&from->channels))
+		return;
+	if (heir->node != host->config.node)
+		to = stand_in_get(host, heir);
+	if (to)
+		channels_renew(host, from, to, 3);
+}
+
+/* A process of a node that went down did not die for itself. */
+static dvs_err reason_of(const struct host *host, const struct core_effect *effect)
+{
+	return host->command && host->command->op == CORE_NODE_DOWN &&
+			       effect->process.node == host->command->node ?
+		       DVS_NODEDOWN :
+		       DVS_PEERDEAD;
+}
+
+static void on_unbound(struct host *host, const struct core_effect *effect,
+		       struct core_binding *heir)
 {
 	struct binding *binding = effect->host;
 
 	if (binding && binding->process && !binding->quiet)
 		send_unbound(host, binding->process, effect->ep, effect->slot);
 	if (heir)
-		send_role(host, heir);
+		inherit(host, binding, heir);
 	if (!binding)
 		return;
-	if (heir)
-		channels_renew(host, binding, heir, 3);
-	else
-		channels_close(host, binding, DVS_PEERDEAD);
+	if (binding_is_stand_in(binding)) {
+		stand_in_end(host, binding, reason_of(host, effect));
+		return;
+	}
+	channels_close(host, binding, DVS_PEERDEAD);
 	binding_destroy(host, binding);
+}
+
+static void on_demoted(struct host *host, const struct core_effect *effect,
+		       struct core_binding *heir)
+{
+	struct binding *binding = effect->host;
+
+	if (binding)
+		send_role(host, binding);
+	if (heir)
+		inherit(host, binding, heir);
+	if (binding)
+		stand_in_idle(host, binding);
 }
 
 static void on_orphaned(struct host *host, const struct core_effect *effect)
 {
 	struct binding *binding = effect->host;
 
-	if (!binding)
+	if (!binding || binding_is_stand_in(binding))
 		return;
 	trace_end(binding);
 	copies_forget(host, binding);
@@ -164,13 +204,55 @@ static void on_orphaned(struct host *host, const struct core_effect *effect)
 	binding->blocked_on = BLOCKED_NOT;
 }
 
+/* A binding in the place of effect->host: of this node although that was a stand-in, or the other way round. */
+static void on_moved_between_nodes(struct host *host, const struct core_effect *effect)
+{
+	struct core_binding *core = effect->binding;
+	struct process *process = process_find(host, &core->holder->id);
+	struct binding *from = effect->host;
+	struct binding *to = NULL;
+
+	core->host = NULL;
+	if (core->node != host->config.node) {
+		if (from && !list_is_empty(&from->channels))
+			to = stand_in_get(host, core);
+	} else if (process) {
+		to = binding_create(host);
+	}
+	if (to && process) {
+		to->core = core;
+		to->ep = effect->ep;
+		to->rejoined = true;
+		core->host = to;
+		binding_attach_process(to, process, core->slot);
+		if (process->state == PROCESS_LINKED)
+			binding_announce(host, to);
+	}
+	if (from && from->process)
+		send_unbound(host, from->process, effect->ep, effect->slot);
+	/* Of one that died before it parked nobody knows what it had received. */
+	if (from && to)
+		channels_renew(host, from, to, effect->parked ? 2 : 3);
+	if (to && process && effect->parked)
+		channels_owed(host, to);
+	if (from) {
+		channels_close(host, from, DVS_PEERDEAD);
+		binding_destroy(host, from);
+	}
+}
+
 static void on_moved(struct host *host, const struct core_effect *effect)
 {
 	struct binding *binding = effect->host;
 	struct process *former = binding ? binding->process : NULL;
 	struct process *process = process_find(host, &effect->binding->holder->id);
 
-	if (!binding || !process)
+	if (!binding || binding_is_stand_in(binding) ||
+	    effect->binding->node != host->config.node) {
+		on_moved_between_nodes(host, effect);
+		return;
+	}
+	if (!process)
 		return;
 	if (former)
 		send_unbound(host, former, effect->ep, effect->slot);
@@ -222,7 +304,7 @@ static void on_dc_created(struct host *host, dvs_dcid id)
 }
 
 /* The PROMOTED that follows an UNBOUND or DEMOTED of the same endpoint names the heir. */
-static struct binding *heir_of(const struct host *host, size_t at)
+static struct core_binding *heir_of(const struct host *host, size_t at)
 {
 	const struct core_effect *effect = &host->effects.list[at];
 	const struct core_effect *next = effect + 1;
@@ -230,14 +312,14 @@ static struct binding *heir_of(const struct host *host, size_t at)
 	if (at + 1 == host->effects.n || next->kind != CORE_PROMOTED ||
 	    next->ep.n != effect->ep.n || next->dc.n != effect->dc.n)
 		return NULL;
-	return next->host;
+	return next->binding;
 }
 
 static void apply_one(struct host *host, size_t at)
 {
 	const struct core_effect *effect = &host->effects.list[at];
 	struct binding *binding = effect->host;
-	struct binding *heir = heir_of(host, at);
+	struct core_binding *heir = heir_of(host, at);
 
 	switch (effect->kind) {
 	case CORE_BOUND:
@@ -250,12 +332,7 @@ static void apply_one(struct host *host, size_t at)
 		on_orphaned(host, effect);
 		break;
 	case CORE_DEMOTED:
-		if (binding)
-			send_role(host, binding);
-		if (heir)
-			send_role(host, heir);
-		if (binding && heir)
-			channels_renew(host, binding, heir, 3);
+		on_demoted(host, effect, heir);
 		break;
 	case CORE_PROMOTED: /* see heir_of() */
 	case CORE_OVER:

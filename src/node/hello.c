@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "node/api.h"
+#include "node/carrier.h"
 
 /* A process is in one DC at a time. The areas of its former link are of no use to it then. */
 static bool is_in_other_dc(const struct host *host, const struct link *link)
@@ -168,8 +169,13 @@ void op_hello(struct host *host, struct request *request)
 	struct areas brought = { request->fds[0], request->fds[1] };
 	struct control_hello_req req;
 	struct shared_fd *stats = NULL;
-	dvs_err err = control_hello_req_decode(&request->body, &req);
+	dvs_err err;
 
+	if (link->carrier) {
+		carrier_hello(host, request);
+		return;
+	}
+	err = control_hello_req_decode(&request->body, &req);
 	if (err != DVS_OK || req.version != CONTROL_VERSION || link->greeted || req.rejoin > 1) {
 		request_answer(host, request, DVS_PROTO);
 		return;

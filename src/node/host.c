@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "node/api.h"
+#include "node/carrier.h"
 
 #define EVENTS_MAX 64
 
@@ -74,6 +75,7 @@ void host_settle(struct host *host)
 			break;
 		pending_try_again(host, CONTAINER_OF(at, struct pending, of_due));
 	}
+	stand_ins_sweep(host);
 }
 
 static void on_clock(struct host *host, struct source *source, uint32_t events)

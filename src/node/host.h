@@ -44,6 +44,7 @@ struct state;
 struct carrier;
 struct order;
 struct ordered;
+struct carriage;
 
 /* ---- the loop ---- */
 
@@ -132,6 +133,13 @@ struct host {
 	uint32_t last_probe;
 	uint64_t last_blocked;
 	struct list renewing; /* bindings whose channels must be made anew */
+	struct list idle;     /* stand-ins that lost a channel, maybe their last */
+	struct carrier *carriers[CORE_NODES_MAX]; /* by peer; NULL: none yet */
+	struct list children;			  /* proxies that were started */
+	uint32_t last_instance;			  /* of a carried channel's memory */
+	char proxy_path[512];
+	const char *proxy; /* what is started; NULL: none are (tests have their own) */
+	const struct core_command *command; /* whose effects are being worked on */
 	struct timer renew_timer;
 	bool renew_more;     /* something changed that may let them go on */
 	struct list copies;  /* asked for */
@@ -229,7 +237,8 @@ struct process {
 	bool image_confirmed;
 	enum process_state state;
 	struct link *link;
-	struct server *server; /* its DC; NULL for an admin's that entered none */
+	struct carrier *carrier; /* it stands for the endpoints of another node; NULL: as usual */
+	struct server *server;	 /* its DC; NULL for an admin's that entered none */
 	struct timer rejoin_timer;
 
 	struct shared_fd *area_fd;
@@ -254,9 +263,9 @@ struct trace;
 
 struct binding {
 	struct list of_process;
-	struct list of_renewing;
-	struct process *process; /* NULL: died while it migrated */
-	struct core_binding *core;
+	struct list of_renewing;   /* or of those idle */
+	struct process *process;   /* NULL: died while it migrated */
+	struct core_binding *core; /* NULL: a stand-in of an endpoint that is over */
 	struct server *server;
 	dvs_ep ep;
 	uint32_t slot;
@@ -271,7 +280,8 @@ struct binding {
 
 	struct list channels; /* channel_end */
 	uint32_t n_channels;
-	struct bitmap indexes;
+	struct bitmap
+		indexes; /* numbers of its channels; all stand-ins of a carrier share the carrier's */
 
 	struct grants *grants;
 	struct trace *trace;
@@ -309,6 +319,8 @@ struct channel {
 		uint8_t relay[2];
 	} may;
 	uint8_t renew; /* the mode of the event that must be sent, 0: none */
+	struct carriage *
+		carriage; /* what a proxy knows of it; NULL: both ends are here, or none does yet */
 };
 
 /* ---- requests that wait ---- */
@@ -327,6 +339,7 @@ struct pending {
 	pending_try try;
 	uint64_t watch;
 	bool watching; /* in the map */
+	dvs_dcid dc;   /* when it is not the link's */
 	uint32_t op;
 	uint32_t id;
 	uint32_t ep;

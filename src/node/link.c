@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "node/api.h"
+#include "node/carrier.h"
 
 struct received {
 	uint8_t bytes[FRAME_BYTES_MAX];
@@ -101,7 +102,7 @@ void link_receive(struct host *host, struct link *link)
 
 	for (unsigned int i = 0; i < LINK_READS_MAX && !link->doomed; i++) {
 		/* only the first frame brings something */
-		bool with_fds = !link->greeted && fd_discard_can(host);
+		bool with_fds = !link->greeted && !link->carrier && fd_discard_can(host);
 		int got = receive(link->source.fd, with_fds, &received);
 
 		if (got == 0) {
@@ -236,6 +237,8 @@ void link_destroy(struct host *host, struct link *link)
 	link_drop_queue(host, link);
 	source_close(host, &link->source);
 	link->process = NULL;
+	if (link->carrier)
+		carrier_unlinked(host, link->carrier);
 	if (process) {
 		process->link = NULL;
 		if (!host->stopping)

@@ -16,6 +16,8 @@
 
 #include "base/cleanup.h"
 #include "node/api.h"
+#include "node/carrier.h"
+#include "node/spawn.h"
 
 dvs_err host_init(struct host *host, const struct options *options)
 {
@@ -39,6 +41,12 @@ dvs_err host_init(struct host *host, const struct options *options)
 	list_init(&host->due);
 	list_init(&host->dead);
 	list_init(&host->renewing);
+	list_init(&host->idle);
+	list_init(&host->children);
+	spawn_find_proxy(host->proxy_path, sizeof(host->proxy_path));
+	host->proxy = host->proxy_path;
+	/* Numbers of a later dvsd are others. */
+	host->last_instance = (uint32_t)(host->started_ns / CLOCK_NS_PER_MS);
 	list_init(&host->copies);
 	list_init(&host->copying);
 	return core_create(&host->core);
@@ -217,6 +225,7 @@ void host_free(struct host *host)
 	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;
 	     dc = core_dc_next(host->core, dc->id.n))
 		bindings_free(host, dc);
+	carriers_free(host);
 	while (!list_is_empty(&host->processes))
 		process_forget(host, CONTAINER_OF(host->processes.next, struct process, of_host));
 	server_close_all(host);

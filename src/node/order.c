@@ -153,7 +153,9 @@ static dvs_err command_apply(struct host *host, const struct core_command *comma
 		order->spare = NULL;
 	}
 	host->applying = true;
+	host->command = command;
 	effects_apply(host);
+	host->command = NULL;
 	host->applying = false;
 	free(host->spare);
 	host->spare = NULL;

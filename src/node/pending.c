@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "node/api.h"
+#include "node/carrier.h"
 
 enum watched { WATCH_NUMBER = 1, WATCH_PROCESS, WATCH_REVOKED };
 
@@ -74,6 +75,8 @@ static size_t pendings_max(const struct link *link)
 {
 	size_t n_bindings = link->process ? link->process->n_bindings : 0;
 
+	if (link->carrier)
+		return CARRIER_PENDINGS_MAX;
 	return LINK_PENDINGS_MAX + n_bindings * BINDING_PENDINGS_MAX;
 }
 

@@ -163,7 +163,7 @@ static void on_pidfd(struct host *host, struct source *source, uint32_t events)
 		process_end(host, process);
 }
 
-static uint64_t new_serial(struct host *host)
+uint64_t process_serial(struct host *host)
 {
 	struct timespec now;
 	uint64_t serial;
@@ -190,7 +190,7 @@ dvs_err process_create(struct host *host, struct server *server, uint32_t pid,
 	process->id = (struct core_process){ .node = host->config.node,
 					     .pid = pid,
 					     .starttime = proc_starttime(pid),
-					     .serial = new_serial(host) };
+					     .serial = process_serial(host) };
 	process->pid_ns = proc_pid_ns(pid);
 	process->own_pid = process->pid_ns == host->pid_ns ? pid : proc_own_pid(pid);
 	if (id) {

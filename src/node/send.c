@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "node/api.h"
+#include "node/carrier.h"
 
 struct queued {
 	struct list of_queue;
@@ -127,10 +128,15 @@ static void link_wait_out(struct host *host, struct link *link, int error)
 		link_doom(host, link, "out of memory for its events");
 }
 
+static struct process *link_process(struct link *link)
+{
+	return link->carrier ? &link->carrier->process : link->process;
+}
+
 static void frame_sent(struct host *host, struct link *link, uint32_t ring)
 {
-	if (ring != SLOT_NONE && link->process)
-		process_ring(host, link->process, ring);
+	if (ring != SLOT_NONE && link_process(link))
+		process_ring(host, link_process(link), ring);
 }
 
 static void link_enqueue(struct host *host, struct link *link, const struct frame *frame)
@@ -222,8 +228,8 @@ void link_flush(struct host *host, struct link *link)
 	}
 	if (list_is_empty(&link->queue))
 		link_want_out(host, link, false);
-	if (was_congested && !link_is_congested(host, link) && link->process)
-		process_became_ready(host, link->process);
+	if (was_congested && !link_is_congested(host, link) && link_process(link))
+		process_became_ready(host, link_process(link));
 }
 
 void link_drop_queue(struct host *host, struct link *link)
@@ -249,7 +255,8 @@ void link_reply(struct host *host, struct link *link, uint32_t op, uint32_t id, 
 
 void process_send(struct host *host, struct process *process, struct frame *frame, uint32_t slot)
 {
-	if (!process->link)
+	/* events are for who has the endpoint; its own node tells it of them */
+	if (!process->link || process->carrier)
 		return;
 	frame->ring = slot;
 	link_send(host, process->link, frame);
