@@ -71,7 +71,7 @@ static void tell(struct host *host, struct copy *copy)
 	int fd = -1;
 	dvs_err err;
 
-	if (!carrier_can_take(host, copy->carrier))
+	if (!process_is_ready(&copy->carrier->process))
 		return;
 	err = copy_memory_open(copy->near, write ? O_RDONLY : O_RDWR, &fd);
 	memory = err == DVS_OK ? shared_fd_create(fd) : NULL;
@@ -99,7 +99,7 @@ void far_copy_stop(struct host *host, struct copy *copy)
 	struct control_copy_stop_req event = { .copy = copy->number };
 	struct frame frame;
 
-	if (!carrier_can_take(host, copy->carrier)) {
+	if (!process_is_ready(&copy->carrier->process)) {
 		copy_done(host, copy, DVS_PEERDEAD); /* there is nobody who does it */
 		return;
 	}

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,20 +115,36 @@ void lab_stop(void)
 	lab.up = false;
 }
 
-bool lab_enter(unsigned int node, char *config, size_t size)
+static bool enter(const char *kind, unsigned int node, int type)
 {
 	char path[64];
 	int fd;
+	bool right;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/ns/%s", lab.holder[node], kind);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	right = fd >= 0 && setns(fd, type) == 0;
+	if (!right)
+		perror(path);
+	if (fd >= 0)
+		close(fd);
+	return right;
+}
+
+/* The node's network and its /dev/shm, where its corosync is reached; but this process's own view of processes, because those
+ * of the test belong to it. */
+bool lab_enter(unsigned int node, char *config, size_t size)
+{
+	bool there;
 
 	if (!lab.up)
 		return false;
-	(void)snprintf(path, sizeof(path), "/proc/%ld/ns/net", lab.holder[node]);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || setns(fd, CLONE_NEWNET) != 0) {
-		perror(path);
+	(void)snprintf(config, size, "%s/node%u.yaml", lab.dir, node);
+	there = enter("net", node, CLONE_NEWNET) && enter("mnt", node, CLONE_NEWNS) &&
+		unshare(CLONE_NEWNS) == 0 && mount("proc", "/proc", "proc", 0, NULL) == 0;
+	if (!there) {
+		perror("cannot go to the other node");
 		_exit(127);
 	}
-	close(fd);
-	(void)snprintf(config, size, "%s/node%u.yaml", lab.dir, node);
 	return true;
 }
