@@ -123,8 +123,8 @@ DVS_MUST_USE dvs_err bench_fail(struct bench_fault *fault, dvs_err err, const ch
 /* The same for a system call that has just failed: WHAT and the text of errno. */
 DVS_MUST_USE dvs_err bench_fail_errno(struct bench_fault *fault, const char *what);
 
-/* Where clients and servers run. */
-enum bench_side { BENCH_CLIENT_SIDE, BENCH_SERVER_SIDE, BENCH_SIDES };
+/* Where clients and servers run, and who is killed: numbers of nodes. */
+enum bench_side { BENCH_CLIENT_SIDE, BENCH_SERVER_SIDE, BENCH_VICTIM_SIDE };
 
 struct bench_net; /* see remote/net.h */
 struct bench_options;
@@ -137,6 +137,7 @@ struct bench_lab {
 	int cpus[2]; /* the CPUs that pinned patterns use */
 	int cpu_count;
 	struct bench_net *net; /* the nodes of `dvs bench remote`, or NULL */
+	double detected_ns[2]; /* of the pattern detect: what was seen and not yet asked for */
 	int signal_fd;	       /* readable when a signal has come */
 };
 
@@ -176,7 +177,8 @@ struct bench_system {
 	enum bench_class class;
 	uint32_t patterns; /* 1 << enum bench_pattern */
 	bool solo;	   /* the client plays both parts; there is no server process */
-	bool in_place;	   /* the server reads the request where it lies */
+	bool in_place;	   /* the server finds the request where it lies, and copies nothing */
+	bool sums;	   /* it reads all of it there */
 	enum bench_when when;
 	bool crowd;	    /* one process is all clients of a server: a call is one call of each */
 	const void *detail; /* what tells apart systems that share their functions */

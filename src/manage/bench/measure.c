@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "manage/bench/remote/net.h"
 #include "manage/bench/worker.h"
 
 #define THINK_NS UINT64_C(100000)
@@ -189,7 +190,7 @@ static dvs_err fork_worker(struct trial *trial, struct bench_link *link, bool is
 		.warm_up_ns = trial->options->sample_ms * CLOCK_NS_PER_MS / 10,
 		.parent = getpid(),
 	};
-	pid_t pid = fork();
+	pid_t pid = bench_net_fork(trial->lab->net, bench_worker_side(&worker));
 
 	if (pid < 0)
 		return bench_fail_errno(trial->fault, "fork");

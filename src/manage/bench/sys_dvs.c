@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs and dvs-inplace: M3-IPC between two endpoints of one DC. A request of 64 bytes is a message; a longer one
+/* dvs and dvs-inplace, and on two nodes dvs-tcp and all others: M3-IPC between two endpoints of one DC. A request of 64 bytes is a message; a longer one
  * is attached data. Under dvs the server copies it out of the channel, under dvs-inplace it reads it there. */
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +7,11 @@
 #include <dvs/dvk.h>
 
 #include "manage/bench/own_dvsd.h"
+#include "manage/bench/remote/net.h"
+#include "manage/bench/sys_dvs.h"
 
 /* Servers have these endpoints; clients take whatever is free. */
-enum { FIRST_SERVER = 1, CLIENT_SHIFT = 4 };
+enum { FIRST_SERVER = 1, CLIENT_SHIFT = 4, PATIENCE_MS = 10000 };
 
 _Static_assert(sizeof(struct bench_msg) - offsetof(struct bench_msg, seq) == DVS_PAYLOAD_BYTES,
 	       "all but source and kind is payload");
@@ -67,7 +69,7 @@ static dvs_err fail_call(struct bench_link *link, const char *what, dvs_err err)
 	return bench_fail(&link->fault, err, "%s: %s", what, dvs_strerror(err));
 }
 
-static dvs_err dvs_setup(struct bench_link *link)
+dvs_err bench_dvs_setup(struct bench_link *link)
 {
 	struct party *party = calloc(1, sizeof(*party));
 
@@ -78,17 +80,23 @@ static dvs_err dvs_setup(struct bench_link *link)
 	return DVS_OK;
 }
 
-static void dvs_teardown(struct bench_link *link)
+void bench_dvs_teardown(struct bench_link *link)
 {
 	free(link->state);
 	link->state = NULL;
 }
 
+static const char *control_of(const struct bench_lab *lab)
+{
+	const struct node *node = lab->dvs;
+
+	return lab->net ? BENCH_NET_CONTROL : own_dvsd_control(node->dvsd);
+}
+
 static dvs_err dvs_bind(struct bench_link *link, dvs_ep want)
 {
-	const struct node *node = link->lab->dvs;
 	struct party *party = link->state;
-	dvs_err err = dvk_open(own_dvsd_control(node->dvsd), &party->dvk);
+	dvs_err err = dvk_open(control_of(link->lab), &party->dvk);
 
 	if (err != DVS_OK)
 		return fail_call(link, "dvk_open", err);
@@ -96,22 +104,28 @@ static dvs_err dvs_bind(struct bench_link *link, dvs_ep want)
 	return err == DVS_OK ? DVS_OK : fail_call(link, "dvk_bind", err);
 }
 
-static dvs_err dvs_server_open(struct bench_link *link)
+dvs_err bench_dvs_server_open(struct bench_link *link)
 {
 	struct party *party = link->state;
 
 	return dvs_bind(link, party->server);
 }
 
-static dvs_err dvs_client_open(struct bench_link *link, unsigned client)
+dvs_err bench_dvs_client_open(struct bench_link *link, unsigned client)
 {
 	struct party *party = link->state;
+	dvs_err err;
 
 	party->client = client;
-	return dvs_bind(link, dvs_ep_any());
+	err = dvs_bind(link, dvs_ep_any());
+	if (err != DVS_OK || !link->lab->net)
+		return err;
+	/* The other node knows of the server already, this one will in a moment. */
+	err = dvk_wait_bind(party->dvk, party->server, PATIENCE_MS, NULL);
+	return err == DVS_OK ? DVS_OK : fail_call(link, "dvk_wait_bind", err);
 }
 
-static void dvs_leave(struct bench_link *link)
+void bench_dvs_leave(struct bench_link *link)
 {
 	struct party *party = link->state;
 
@@ -119,7 +133,7 @@ static void dvs_leave(struct bench_link *link)
 	dvk_close(party->dvk);
 }
 
-static dvs_err dvs_call(struct bench_link *link, const void *request, struct bench_msg *reply)
+dvs_err bench_dvs_call(struct bench_link *link, const void *request, struct bench_msg *reply)
 {
 	struct party *party = link->state;
 	const struct bench_msg *head = request;
@@ -159,7 +173,7 @@ static dvs_err take_data(struct bench_link *link, struct bench_request *request)
 	return DVS_OK;
 }
 
-static dvs_err dvs_receive(struct bench_link *link, struct bench_request *request)
+dvs_err bench_dvs_receive(struct bench_link *link, struct bench_request *request)
 {
 	struct party *party = link->state;
 	struct dvs_msg msg;
@@ -179,7 +193,7 @@ static dvs_err dvs_receive(struct bench_link *link, struct bench_request *reques
 	return DVS_OK;
 }
 
-static dvs_err dvs_reply(struct bench_link *link, unsigned client, const struct bench_msg *reply)
+dvs_err bench_dvs_reply(struct bench_link *link, unsigned client, const struct bench_msg *reply)
 {
 	struct party *party = link->state;
 	struct dvs_msg msg;
@@ -198,14 +212,14 @@ const struct bench_system bench_system_dvs = {
 	.patterns = BENCH_IPC_PATTERNS,
 	.start = node_start,
 	.stop = node_stop,
-	.setup = dvs_setup,
-	.teardown = dvs_teardown,
-	.server_open = dvs_server_open,
-	.receive = dvs_receive,
-	.reply = dvs_reply,
-	.client_open = dvs_client_open,
-	.call = dvs_call,
-	.leave = dvs_leave,
+	.setup = bench_dvs_setup,
+	.teardown = bench_dvs_teardown,
+	.server_open = bench_dvs_server_open,
+	.receive = bench_dvs_receive,
+	.reply = bench_dvs_reply,
+	.client_open = bench_dvs_client_open,
+	.call = bench_dvs_call,
+	.leave = bench_dvs_leave,
 };
 
 const struct bench_system bench_system_dvs_inplace = {
@@ -214,14 +228,15 @@ const struct bench_system bench_system_dvs_inplace = {
 	.class = BENCH_DVS,
 	.patterns = 1u << BENCH_DATA,
 	.in_place = true,
+	.sums = true,
 	.start = node_start,
 	.stop = node_stop,
-	.setup = dvs_setup,
-	.teardown = dvs_teardown,
-	.server_open = dvs_server_open,
-	.receive = dvs_receive,
-	.reply = dvs_reply,
-	.client_open = dvs_client_open,
-	.call = dvs_call,
-	.leave = dvs_leave,
+	.setup = bench_dvs_setup,
+	.teardown = bench_dvs_teardown,
+	.server_open = bench_dvs_server_open,
+	.receive = bench_dvs_receive,
+	.reply = bench_dvs_reply,
+	.client_open = bench_dvs_client_open,
+	.call = bench_dvs_call,
+	.leave = bench_dvs_leave,
 };

@@ -86,7 +86,7 @@ static dvs_err serve_one(struct server *server)
 	err = request_check(server, &msg);
 	if (err != DVS_OK)
 		return err;
-	if (system->in_place) {
+	if (system->sums) {
 		uint64_t sum = bench_payload_sum(server->request.data, link->bytes);
 
 		/* The sum is of no use to anyone, but it must be made. */
@@ -252,14 +252,13 @@ static dvs_err worker_settle(const struct bench_worker *worker)
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		return bench_fail_errno(fault, "tie the process to its parent");
-	if (getppid() != worker->parent)
+	if (!bench_net_has_parent(worker->link->lab->net, worker->parent))
 		return bench_fail(fault, DVS_WOKEN, "the parent is gone");
 	if (prctl(PR_SET_TIMERSLACK, 1) != 0)
 		return bench_fail_errno(fault, "set the timer slack");
 	if (worker->link->lab->net) {
-		dvs_err err = bench_net_enter(
-			worker->link->lab->net,
-			worker->is_server ? BENCH_SERVER_SIDE : BENCH_CLIENT_SIDE, fault);
+		dvs_err err =
+			bench_net_enter(worker->link->lab->net, bench_worker_side(worker), fault);
 
 		if (err != DVS_OK)
 			return err;

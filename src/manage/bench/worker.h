@@ -35,6 +35,12 @@ struct bench_worker {
 	pid_t parent;
 };
 
+/* The node that it is on, when there are nodes. */
+static inline enum bench_side bench_worker_side(const struct bench_worker *worker)
+{
+	return worker->is_server ? BENCH_SERVER_SIDE : BENCH_CLIENT_SIDE;
+}
+
 /* Be that process: returns its exit status, with the reason in its report if it is not 0. */
 MUST_USE int bench_worker_run(const struct bench_worker *worker);
 

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two network namespaces with a pair of veth between them. Each lives as long as the process that holds it, and
- * those end with this one: nothing has to be removed. */
 #include "manage/bench/remote/net.h"
 
 #include <errno.h>
@@ -9,118 +7,124 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "manage/bench/remote/processes.h"
+#include "manage/lab/lab.h"
 
-static const char *const addresses[BENCH_SIDES] = { "10.87.0.1", "10.87.0.2" };
+#define SAID_BYTES 400u
+#define PROXY "dvs-proxy"
+/* Until proxies that were ended have begun again. */
+#define PROXIES_SPAN_NS (10 * CLOCK_NS_PER_S)
+#define LOOK_NS (2 * CLOCK_NS_PER_MS)
 
 struct bench_net {
-	pid_t holder[BENCH_SIDES]; /* 0: none */
-	int fd[BENCH_SIDES];
+	struct lab lab;
+	bool is_ours;
+	bool has_dc;
+	bool has_way; /* else that of the lab's own options */
+	struct bench_way way;
+	struct bench_way before; /* how the lab was when we came */
+	int own_pids;		 /* our PID namespace */
+	char addresses[LAB_NODES_MAX][LAB_ADDRESS_BYTES];
+	pid_t proxies[BENCH_PROCESSES_MAX];
+	size_t n_proxies;
 };
 
-/* In the child: make the namespace, tell by the byte that it is there, and hold it. */
-static void hold(int ready_fd, pid_t parent)
+/* ---- this program itself, as 'dvs lab ...' ---- */
+
+static void run_self(const char *const *argv, int out_fd)
 {
-	char byte = 0;
-
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
-		_exit(1);
-	byte = unshare(CLONE_NEWNET) == 0 ? 0 : (char)errno;
-	if (write(ready_fd, &byte, 1) != 1 || byte)
-		_exit(1);
-	for (;;)
-		pause();
-}
-
-static dvs_err start_holder(struct bench_net *net, enum bench_side side, struct bench_fault *fault)
-{
-	pid_t parent = getpid();
-	char path[64], byte = EIO;
-	int ready[2];
-
-	if (pipe2(ready, O_CLOEXEC) != 0)
-		return bench_fail_errno(fault, "pipe");
-	net->holder[side] = fork();
-	if (net->holder[side] == 0)
-		hold(ready[1], parent);
-	close(ready[1]);
-	if (net->holder[side] < 0) {
-		net->holder[side] = 0;
-		close(ready[0]);
-		return bench_fail_errno(fault, "fork");
-	}
-	if (read(ready[0], &byte, 1) != 1)
-		byte = EIO;
-	close(ready[0]);
-	if (byte)
-		return bench_fail(fault, DVS_BADSTATE, "make a network namespace: %s",
-				  strerror(byte));
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)net->holder[side]);
-	net->fd[side] = open(path, O_RDONLY | O_CLOEXEC);
-	return net->fd[side] < 0 ? bench_fail_errno(fault, path) : DVS_OK;
-}
-
-/* In the child: the lines of TEXT, done by ip(8) inside of SIDE. */
-static void run_ip(const struct bench_net *net, enum bench_side side, int text_fd)
-{
-	struct bench_fault fault;
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (bench_net_enter(net, side, &fault) == DVS_OK && dup2(text_fd, STDIN_FILENO) >= 0)
-		execlp("ip", "ip", "-batch", "-", (char *)NULL);
+	/* A ctrl-C is for the benchmark, which then ends its lab in order. */
+	if (setpgid(0, 0) == 0 && dup2(out_fd, STDOUT_FILENO) >= 0 &&
+	    dup2(out_fd, STDERR_FILENO) >= 0)
+		execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
 	_exit(127);
 }
 
-static dvs_err configure(const struct bench_net *net, enum bench_side side,
-			 struct bench_fault *fault)
+/* Run it to its end; what it says is the fault, if it fails. */
+static dvs_err run_dvs(const char *const *argv, struct bench_fault *fault)
 {
-	char text[256];
-	int pipe_fd[2], status = -1, length;
+	char said[SAID_BYTES];
+	size_t used = 0;
+	int status = -1, out[2];
+	ssize_t n;
 	pid_t pid;
 
-	length = side == BENCH_CLIENT_SIDE ?
-			 snprintf(text, sizeof(text),
-				  "link add dvs0 type veth peer name dvs0 netns %d\n",
-				  (int)net->holder[BENCH_SERVER_SIDE]) :
-			 0;
-	length += snprintf(text + length, sizeof(text) - (size_t)length,
-			   "address add %s/24 dev dvs0\nlink set dvs0 up\nlink set lo up\n",
-			   addresses[side]);
-	if (pipe2(pipe_fd, O_CLOEXEC) != 0)
+	if (pipe2(out, O_CLOEXEC) != 0)
 		return bench_fail_errno(fault, "pipe");
-	if (write(pipe_fd[1], text, (size_t)length) != length)
-		length = -1;
-	close(pipe_fd[1]);
 	pid = fork();
 	if (pid == 0)
-		run_ip(net, side, pipe_fd[0]);
-	close(pipe_fd[0]);
-	if (pid < 0 || length < 0 || waitpid(pid, &status, 0) != pid)
-		return bench_fail_errno(fault, "run ip");
-	if (status != 0)
-		return bench_fail(fault, DVS_BADSTATE, "ip(8) could not set up the network");
+		run_self(argv, out[1]);
+	close(out[1]);
+	while ((n = read(out[0], said + used, sizeof(said) - 1 - used)) > 0 ||
+	       (n < 0 && errno == EINTR))
+		used += n > 0 ? (size_t)n : 0;
+	said[used] = '\0';
+	close(out[0]);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status == 0)
+		return DVS_OK;
+	said[strcspn(said, "\n")] = '\0';
+	return bench_fail(fault, DVS_IO, "%s %s: %s", argv[1], argv[2], said);
+}
+
+/* ---- the lab ---- */
+
+static dvs_err make_lab(struct bench_net *net, const char *name, unsigned n_nodes,
+			struct bench_fault *fault)
+{
+	char count[8];
+	const char *up[] = { "dvs",	  "lab", "up",	    count, "--name", name,
+			     "--filters", "tls", "--token", "300", NULL };
+
+	snprintf(count, sizeof(count), "%u", n_nodes);
+	net->is_ours = true;
+	return run_dvs(up, fault);
+}
+
+static dvs_err open_lab(struct bench_net *net, const char *name, unsigned n_nodes,
+			struct bench_fault *fault)
+{
+	if (!lab_open(&net->lab, name))
+		return bench_fail(fault, DVS_BADARG, "%s", net->lab.error);
+	if (net->lab.options.n_nodes < n_nodes)
+		return bench_fail(fault, DVS_BADARG,
+				  "lab '%s' has %u nodes; %u are needed, choose fewer patterns",
+				  name, net->lab.options.n_nodes, n_nodes);
+	net->before.transport = net->lab.options.transport;
+	memcpy(net->before.filters, net->lab.options.filters, sizeof(net->before.filters));
+	for (uint32_t i = 0; i < net->lab.options.n_nodes; i++)
+		lab_node_address(i, net->addresses[i]);
 	return DVS_OK;
 }
 
-dvs_err bench_net_start(struct bench_net **result, struct bench_fault *fault)
+dvs_err bench_net_start(const char *name, unsigned n_nodes, struct bench_net **result,
+			struct bench_fault *fault)
 {
 	struct bench_net *net = calloc(1, sizeof(*net));
+	char own_name[32];
 	dvs_err err = DVS_OK;
 
 	if (!net)
 		return bench_fail_errno(fault, "allocate");
-	for (int side = 0; side < BENCH_SIDES; side++)
-		net->fd[side] = -1;
-	for (int side = 0; err == DVS_OK && side < BENCH_SIDES; side++)
-		err = start_holder(net, (enum bench_side)side, fault);
-	for (int side = 0; err == DVS_OK && side < BENCH_SIDES; side++)
-		err = configure(net, (enum bench_side)side, fault);
+	snprintf(own_name, sizeof(own_name), "bench-%d", (int)getpid());
+	net->lab.lock_fd = -1;
+	net->own_pids = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	if (net->own_pids < 0)
+		err = bench_fail_errno(fault, "/proc/self/ns/pid");
+	if (err == DVS_OK && !name)
+		err = make_lab(net, own_name, n_nodes, fault);
+	if (err == DVS_OK)
+		err = open_lab(net, name ? name : own_name, n_nodes, fault);
 	if (err == DVS_OK)
 		*result = net;
 	else
@@ -130,28 +134,198 @@ dvs_err bench_net_start(struct bench_net **result, struct bench_fault *fault)
 
 void bench_net_stop(struct bench_net *net)
 {
+	struct bench_fault fault;
+
 	if (!net)
 		return;
-	for (int side = 0; side < BENCH_SIDES; side++) {
-		if (net->holder[side] > 0) {
-			kill(net->holder[side], SIGKILL);
-			waitpid(net->holder[side], NULL, 0);
-		}
-		cleanup_close(&net->fd[side]);
+	if (net->is_ours && net->lab.name[0]) {
+		const char *down[] = { "dvs", "lab", "down", "--name", net->lab.name, NULL };
+
+		if (run_dvs(down, &fault) != DVS_OK)
+			fprintf(stderr, "dvs bench: %s\n", fault.text);
+	} else if (net->has_way) {
+		(void)!bench_net_choose(net, &net->before, &fault);
 	}
+	lab_close(&net->lab);
+	cleanup_close(&net->own_pids);
 	free(net);
 }
 
-dvs_err bench_net_enter(const struct bench_net *net, enum bench_side side,
-			struct bench_fault *fault)
+unsigned bench_net_nodes(const struct bench_net *net)
 {
-	if (setns(net->fd[side], CLONE_NEWNET) != 0)
-		return bench_fail_errno(fault, "enter a network namespace");
+	return net->lab.options.n_nodes;
+}
+
+const char *bench_net_address(const struct bench_net *net, unsigned node)
+{
+	return net->addresses[node];
+}
+
+/* ---- processes of a node ---- */
+
+static int holder_pids(const struct bench_net *net, unsigned node)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)net->lab.holders[node]);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* To be in a PID namespace a process must be born there. */
+pid_t bench_net_fork(const struct bench_net *net, unsigned node)
+{
+	AUTO_CLOSE int pids = -1;
+	pid_t pid;
+	int error;
+
+	if (!net)
+		return fork();
+	pids = holder_pids(net, node);
+	if (pids < 0 || setns(pids, CLONE_NEWPID) != 0)
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		return 0;
+	error = errno;
+	if (setns(net->own_pids, CLONE_NEWPID) != 0)
+		abort(); /* whoever is born from here on would be of that node */
+	errno = error;
+	return pid;
+}
+
+dvs_err bench_net_enter(const struct bench_net *net, unsigned node, struct bench_fault *fault)
+{
+	/* The mounts come last: they hide the host's /proc. */
+	static const char *const names[] = { "net", "ipc", "uts", "mnt" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char path[64];
+		AUTO_CLOSE int fd = -1;
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)net->lab.holders[node],
+			 names[i]);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, 0) != 0)
+			return bench_fail_errno(fault, "enter a node of the lab");
+	}
 	return DVS_OK;
 }
 
-const char *bench_net_address(const struct bench_net *net, enum bench_side side)
+/* In another PID namespace a parent outside has no number; who has lost it belongs to the holder, PID 1. */
+bool bench_net_has_parent(const struct bench_net *net, pid_t parent)
 {
-	(void)net;
-	return addresses[side];
+	return getppid() == (net ? 0 : parent);
+}
+
+/* ---- how the nodes talk ---- */
+
+static bool same_way(const struct bench_way *a, const struct bench_way *b)
+{
+	return a->transport == b->transport &&
+	       memcmp(a->filters, b->filters, sizeof(a->filters)) == 0;
+}
+
+/* The proxies of all nodes: as many as there are pairs of nodes, twice. */
+static void find_proxies(struct bench_net *net)
+{
+	net->n_proxies = 0;
+	for (uint32_t i = 0; i < net->lab.options.n_nodes; i++)
+		net->n_proxies += bench_find_processes(net->lab.holders[i], PROXY,
+						       net->proxies + net->n_proxies,
+						       ARRAY_LEN(net->proxies) - net->n_proxies);
+}
+
+static dvs_err restart_proxies(struct bench_net *net, struct bench_fault *fault)
+{
+	uint64_t deadline_ns = clock_now_ns() + PROXIES_SPAN_NS;
+	uint32_t n = net->lab.options.n_nodes;
+	const struct timespec pause = clock_timespec(LOOK_NS);
+
+	find_proxies(net);
+	bench_kill_processes(net->proxies, net->n_proxies);
+	/* Nothing tells us when dvsd has started them again. */
+	do {
+		if (clock_is_past(deadline_ns))
+			return bench_fail(fault, DVS_TIMEOUT, "%zu of %u proxies run",
+					  net->n_proxies, n * (n - 1));
+		nanosleep(&pause, NULL);
+		find_proxies(net);
+	} while (net->n_proxies < (size_t)n * (n - 1));
+	return DVS_OK;
+}
+
+dvs_err bench_net_choose(struct bench_net *net, const struct bench_way *way,
+			 struct bench_fault *fault)
+{
+	struct lab_options *options = &net->lab.options;
+
+	if (net->has_way && same_way(&net->way, way))
+		return DVS_OK;
+	options->transport = way->transport;
+	memcpy(options->filters, way->filters, sizeof(options->filters));
+	for (uint32_t i = 0; i < options->n_nodes; i++)
+		if (!lab_write_node_files(&net->lab, i))
+			return bench_fail(fault, DVS_IO, "%s", net->lab.error);
+	net->has_way = true;
+	net->way = *way;
+	return restart_proxies(net, fault);
+}
+
+uint64_t bench_net_proxies_cpu_ns(const struct bench_net *net)
+{
+	uint64_t sum_ns = 0;
+
+	for (size_t i = 0; i < net->n_proxies; i++) {
+		struct timespec used;
+		clockid_t clock;
+
+		if (clock_getcpuclockid(net->proxies[i], &clock) == 0 &&
+		    clock_gettime(clock, &used) == 0)
+			sum_ns += (uint64_t)used.tv_sec * CLOCK_NS_PER_S + (uint64_t)used.tv_nsec;
+	}
+	return sum_ns;
+}
+
+/* ---- what else a run needs of the lab ---- */
+
+dvs_err bench_net_make_dc(struct bench_net *net, struct bench_fault *fault)
+{
+	const char *create[] = { "dvs", "lab", "exec",	 "--name",     net->lab.name, "n0",
+				 "dvs", "dc",  "create", BENCH_NET_DC, NULL };
+	dvs_err err;
+
+	if (net->has_dc)
+		return DVS_OK;
+	err = run_dvs(create, fault);
+	net->has_dc = err == DVS_OK;
+	return err;
+}
+
+bool bench_net_has_dc(const struct bench_net *net)
+{
+	return net->has_dc;
+}
+
+dvs_err bench_net_kill_node(struct bench_net *net, unsigned node, struct bench_fault *fault)
+{
+	pid_t pids[BENCH_PROCESSES_MAX];
+	size_t n = bench_find_processes(net->lab.holders[node], "corosync", pids, ARRAY_LEN(pids));
+
+	/* It must have no time to say good-bye for those of its clients that end before it. */
+	for (size_t i = 0; i < n; i++)
+		kill(pids[i], SIGSTOP);
+	if (n == 0)
+		return bench_fail(fault, DVS_IO, "no corosync runs on node %u", node);
+	n = bench_find_processes(net->lab.holders[node], NULL, pids, ARRAY_LEN(pids));
+	bench_kill_processes(pids, n);
+	return DVS_OK;
+}
+
+dvs_err bench_net_revive_node(struct bench_net *net, unsigned node, struct bench_fault *fault)
+{
+	char role[8];
+	const char *start[] = { "dvs", "lab", "start", "--name", net->lab.name, role, NULL };
+
+	snprintf(role, sizeof(role), "n%u", node);
+	return run_dvs(start, fault);
 }

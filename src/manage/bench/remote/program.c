@@ -21,8 +21,8 @@ static void run(const struct bench_lab *lab, enum bench_side side, const char *c
 	sigset_t none;
 
 	sigemptyset(&none);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && setpgid(0, 0) == 0 &&
-	    sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && bench_net_has_parent(lab->net, parent) &&
+	    setpgid(0, 0) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
 	    bench_net_enter(lab->net, side, &fault) == DVS_OK && dup2(out_fd, STDOUT_FILENO) >= 0 &&
 	    dup2(out_fd, STDERR_FILENO) >= 0)
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
@@ -38,7 +38,7 @@ dvs_err bench_program_start(const struct bench_lab *lab, enum bench_side side,
 
 	if (pipe2(out, O_CLOEXEC) != 0)
 		return bench_fail_errno(fault, "pipe");
-	program->pid = fork();
+	program->pid = bench_net_fork(lab->net, side);
 	if (program->pid == 0)
 		run(lab, side, argv, out[1], parent);
 	close(out[1]);

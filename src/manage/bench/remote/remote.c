@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs bench remote: messages and data between two nodes of a cluster. */
 #include "manage/bench/remote/peers.h"
+#include "manage/bench/remote/ways.h"
 
 static dvs_err remote_begin(struct bench_lab *lab, const struct bench_options *options,
 			    struct bench_fault *fault)
 {
-	(void)options;
-	return bench_net_start(&lab->net, fault);
+	uint32_t three = 1u << BENCH_REMOTE_MCAST | 1u << BENCH_REMOTE_DETECT;
+
+	return bench_net_start(options->lab, options->patterns & three ? 3 : 2, &lab->net, fault);
 }
 
 static void remote_end(struct bench_lab *lab)
@@ -17,8 +19,11 @@ static void remote_end(struct bench_lab *lab)
 
 /* A new peer or way of the DVS is one file and one row here. */
 static const struct bench_system *const systems[] = {
-	&bench_peer_tcp, &bench_peer_tcp_batch, &bench_peer_zmq,
-	&bench_peer_nng, &bench_peer_rpc,	&bench_peer_iperf3,
+	&bench_dvs_tcp,		 &bench_dvs_tcp_tls,	 &bench_dvs_tcp_zstd, &bench_dvs_tcp_lz4,
+	&bench_dvs_tcp_zstd_tls, &bench_dvs_tcp_lz4_tls, &bench_dvs_raw,      &bench_dvs_raw_tls,
+	&bench_dvs_udp,		 &bench_dvs_udp_tls,	 &bench_dvs_tipc,     &bench_peer_tcp,
+	&bench_peer_tcp_batch,	 &bench_peer_zmq,	 &bench_peer_nng,     &bench_peer_rpc,
+	&bench_peer_iperf3,	 &bench_peer_corosync,
 };
 _Static_assert(sizeof(systems) / sizeof(systems[0]) <= BENCH_SYSTEMS_MAX,
 	       "the system table has its bound");
@@ -27,6 +32,14 @@ const struct bench_system *const *bench_remote_systems(size_t *count)
 {
 	*count = sizeof(systems) / sizeof(systems[0]);
 	return systems;
+}
+
+/* --transport says which of the DVS are meant. */
+static bool remote_wants(const struct bench_options *options, const struct bench_system *system)
+{
+	const struct bench_way *way = system->detail;
+
+	return system->class != BENCH_DVS || (options->transports >> way->transport & 1);
 }
 
 const struct bench_suite bench_suite_remote = {
@@ -47,6 +60,7 @@ const struct bench_suite bench_suite_remote = {
 	.sample_quick_ms = 50,
 	.cells = bench_remote_cells,
 	.systems = bench_remote_systems,
+	.wants = remote_wants,
 	.begin = remote_begin,
 	.end = remote_end,
 };
