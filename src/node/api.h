@@ -281,6 +281,16 @@ void copies_forget(struct host *host, const struct binding *binding);
 void copies_forget_link(struct host *host, struct link *link);
 void copies_close(struct host *host);
 void op_copy(struct host *host, struct request *request);
+
+/* ---- copy_far.c: copies with grants on other nodes ---- */
+
+/* A new proxy of CARRIER is there / its proxy is gone / its node is down. */
+void copies_tell(struct host *host, const struct carrier *carrier);
+void copies_unlinked(struct host *host, const struct carrier *carrier);
+void copies_node_down(struct host *host, const struct carrier *carrier);
+void op_copy_open(struct host *host, struct request *request);
+void op_copy_close(struct host *host, struct request *request);
+void op_copy_done(struct host *host, struct request *request);
 /* wait.c */
 void op_wait(struct host *host, struct request *request);
 /* connect.c */

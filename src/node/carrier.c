@@ -258,6 +258,7 @@ void carrier_close(struct host *host, uint32_t node)
 	if (carrier->process.link)
 		link_doom(host, carrier->process.link, NULL);
 	carriages_leave_now(host, carrier);
+	copies_node_down(host, carrier);
 	timer_cancel(&host->timers, &carrier->over_timer);
 	carrier->report = (struct control_link_report_req){ 0 };
 	process_became_ready(host, &carrier->process);
@@ -309,10 +310,10 @@ void carriers_free(struct host *host)
 
 void carrier_unlinked(struct host *host, struct carrier *carrier)
 {
-	(void)host;
 	carrier->process.link = NULL;
 	carrier->process.state = PROCESS_AWAITED;
 	carrier->report.up = 0;
+	copies_unlinked(host, carrier);
 	/* without its link it is of no use; its end starts the next one */
 	if (carrier->child)
 		(void)syscall(SYS_pidfd_send_signal, carrier->child->source.fd, SIGKILL, NULL, 0);
@@ -341,6 +342,7 @@ void carrier_hello(struct host *host, struct request *request)
 	frame_attach(&frame, carrier->stats_fd);
 	link_send(host, link, &frame);
 	carriages_tell(host, carrier);
+	copies_tell(host, carrier);
 	process_became_ready(host, &carrier->process);
 }
 

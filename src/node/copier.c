@@ -30,7 +30,7 @@ struct copier {
 /* The memory of a process, if it still has the image with which it said hello: one that has
  * executed another program, maybe with more rights, is not who granted anything. The order counts:
  * what is open is not of a later image than the one that is looked at then. */
-static dvs_err memory_open(const struct copy_side *side, int flags, int *fd)
+dvs_err copy_memory_open(const struct copy_side *side, int flags, int *fd)
 {
 	char path[64];
 	struct image image;
@@ -85,11 +85,11 @@ dvs_err copy_run(struct copy_job *job, void *buffer)
 {
 	AUTO_CLOSE int from_fd = -1;
 	AUTO_CLOSE int to_fd = -1;
-	dvs_err err = memory_open(&job->from, O_RDONLY, &from_fd);
+	dvs_err err = copy_memory_open(&job->from, O_RDONLY, &from_fd);
 	uint64_t done = 0;
 
 	if (err == DVS_OK)
-		err = memory_open(&job->to, O_RDWR, &to_fd);
+		err = copy_memory_open(&job->to, O_RDWR, &to_fd);
 	while (err == DVS_OK && done < job->bytes && !atomic_load(&job->stop)) {
 		uint64_t left = job->bytes - done;
 		size_t chunk = left < COPY_CHUNK_BYTES ? (size_t)left : COPY_CHUNK_BYTES;

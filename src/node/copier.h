@@ -46,6 +46,8 @@ struct copy_job *copier_take_done(struct copier *copier);
 /* Jobs that run are stopped; a thread that memory holds up is left behind, with its job. NULL is
  * fine. */
 void copier_destroy(struct copier *copier);
+/* The memory of SIDE's process, if it still has the image with which it said hello. PEERDEAD, DENIED. */
+dvs_err copy_memory_open(const struct copy_side *side, int flags, int *fd);
 /* Do JOB here and now; BUFFER has COPY_CHUNK_BYTES. */
 dvs_err copy_run(struct copy_job *job, void *buffer);
 

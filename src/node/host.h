@@ -145,6 +145,8 @@ struct host {
 	struct list copies;  /* asked for */
 	struct list copying; /* being worked on */
 	size_t n_copies;
+	uint64_t last_copy;
+	struct list foreign; /* pieces that other nodes copy from or to grants here */
 	struct copier *copier;
 	struct source copies_source; /* its descriptor is the copier's */
 };

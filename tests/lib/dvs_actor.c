@@ -79,6 +79,11 @@ static struct actor *start(struct world *w, const char *control, uid_t uid)
 
 struct actor *actor_start(struct world *w)
 {
+	return start(w, w->far_dvsd ? w->far_control : w->control, getuid());
+}
+
+struct actor *actor_near(struct world *w)
+{
 	return start(w, w->control, getuid());
 }
 
@@ -89,7 +94,7 @@ struct actor *actor_at(struct world *w, const char *control)
 
 struct actor *actor_as(struct world *w, uid_t uid)
 {
-	return start(w, w->control, uid);
+	return start(w, w->far_dvsd ? w->far_control : w->control, uid);
 }
 
 struct actor *actor_bound(struct world *w, uint32_t number)

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dvs_lab.h"
 #include "dvs_rows.h"
 
 /* Each test may take so long before Check ends it. */
@@ -138,10 +139,16 @@ int calls_run(const char *program, const TTest *const *tests, size_t n_tests)
 	(void)setenv(ENV_DIR, dir, 1);
 	(void)setenv(ENV_PROGRAM, program, 1);
 	seen_create();
+	if (!lab_start(dir)) {
+		remove_all(dir);
+		free(all);
+		return EXIT_FAILURE;
+	}
 	for (size_t i = 0; i < n_tests; i++)
 		all[i] = tests[i];
 	all[n_tests] = every_row_of_the_table_was_seen;
 	status = unit_run(program, all, n_tests + 1, TEST_TIMEOUT_S);
+	lab_stop();
 	remove_all(dir);
 	free(all);
 	return status;
@@ -194,9 +201,11 @@ static void dvsd_path(char *path, size_t size)
 	(void)snprintf(path, size, "%s/../../dvsd", dirname(self));
 }
 
-static void dvsd_exec(const struct world *w, const char *notify)
+/* On NODE, with its configuration if there are several. */
+static void dvsd_exec(unsigned int node, const char *run_dir, const char *notify)
 {
 	char path[PATH_MAX * 2];
+	char config[PATH_MAX];
 	sigset_t none;
 
 	dvsd_path(path, sizeof(path));
@@ -205,16 +214,20 @@ static void dvsd_exec(const struct world *w, const char *notify)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	/* The test's TAP goes to stdout. */
 	(void)dup2(STDERR_FILENO, STDOUT_FILENO);
-	(void)execl(path, path, "--run-dir", w->run_dir, "--dc", "a", "--log-level", "warning",
-		    (char *)NULL);
+	if (lab_enter(node, config, sizeof(config)))
+		(void)execl(path, path, "--run-dir", run_dir, "--dc", "a", "--log-level", "warning",
+			    "--config", config, (char *)NULL);
+	else
+		(void)execl(path, path, "--run-dir", run_dir, "--dc", "a", "--log-level", "warning",
+			    (char *)NULL);
 	perror(path);
 	_exit(127);
 }
 
 /* dvsd sends one datagram when it is ready. */
-static void dvsd_await(const struct world *w, int notify_fd)
+static void dvsd_await(pid_t dvsd, int notify_fd)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, w->dvsd, 0);
+	int pidfd = (int)syscall(SYS_pidfd_open, dvsd, 0);
 	struct pollfd fds[] = { { notify_fd, POLLIN, 0 }, { pidfd, POLLIN, 0 } };
 	char text[64];
 
@@ -224,45 +237,71 @@ static void dvsd_await(const struct world *w, int notify_fd)
 	close(pidfd);
 }
 
-void dvsd_start(struct world *w)
+static pid_t dvsd_start_on(unsigned int node, const char *run_dir)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	pid_t pid;
 
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s.notify", w->run_dir);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s.notify", run_dir);
 	(void)unlink(address.sun_path);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	w->dvsd = fork();
-	ck_assert_int_ge(w->dvsd, 0);
-	if (w->dvsd == 0)
-		dvsd_exec(w, address.sun_path);
-	dvsd_await(w, fd);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		dvsd_exec(node, run_dir, address.sun_path);
+	dvsd_await(pid, fd);
 	close(fd);
+	return pid;
 }
 
-static int dvsd_end(struct world *w, int with_signal)
+void dvsd_start(struct world *w)
+{
+	w->dvsd = dvsd_start_on(0, w->run_dir);
+}
+
+static int dvsd_end(pid_t *dvsd, int with_signal)
 {
 	int status;
 
-	ck_assert_int_eq(kill(w->dvsd, with_signal), 0);
-	ck_assert_int_eq(waitpid(w->dvsd, &status, 0), w->dvsd);
-	w->dvsd = 0;
+	ck_assert_int_eq(kill(*dvsd, with_signal), 0);
+	ck_assert_int_eq(waitpid(*dvsd, &status, 0), *dvsd);
+	*dvsd = 0;
 	return status;
 }
 
 void dvsd_kill(struct world *w)
 {
-	(void)dvsd_end(w, SIGKILL);
+	(void)dvsd_end(&w->dvsd, SIGKILL);
 }
 
-void dvsd_stop(struct world *w)
+static void stop(pid_t *dvsd)
 {
-	int status = dvsd_end(w, SIGTERM);
+	int status = dvsd_end(dvsd, SIGTERM);
 
 	ck_assert_msg(status == 0, "dvsd ended with status %d", status);
 }
 
+void dvsd_stop(struct world *w)
+{
+	stop(&w->dvsd);
+}
+
 /* ---- the world ---- */
+
+/* The second node is there when it has the DC that the first one made. */
+static void far_start(struct world *w, const char *dir)
+{
+	struct wait wait;
+
+	(void)snprintf(w->far_dir, sizeof(w->far_dir), "%s/XXXXXX", dir);
+	ck_assert_ptr_nonnull(mkdtemp(w->far_dir));
+	(void)snprintf(w->far_control, sizeof(w->far_control), "%s/dc/a/control", w->far_dir);
+	w->far_dvsd = dvsd_start_on(1, w->far_dir);
+	wait = wait_begin();
+	while (access(w->far_control, F_OK) != 0)
+		wait_step(&wait, "the DC on the other node");
+}
 
 struct world *world_start(void)
 {
@@ -275,21 +314,32 @@ struct world *world_start(void)
 	ck_assert_ptr_nonnull(mkdtemp(w->run_dir));
 	(void)snprintf(w->control, sizeof(w->control), "%s/dc/a/control", w->run_dir);
 	dvsd_start(w);
+	if (lab_nodes() > 1)
+		far_start(w, dir);
 	return w;
+}
+
+static void run_dir_remove(const char *run_dir)
+{
+	char notify[96];
+
+	(void)snprintf(notify, sizeof(notify), "%s.notify", run_dir);
+	(void)unlink(notify);
+	remove_all(run_dir);
 }
 
 void world_end(struct world *w)
 {
-	char notify[96];
-
 	while (w->actors)
 		actor_end(w, w->actors);
 	dvk_close(w->dvk);
+	if (w->far_dvsd) {
+		stop(&w->far_dvsd);
+		run_dir_remove(w->far_dir);
+	}
 	if (w->dvsd)
 		dvsd_stop(w);
-	(void)snprintf(notify, sizeof(notify), "%s.notify", w->run_dir);
-	(void)unlink(notify);
-	remove_all(w->run_dir);
+	run_dir_remove(w->run_dir);
 	free(w);
 }
 

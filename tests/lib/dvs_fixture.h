@@ -14,6 +14,10 @@
  * Each call whose result a test looks at is noted (GIVES() does it, and so do the actors), so
  * that the table of calls and errors can be compared with what really was seen.
  *
+ * With DVS_CALLS_NODES=2 in the environment the same is done over two nodes: each world has a second dvsd on
+ * another node of a small lab, and the actors live there, so that what the test's own thread and an actor say
+ * to each other crosses nodes.
+ *
  * What a failed test leaves is cleaned up: Check ends its processes, calls_run() its files. */
 #ifndef TESTS_DVS_FIXTURE_H
 #define TESTS_DVS_FIXTURE_H
@@ -61,6 +65,10 @@ struct world {
 	char run_dir[64];
 	char control[96]; /* of DC "a" */
 	pid_t dvsd;
+	/* of the other node, if there is one */
+	char far_dir[64];
+	char far_control[96];
+	pid_t far_dvsd;
 	struct dvk *dvk; /* the test's own link, see world_link() */
 	struct actor *actors;
 };
@@ -140,8 +148,10 @@ struct actor {
 	struct act done;
 };
 
-/* A process with a link of its own. */
+/* A process with a link of its own, on the other node if there is one. */
 struct actor *actor_start(struct world *w);
+/* The same on the test's own node. */
+struct actor *actor_near(struct world *w);
 /* The same for another DC; CONTROL "" gives it no link. */
 struct actor *actor_at(struct world *w, const char *control);
 /* The same as user UID; only root can. */
