@@ -25,9 +25,9 @@
 #define GROUP_NAME_MAX 63u
 
 enum group_left {
-	GROUP_LEFT = 1,	 /* said good-bye */
-	GROUP_DIED = 2,	 /* its process ended; the node is there */
-	GROUP_LOST = 3,	 /* its node is not reachable any more */
+	GROUP_LEFT = 1, /* said good-bye */
+	GROUP_DIED = 2, /* its process ended; the node is there */
+	GROUP_LOST = 3, /* its node is not reachable any more */
 };
 
 struct group_view {
@@ -45,8 +45,11 @@ struct engine_events {
 	void *context;
 	void (*deliver)(void *context, uint32_t node, const void *bytes, size_t len);
 	void (*view)(void *context, const struct group_view *view);
-	/* Whether this node is in the quorum. Comes at any time, in no order with the rest. */
+	/* Whether the nodes of the present view are the quorum. That is open when a view begins, until it is told; it is told for each
+	 * view once the engine knows it for that very view, and whenever it changes. */
 	void (*quorum)(void *context, bool quorate);
+	/* Nodes whose engine is there, member or not, as bits. Told when it is known and when it changes; may be NULL. */
+	void (*reach)(void *context, uint64_t nodes);
 	/* The engine's daemon is gone. The engine tries to reach it again by itself; after that a view comes as to one who is new. */
 	void (*lost)(void *context, const char *why);
 };
