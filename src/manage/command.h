@@ -38,6 +38,9 @@ enum option_id {
 	OPTION_NODE,
 	OPTION_DAYS,
 	OPTION_AUTHORITY,
+	OPTION_ADDRESS,
+	OPTION_NUMBER,
+	OPTION_NO_BUNDLE,
 	OPTION_NAME,
 	OPTION_TOKEN,
 	OPTION_TRANSPORT,
@@ -124,6 +127,10 @@ int cmd_ca_init(struct cli *cli);
 int cmd_ca_issue(struct cli *cli);
 int cmd_ca_renew(struct cli *cli);
 int cmd_ca_show(struct cli *cli);
+int cmd_init(struct cli *cli);
+int cmd_node_add(struct cli *cli);
+int cmd_join(struct cli *cli);
+int cmd_leave(struct cli *cli);
 int cmd_ps(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);

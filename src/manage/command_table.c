@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What commands there are: a row for each, with its options and examples. */
+#include "manage/cluster/commands.h"
 #include "manage/command.h"
 #include "manage/lab/commands.h"
 #include "manage/output.h"
@@ -33,49 +34,6 @@ static const struct cli_option dc_create_options[] = {
 
 static const struct cli_option dc_rm_options[] = {
 	{ OPTION_FORCE, 'f', "force", NULL, NULL, "also when endpoints are bound: end them" },
-	LAST_OPTION,
-};
-
-#define CA_DIR                                                            \
-	{                                                                 \
-		OPTION_DIR, 0, "dir", "DIR", NULL,                        \
-			"where ca.pem and ca.key are (default: /etc/dvs)" \
-	}
-#define CA_DAYS                                                              \
-	{                                                                    \
-		OPTION_DAYS, 0, "days", "DAYS", NULL, "how long it is valid" \
-	}
-
-static const struct cli_option ca_init_options[] = {
-	{ OPTION_CLUSTER, 0, "cluster", "NAME", NULL,
-	  "name of the cluster (default: that in DIR/node.yaml)" },
-	CA_DIR,
-	CA_DAYS,
-	{ OPTION_FORCE, 'f', "force", NULL, NULL, "replace an authority that is there" },
-	LAST_OPTION,
-};
-
-static const struct cli_option ca_issue_options[] = {
-	{ OPTION_NODE, 0, "node", "N", NULL, "number of the node, 0 to 61" },
-	{ OPTION_INTO, 0, "into", "DIR", NULL,
-	  "where node.pem and node.key go (default: the directory of the authority)" },
-	CA_DIR,
-	CA_DAYS,
-	{ OPTION_FORCE, 'f', "force", NULL, NULL, "replace a certificate that is there" },
-	LAST_OPTION,
-};
-
-static const struct cli_option ca_renew_options[] = {
-	{ OPTION_AUTHORITY, 0, "authority", NULL, NULL,
-	  "renew the authority itself, with its key: what it has signed stays good" },
-	CA_DIR,
-	CA_DAYS,
-	LAST_OPTION,
-};
-
-static const struct cli_option ca_show_options[] = {
-	CA_DIR,
-	{ OPTION_WIDE, 'w', "wide", NULL, NULL, "more columns, as -o wide" },
 	LAST_OPTION,
 };
 
@@ -155,28 +113,6 @@ static const struct cli_example dc_ls_examples[] = {
 static const struct cli_example dc_rm_examples[] = {
 	{ "dvs dc rm web", "if no endpoint is bound in it" },
 	{ "dvs dc rm web --force", "end its bindings first" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example ca_init_examples[] = {
-	{ "dvs ca init --cluster farm", "an authority for a new cluster" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example ca_issue_examples[] = {
-	{ "dvs ca issue --node 0", "for this machine, beside the authority" },
-	{ "dvs ca issue --node 1 --into /root/node1", "for another one" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example ca_renew_examples[] = {
-	{ "dvs ca renew", "a new certificate for this node" },
-	{ "dvs ca renew --authority", "the authority's own" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example ca_show_examples[] = {
-	{ "dvs ca show", "what is there, and until when it is valid" },
 	{ NULL, NULL },
 };
 
@@ -272,46 +208,6 @@ static const struct command commands[] = {
 		.page = "dvs-dc(1)",
 	},
 	{
-		.name = "ca init",
-		.arguments = "",
-		.help = "make the authority that signs a cluster's certificates",
-		.options = ca_init_options,
-		.examples = ca_init_examples,
-		.run = cmd_ca_init,
-		.formats = OUTPUT_CAN(OUTPUT_TABLE),
-		.page = "dvs-ca(1)",
-	},
-	{
-		.name = "ca issue",
-		.arguments = "",
-		.help = "make the key and the certificate of a node",
-		.options = ca_issue_options,
-		.examples = ca_issue_examples,
-		.run = cmd_ca_issue,
-		.formats = OUTPUT_CAN(OUTPUT_TABLE),
-		.page = "dvs-ca(1)",
-	},
-	{
-		.name = "ca renew",
-		.arguments = "",
-		.help = "make a certificate anew",
-		.options = ca_renew_options,
-		.examples = ca_renew_examples,
-		.run = cmd_ca_renew,
-		.formats = OUTPUT_CAN(OUTPUT_TABLE),
-		.page = "dvs-ca(1)",
-	},
-	{
-		.name = "ca show",
-		.arguments = "",
-		.help = "show the certificates of this node",
-		.options = ca_show_options,
-		.examples = ca_show_examples,
-		.run = cmd_ca_show,
-		.formats = OUTPUT_CAN_ALL,
-		.page = "dvs-ca(1)",
-	},
-	{
 		.name = "ps",
 		.arguments = "[DC]",
 		.help = "list the endpoints of one or all DCs",
@@ -360,7 +256,7 @@ static const struct command commands[] = {
 		.max_words = 1,
 		.page = "dvs-trace(1)",
 	},
-	LAB_COMMANDS{
+	CLUSTER_COMMANDS LAB_COMMANDS{
 		.name = "bench ipc",
 		.arguments = "",
 		.help = "measure messages against what the host offers",

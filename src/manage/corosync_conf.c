@@ -3,10 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+
+/* In which family names are looked up; addresses of the other are refused by corosync. */
+static const char *ip_version(const struct corosync_conf *conf)
+{
+	for (uint32_t i = 0; i < conf->n_nodes; i++) {
+		if (strchr(conf->nodes[i].address, ':'))
+			return "ipv6-4";
+	}
+	return "ipv4";
+}
 
 /* Consensus and join follow the token by corosync's own rules; the coefficient would make the
  * detection of a dead node slower with every node. */
@@ -17,13 +28,13 @@ static void write_totem(FILE *file, const struct corosync_conf *conf)
 		"\tversion: 2\n"
 		"\tcluster_name: %s\n"
 		"\ttransport: knet\n"
-		"\tip_version: ipv4\n"
+		"\tip_version: %s\n"
 		"\ttoken: %u\n"
 		"\ttoken_coefficient: 0\n"
 		"\tcrypto_cipher: %s\n"
 		"\tcrypto_hash: %s\n"
 		"}\n",
-		conf->cluster, conf->token_ms, conf->secure ? "aes256" : "none",
+		conf->cluster, ip_version(conf), conf->token_ms, conf->secure ? "aes256" : "none",
 		conf->secure ? "sha256" : "none");
 }
 

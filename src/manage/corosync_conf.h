@@ -27,7 +27,7 @@ struct corosync_conf {
 	const struct corosync_conf_node {
 		uint32_t node; /* its number in the DVS */
 		const char *name;
-		const char *address; /* IPv4, or a name that stands for one */
+		const char *address; /* or a name that stands for one */
 	} * nodes;
 };
 

@@ -226,8 +226,8 @@ dvs_err bundle_read(const void *bytes, size_t len, struct bundle **made, char wh
 {
 	struct bundle *bundle = NULL;
 	json_t *document = NULL;
-	const char *text;
-	size_t text_len;
+	const char *text = NULL;
+	size_t text_len = 0;
 	dvs_err err = DVS_BADARG;
 
 	if (!check_sum(bytes, len, &text, &text_len, why))
