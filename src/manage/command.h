@@ -50,6 +50,7 @@ enum option_id {
 	OPTION_BARE,
 	OPTION_KEEP,
 	OPTION_RATE,
+	OPTION_DELAY,
 	OPTION_ONE_WAY,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
@@ -138,7 +139,15 @@ int cmd_trace(struct cli *cli);
 int cmd_bench(struct cli *cli);
 int cmd_lab_up(struct cli *cli);
 int cmd_lab_down(struct cli *cli);
+int cmd_lab_ls(struct cli *cli);
 int cmd_lab_exec(struct cli *cli);
+int cmd_lab_cut(struct cli *cli);
+int cmd_lab_heal(struct cli *cli);
+int cmd_lab_slow(struct cli *cli);
+int cmd_lab_pause(struct cli *cli);
+int cmd_lab_resume(struct cli *cli);
+int cmd_lab_kill(struct cli *cli);
+int cmd_lab_start(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_help(struct cli *cli);
 int cmd_completion(struct cli *cli);

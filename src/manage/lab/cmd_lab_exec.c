@@ -11,6 +11,7 @@
 
 #include "manage/cli.h"
 #include "manage/command.h"
+#include "manage/lab/faults.h"
 #include "manage/lab/lab.h"
 
 /* As a shell would say it. */
@@ -128,7 +129,8 @@ int cmd_lab_exec(struct cli *cli)
 		help_command(cli->output.file, cli->command);
 		return EXIT_DONE;
 	}
-	if (!lab_open(&lab, name) || !lab_parse_node(&lab, word, &node))
+	if (!lab_open(&lab, name) || !lab_parse_node(&lab, word, &node) ||
+	    !lab_node_serves(&lab, node))
 		return lab_say_failure(cli, &lab);
 	return run(cli, &lab, node, argv);
 }

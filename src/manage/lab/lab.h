@@ -163,6 +163,23 @@ void lab_each_holder(lab_holder_found *found, void *arg);
 /* Kill all of LAB's holders and wait until they and all that was in them are gone. */
 MUST_USE bool lab_kill_holders(struct lab *lab);
 
+/* What runs in a node, by its number on the host; 0: it does not. */
+#define LAB_PROXIES_MAX (2 * LAB_NODES_MAX)
+struct lab_lives {
+	pid_t corosync;
+	pid_t dvsd;
+	pid_t proxies[LAB_PROXIES_MAX];
+	size_t n_proxies;
+	uint32_t n; /* without the holder */
+	uint32_t n_stopped;
+};
+
+struct lab_processes {
+	struct lab_lives of_node[LAB_NODES_MAX];
+};
+
+void lab_find_processes(const struct lab *lab, struct lab_processes *processes);
+
 /* The commands' names for failures: prints lab->error. Returns EXIT_FAILED. */
 int lab_say_failure(struct cli *cli, const struct lab *lab);
 

@@ -156,3 +156,82 @@ bool lab_kill_holders(struct lab *lab)
 			"in state D",
 			lab->name);
 }
+
+/* ---- what runs in the nodes ---- */
+
+/* The PID namespace of a process as text; false when it cannot be told. */
+static bool read_namespace(pid_t pid, char text[32])
+{
+	char path[64];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+	n = readlink(path, text, 31);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* The name and the state letter of a process. */
+static bool read_stat(pid_t pid, char name[20], char *state)
+{
+	char path[64];
+	char text[256];
+	const char *first;
+	const char *last;
+	AUTO_CLOSE int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	first = strchr(text, '(');
+	last = strrchr(text, ')');
+	if (!first || !last || last[1] != ' ')
+		return false;
+	(void)snprintf(name, 20, "%.*s", (int)(last - first - 1), first + 1);
+	*state = last[2];
+	return true;
+}
+
+static void count_process(struct lab_lives *lives, pid_t pid)
+{
+	char name[20];
+	char state;
+
+	if (!read_stat(pid, name, &state) || state == 'Z' || state == 'X')
+		return;
+	lives->n++;
+	lives->n_stopped += state == 'T';
+	if (strcmp(name, "corosync") == 0)
+		lives->corosync = pid;
+	else if (strcmp(name, "dvsd") == 0)
+		lives->dvsd = pid;
+	else if (strcmp(name, "dvs-proxy") == 0 && lives->n_proxies < LAB_PROXIES_MAX)
+		lives->proxies[lives->n_proxies++] = pid;
+}
+
+void lab_find_processes(const struct lab *lab, struct lab_processes *processes)
+{
+	AUTO_CLOSEDIR DIR *proc = opendir("/proc");
+	char spaces[LAB_NODES_MAX][32];
+	struct dirent *entry;
+
+	memset(processes, 0, sizeof(*processes));
+	memset(spaces, 0, sizeof(spaces));
+	for (uint32_t i = 0; i < lab->options.n_nodes; i++) {
+		if (lab->holders[i] && !read_namespace(lab->holders[i], spaces[i]))
+			spaces[i][0] = '\0';
+	}
+	while (proc && (entry = readdir(proc)) != NULL) {
+		pid_t pid = (pid_t)atol(entry->d_name);
+		char space[32];
+
+		if (pid <= 1 || !read_namespace(pid, space))
+			continue;
+		for (uint32_t i = 0; i < lab->options.n_nodes; i++) {
+			if (strcmp(space, spaces[i]) == 0 && pid != lab->holders[i])
+				count_process(&processes->of_node[i], pid);
+		}
+	}
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvs lab pause, resume, kill and start: faults of a node, or of a process in it. */
+#include <signal.h>
+#include <string.h>
+
+#include "manage/cli.h"
+#include "manage/command.h"
+#include "manage/lab/faults.h"
+#include "manage/lab/lab.h"
+
+static bool open_node(struct cli *cli, struct lab *lab, uint32_t *node)
+{
+	if (lab_open(lab, cli->values[OPTION_NAME]) && lab_lock(lab) &&
+	    lab_parse_node(lab, cli->words[0], node))
+		return true;
+	lab_close(lab);
+	return false;
+}
+
+/* Everything of the node, and not one process. */
+static bool take_process(struct cli *cli, struct lab *lab, struct lab_fault *fault, bool *whole)
+{
+	const char *word = cli->n_words > 1 ? cli->words[1] : "all";
+
+	fault->process = word;
+	*whole = strcmp(word, "all") == 0;
+	if (*whole || strcmp(word, "dvsd") == 0 || strcmp(word, "corosync") == 0 ||
+	    strcmp(word, "proxy") == 0)
+		return true;
+	return lab_fail(lab, "'%s' is none of dvsd, corosync, proxy and all", word);
+}
+
+static bool refuse_off(struct lab *lab, uint32_t node)
+{
+	return !lab_node_is(lab, node, LAB_OFF) ||
+	       lab_fail(lab, "node n%u is off; 'dvs lab start n%u' starts it", node, node);
+}
+
+static bool do_signal(struct cli *cli, struct lab *lab, uint32_t node, int signal)
+{
+	struct lab_fault fault = { .signal = signal };
+	bool whole;
+
+	if (!take_process(cli, lab, &fault, &whole) || !refuse_off(lab, node))
+		return false;
+	if (whole && !lab_node_mark(lab, node, LAB_PAUSED, signal == SIGSTOP))
+		return false;
+	return lab_inside(lab, node, lab_job_signal, &fault);
+}
+
+static bool do_kill(struct cli *cli, struct lab *lab, uint32_t node)
+{
+	struct lab_fault fault = { .signal = SIGKILL };
+	bool whole;
+
+	if (!take_process(cli, lab, &fault, &whole) || !refuse_off(lab, node))
+		return false;
+	if (!whole)
+		return lab_inside(lab, node, lab_job_signal, &fault);
+	if (!lab_node_mark(lab, node, LAB_OFF, true) ||
+	    !lab_node_mark(lab, node, LAB_PAUSED, false) ||
+	    !lab_inside(lab, node, lab_job_signal, &fault))
+		return false;
+	return cli_has(cli, OPTION_KEEP) || lab_inside(lab, node, lab_job_forget, NULL);
+}
+
+static bool do_start(struct lab *lab, uint32_t node)
+{
+	uint32_t n_in_view = 0;
+
+	if (lab_node_is(lab, node, LAB_PAUSED))
+		return lab_fail(lab, "node n%u is paused; 'dvs lab resume n%u' continues it", node,
+				node);
+	return lab_node_mark(lab, node, LAB_OFF, false) && lab_find_programs(lab) &&
+	       lab_inside(lab, node, lab_services_start, &n_in_view);
+}
+
+static int finish(struct cli *cli, struct lab *lab, bool good)
+{
+	lab_close(lab);
+	return good ? EXIT_DONE : lab_say_failure(cli, lab);
+}
+
+int cmd_lab_pause(struct cli *cli)
+{
+	struct lab lab;
+	uint32_t node;
+
+	return finish(cli, &lab,
+		      open_node(cli, &lab, &node) && do_signal(cli, &lab, node, SIGSTOP));
+}
+
+int cmd_lab_resume(struct cli *cli)
+{
+	struct lab lab;
+	uint32_t node;
+
+	return finish(cli, &lab,
+		      open_node(cli, &lab, &node) && do_signal(cli, &lab, node, SIGCONT));
+}
+
+int cmd_lab_kill(struct cli *cli)
+{
+	struct lab lab;
+	uint32_t node;
+
+	return finish(cli, &lab, open_node(cli, &lab, &node) && do_kill(cli, &lab, node));
+}
+
+int cmd_lab_start(struct cli *cli)
+{
+	struct lab lab;
+	uint32_t node;
+
+	return finish(cli, &lab, open_node(cli, &lab, &node) && do_start(&lab, node));
+}
