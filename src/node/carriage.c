@@ -133,7 +133,7 @@ static void carriage_has_left(struct host *host, struct carriage *carriage, bool
 static void on_over_late(struct host *host, struct timer *timer)
 {
 	struct carrier *carrier = CONTAINER_OF(timer, struct carrier, over_timer);
-	uint64_t now_ns = clock_now_ns();
+	uint64_t now_ns = timer->deadline_ns;
 
 	while (!list_is_empty(&carrier->leaving)) {
 		struct carriage *carriage =

@@ -315,6 +315,17 @@ static struct core_binding *heir_of(const struct host *host, size_t at)
 	return next->binding;
 }
 
+/* Who waits for the endpoint, or for the node on which it was, looks again. */
+static void touch(struct host *host, const struct core_effect *effect)
+{
+	const struct carrier *carrier = host->carriers[effect->process.node];
+
+	if (effect->ep.n != 0)
+		watch_touch(host, watch_number(effect->dc, effect->ep.n));
+	if (carrier && !carrier->up)
+		watch_touch(host, watch_process(&carrier->process));
+}
+
 static void apply_one(struct host *host, size_t at)
 {
 	const struct core_effect *effect = &host->effects.list[at];
@@ -367,8 +378,7 @@ static void apply_one(struct host *host, size_t at)
 		node_changed(host, effect);
 		break;
 	}
-	if (effect->ep.n != 0)
-		watch_touch(host, watch_number(effect->dc, effect->ep.n));
+	touch(host, effect);
 }
 
 void effects_apply(struct host *host)
