@@ -31,7 +31,7 @@ enum group_left {
 };
 
 struct group_view {
-	uint64_t id; /* grows; the same for all who share the view */
+	uint64_t id; /* counts this engine's views */
 	uint32_t n_members;
 	uint32_t members[GROUP_MEMBERS_MAX]; /* node numbers, ascending */
 	uint32_t n_joined;
