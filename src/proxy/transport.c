@@ -6,6 +6,8 @@
 
 static const struct transport_ops *const transports[] = {
 	[CONFIG_TCP] = &transport_tcp,
+	[CONFIG_UDP] = &transport_udp,
+	[CONFIG_TIPC] = &transport_tipc,
 };
 
 const struct transport_ops *transport_find(enum config_transport which)

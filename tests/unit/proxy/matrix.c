@@ -18,6 +18,8 @@ static const struct row {
 	{ "tcp lz4", CONFIG_TCP, { CONFIG_LZ4 } },
 	{ "tcp zstd tls", CONFIG_TCP, { CONFIG_ZSTD, CONFIG_TLS } },
 	{ "tcp lz4 tls", CONFIG_TCP, { CONFIG_LZ4, CONFIG_TLS } },
+	{ "udp", CONFIG_UDP, { CONFIG_NO_FILTER } },
+	{ "udp zstd tls", CONFIG_UDP, { CONFIG_ZSTD, CONFIG_TLS } },
 };
 
 static void pair_keys(struct side sides[2])
