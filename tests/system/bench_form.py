@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Check what `dvs bench ipc --quick --json` printed.
+"""Check what `dvs bench SUITE --quick --json` printed.
 
-usage: bench_form.py FILE
+usage: bench_form.py FILE [SUITE]    (SUITE: ipc or remote)
 
 Every pattern and system that applies to it must be there, each line with exactly the agreed
 fields, figures above zero, and a median between its extremes.
@@ -14,45 +14,66 @@ import sys
 NAMES = {"bench", "pattern", "system"}
 NUMBERS = {"clients", "servers", "bytes", "rt_ns", "rt_ns_min", "rt_ns_max", "msg_per_s",
            "mb_per_s", "cpu", "repeats"}
-PATTERNS = ["pair", "sleepy", "one-cpu", "pairs", "fan-in", "data"]
-EVERYWHERE = {"futex", "pipe", "fifo", "unix-stream", "unix-seqpacket", "mq-posix", "mq-sysv",
-              "eventfd", "tcp", "dvs"}
-ALSO = {"pair": {"raw"}, "sleepy": {"raw"}, "one-cpu": set(), "pairs": {"raw"},
-        "fan-in": {"raw"}, "data": {"raw", "memcpy", "dvs-inplace"}}
+# By suite: what each pattern must have.
+KERNEL = {"futex", "pipe", "fifo", "unix-stream", "unix-seqpacket", "mq-posix", "mq-sysv",
+          "eventfd", "tcp", "dvs"}
+WAYS = {"dvs-tcp", "dvs-tcp+tls", "dvs-raw"}
+PEERS = {"tcp", "zmq", "nng", "rpc"}
+SUITES = {
+    "ipc": {
+        "pair": KERNEL | {"raw"}, "sleepy": KERNEL | {"raw"}, "one-cpu": KERNEL,
+        "pairs": KERNEL | {"raw"}, "fan-in": KERNEL | {"raw"},
+        "data": KERNEL | {"raw", "memcpy", "dvs-inplace"}},
+    "remote": {
+        "rt": WAYS | PEERS, "fan-in": WAYS | PEERS | {"tcp-batch"},
+        "data": WAYS | PEERS | {"iperf3"}, "mcast": {"dvs-tcp", "corosync"},
+        "detect": {"dvs-tcp", "corosync"}},
+}
 
 
-def faults_of_line(line):
+def faults_of_line(line, suite):
     """What is wrong with one line, as a list."""
     if set(line) != NAMES | NUMBERS:
         return [f"fields are {sorted(line)}"]
     faults = [f"{name} is {line[name]!r}" for name in NUMBERS
               if isinstance(line[name], bool) or not isinstance(line[name], (int, float))
-              or line[name] <= 0]
-    if line["bench"] != "ipc":
+              or line[name] < 0 or (line[name] == 0 and name != "cpu")]
+    if line["bench"] != suite:
         faults.append(f"bench is {line['bench']!r}")
     if not faults and not line["rt_ns_min"] <= line["rt_ns"] <= line["rt_ns_max"]:
         faults.append("the median is outside its spread")
     return faults
 
 
-def main():
+def check_file(path, suite):
+    """All faults, as a list. A system that is skipped with its reason counts as there."""
     faults = []
-    systems = {pattern: {} for pattern in PATTERNS}
-    with open(sys.argv[1], encoding="utf-8") as file:
+    skipped = set()
+    patterns = SUITES[suite]
+    systems = {pattern: {} for pattern in patterns}
+    with open(path, encoding="utf-8") as file:
         for number, text in enumerate(file, 1):
             line = json.loads(text)
-            found = faults_of_line(line)
+            if line.get("skipped"):
+                skipped.add(line["system"])
+                continue
+            found = faults_of_line(line, suite)
             faults += [f"line {number}: {fault}" for fault in found]
             if not found:
                 cell = (line["clients"], line["servers"], line["bytes"])
                 systems[line["pattern"]].setdefault(cell, []).append(line["system"])
-    for pattern in PATTERNS:
-        wanted = sorted(EVERYWHERE | ALSO[pattern])
+    for pattern, all_of_it in patterns.items():
+        wanted = sorted(all_of_it - skipped)
         if not systems[pattern]:
             faults.append(f"{pattern}: not measured")
         for cell, measured in systems[pattern].items():
             if sorted(measured) != wanted:
                 faults.append(f"{pattern} {cell}: systems are {sorted(measured)}, not {wanted}")
+    return faults
+
+
+def main():
+    faults = check_file(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "ipc")
     for fault in faults:
         print(fault)
     return 1 if faults else 0

@@ -171,8 +171,95 @@ TEST(help_needs_nothing_else)
 	ck_assert(options.help);
 }
 
+/* The same for `dvs bench remote`. */
+static dvs_err parse_remote(const char *option, const char *value, struct bench_options *options,
+			    struct bench_fault *fault)
+{
+	char name[] = "remote", first[32], second[64];
+	char *words[] = { name, first, second, NULL };
+
+	snprintf(first, sizeof(first), "%s", option);
+	snprintf(second, sizeof(second), "%s", value ? value : "");
+	return bench_options_parse(&bench_suite_remote, value ? 3 : 2, words, options, fault);
+}
+
+static unsigned remote_cells_wanted(const struct bench_options *options, const char *name)
+{
+	unsigned wanted = 0;
+	size_t index = 0;
+
+	ck_assert(bench_system_find(&bench_suite_remote, name, strlen(name), &index));
+	for (size_t i = 0; i < options->n_cells; i++)
+		wanted += bench_options_want(options, &options->cells[i], index);
+	return wanted;
+}
+
+TEST(between_nodes_rare_ways_are_measured_only_when_they_are_named)
+{
+	struct bench_options options;
+	struct bench_fault fault;
+
+	ck_assert_int_eq(parse_remote("--repeats", "2", &options, &fault), DVS_OK);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-tcp"), 9);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-tcp+zstd"), 7);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-raw+tls"), 0);
+	ck_assert_int_eq(parse_remote("--quick", NULL, &options, &fault), DVS_OK);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-tcp+tls"), 5);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-tcp+zstd"), 0);
+	ck_assert_int_eq(parse_remote("--system", "dvs-raw+tls,tcp", &options, &fault), DVS_OK);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-raw+tls"), 7);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "zmq"), 0);
+}
+
+TEST(a_number_of_clients_takes_the_place_of_all)
+{
+	struct bench_options options;
+	struct bench_fault fault;
+
+	ck_assert_int_eq(parse_remote("--clients", "5", &options, &fault), DVS_OK);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "tcp"), 4);
+	ck_assert_int_eq(options.cells[0].pattern, BENCH_REMOTE_RT);
+	ck_assert_uint_eq(options.cells[0].clients, 5);
+	ck_assert_uint_eq(options.cells[0].servers, 5);
+	ck_assert_int_eq(options.cells[1].pattern, BENCH_REMOTE_FAN_IN);
+	ck_assert_uint_eq(options.cells[1].clients, 5);
+	ck_assert_uint_eq(options.cells[1].servers, 1);
+	ck_assert_int_eq(parse_remote("--clients", "65", &options, &fault), DVS_BADARG);
+}
+
+TEST(a_transport_is_of_the_dvs_only)
+{
+	struct bench_options options;
+	struct bench_fault fault;
+
+	ck_assert_int_eq(parse_remote("--transport", "raw,udp", &options, &fault), DVS_OK);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-tcp+tls"), 0);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-raw"), 7);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "dvs-udp"), 7);
+	ck_assert_uint_eq(remote_cells_wanted(&options, "tcp"), 7);
+}
+
+TEST(each_suite_has_patterns_and_options_of_its_own)
+{
+	struct bench_options options;
+	struct bench_fault fault;
+
+	ck_assert_int_eq(parse_remote("--pattern", "pair", &options, &fault), DVS_BADARG);
+	ck_assert_msg(strstr(fault.text, "choose from rt, fan-in, data, mcast, detect"), "says: %s",
+		      fault.text);
+	ck_assert_int_eq(parse("--pattern mcast", &options, &fault), DVS_BADARG);
+	ck_assert_int_eq(parse("--lab here", &options, &fault), DVS_BADARG);
+	ck_assert_int_eq(parse_remote("--pattern", "data", &options, &fault), DVS_OK);
+	ck_assert_uint_eq(options.patterns, 1u << BENCH_REMOTE_DATA);
+	ck_assert_int_eq(parse_remote("--lab", "here", &options, &fault), DVS_OK);
+	ck_assert_str_eq(options.lab, "here");
+}
+
 UNIT_MAIN("bench-options", without_options_everything_is_measured_seven_times,
 	  quick_is_fewer_repeats_shorter_and_fewer_cells,
 	  quick_keeps_the_cells_that_the_ratios_need, repeats_given_win_over_quick,
 	  lists_of_names_are_sets, both_ways_to_ask_for_json_are_the_same, seed_and_plot_are_taken,
-	  a_mistake_is_named_with_what_to_write_instead, help_needs_nothing_else)
+	  a_mistake_is_named_with_what_to_write_instead, help_needs_nothing_else,
+	  between_nodes_rare_ways_are_measured_only_when_they_are_named,
+	  a_number_of_clients_takes_the_place_of_all, a_transport_is_of_the_dvs_only,
+	  each_suite_has_patterns_and_options_of_its_own)
