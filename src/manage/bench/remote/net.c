@@ -83,8 +83,7 @@ static dvs_err make_lab(struct bench_net *net, const char *name, unsigned n_node
 			struct bench_fault *fault)
 {
 	char count[8];
-	const char *up[] = { "dvs",	  "lab", "up",	    count, "--name", name,
-			     "--filters", "tls", "--token", "300", NULL };
+	const char *up[] = { "dvs", "lab", "up", count, "--name", name, "--filters", "tls", NULL };
 
 	snprintf(count, sizeof(count), "%u", n_nodes);
 	net->is_ours = true;
