@@ -11,6 +11,7 @@ requires command iperf3
 # In memory: a log on a busy disk holds corosync up.
 DVS_LAB_DIR=$(mktemp -d /dev/shm/dvs-test-XXXXXX) || exit 1
 export DVS_LAB_DIR
+# shellcheck disable=SC2016 # expanded at the end
 at_end 'rm -rf "$DVS_LAB_DIR"'
 [ "$(nproc)" -ge 2 ] || skip_all "needs two CPUs"
 
@@ -42,9 +43,8 @@ check "its lines are complete and in the agreed form" \
 check "its picture is well-formed" \
 	python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' \
 	"$TAP_DIR/plot.svg"
-check "a document can be made of it" \
-	sh -c '"$1" "$2" >"$3"' - "$DVS_SOURCE/tools/bench-table" "$TAP_DIR/quick.json" \
-	"$TAP_DIR/document"
+says "a document can be made of it" "^## Between nodes: all figures" \
+	"$DVS_SOURCE/tools/bench-table" "$TAP_DIR/quick.json"
 is "it leaves nothing behind" "$(traces)" ""
 
 says "help lists the systems" "^  dvs-tcp[+]zstd[+]tls " bench --help
@@ -57,6 +57,7 @@ is "a picture that cannot be written is found first" \
 	"$(status_of bench --plot "$TAP_DIR/none/plot.svg")" 1
 
 # A lab of somebody else is used and left as it is.
+# shellcheck disable=SC2016 # expanded at the end
 at_end '"$DVS_BUILD/dvs" lab down --name mine >/dev/null 2>&1'
 check "a lab comes up" "$DVS_BUILD/dvs" lab up 2 --name mine
 is "it is used" "$(bench --lab mine --quick --repeats 1 --pattern rt --clients 3 --system tcp \
