@@ -47,7 +47,7 @@ size_t bench_find_processes(pid_t holder, const char *name, pid_t *pids, size_t 
 	size_t n = 0;
 
 	while (proc && wanted_bytes > 0 && n < room && (entry = readdir(proc)) != NULL) {
-		pid_t pid = (pid_t)atol(entry->d_name);
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 		if (pid > 0 && pid != holder && (!name || is_called(pid, name)) &&
 		    read_link(pid, found) == wanted_bytes &&
