@@ -261,6 +261,8 @@ struct core_binding *core_primary(const struct core_endpoint *endpoint, uint32_t
 const struct core_node *core_node_find(const struct core *core, uint32_t node);
 /* How many endpoints have their primary on NODE. */
 uint32_t core_node_endpoints(const struct core *core, uint32_t node);
+/* How many bindings are on NODE. */
+uint32_t core_node_bindings(const struct core *core, uint32_t node);
 /* The backup that follows the primary: the oldest on a node that is up and not draining, else the oldest on one that is up, else
  * the oldest. NULL: there is none. */
 struct core_binding *core_heir(const struct core *core, const struct core_endpoint *endpoint);

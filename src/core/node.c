@@ -67,6 +67,23 @@ uint32_t core_node_endpoints(const struct core *core, uint32_t node)
 	return n;
 }
 
+uint32_t core_node_bindings(const struct core *core, uint32_t node)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < core->n_dcs; i++) {
+		const struct core_endpoint *endpoint = core_endpoint_from(core->dcs[i], 0);
+
+		for (; endpoint;
+		     endpoint = core_endpoint_from(core->dcs[i], dvs_ep_number(endpoint->ep) + 1)) {
+			LIST_FOREACH(link, &endpoint->bindings)
+				n += CONTAINER_OF(link, struct core_binding, of_endpoint)->node ==
+				     node;
+		}
+	}
+	return n;
+}
+
 static void effects_add_node(struct core_effects *effects, enum core_effect_kind kind,
 			     uint32_t node, enum core_node_state before)
 {

@@ -18,6 +18,8 @@ static void on_dc_create(struct host *host, struct order *order, dvs_err err)
 	struct control_dc_create_rep rep;
 	struct frame frame;
 
+	if (err == DVS_OK && host->effects.n == 0)
+		err = DVS_NOQUORUM; /* the others have it; which one it is the list of DCs tells */
 	if (err == DVS_OK) {
 		rep.dc = host->effects.list[0].dc.n;
 		err = host->dc_error;

@@ -35,6 +35,9 @@ void effects_apply(struct host *host);
 /* What an endpoint without its own wish is told: used by the effects and after a rejoin. */
 void binding_announce(struct host *host, struct binding *binding);
 void send_migrate(struct host *host, const struct binding *binding, uint8_t what, uint32_t number);
+void binding_send_role(struct host *host, const struct binding *binding);
+void binding_send_may(struct host *host, const struct binding *binding);
+void process_send_unbound(struct host *host, struct process *process, dvs_ep ep, uint32_t slot);
 struct binding *binding_create(struct host *host);
 void binding_destroy(struct host *host, struct binding *binding);
 void binding_attach_process(struct binding *binding, struct process *process, uint32_t slot);
@@ -142,6 +145,10 @@ void process_move_to(struct process *process, struct server *server);
 /* Those who wait until it can take events try again. */
 void process_became_ready(struct host *host, struct process *process);
 bool process_is_ready(const struct process *process);
+/* What PROCESS has in page SLOT, or NULL. */
+struct binding *process_in_slot(const struct process *process, uint32_t slot);
+/* What was taken for an order that was refused is free again. */
+void process_release_slot(struct process *process, uint32_t slot);
 struct binding *process_binding(const struct process *process, uint32_t ep);
 
 /* ---- proc.c: /proc ---- */
@@ -193,6 +200,7 @@ void request_answer(struct host *host, const struct request *request, dvs_err er
 void pending_start(struct host *host, const struct pending *first, uint32_t timeout_ms);
 /* Something about what WATCH names has changed. */
 void watch_touch(struct host *host, uint64_t watch);
+void watch_touch_all(struct host *host);
 uint64_t watch_number(dvs_dcid dc, uint32_t ep);
 uint64_t watch_process(const struct process *process);
 uint64_t watch_revoked(const struct binding *binding);

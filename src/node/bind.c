@@ -60,28 +60,30 @@ static void bind_undo(struct host *host, const struct order *order)
 
 	if (!process)
 		return;
-	bitmap_clear(&process->slots, order->slot);
+	process_release_slot(process, order->slot);
 	if (process->state == PROCESS_AWAITED && process->n_bindings == 0 && process->n_orders == 0)
 		process_forget(host, process);
 }
 
 static void on_bind(struct host *host, struct order *order, dvs_err err)
 {
+	struct process *process = order_process(host, order);
+	struct binding *binding = process ? process_in_slot(process, order->slot) : NULL;
 	const struct core_binding *core;
 	struct control_bind_rep rep;
-	struct binding *binding;
 	struct frame frame;
 
+	if (err == DVS_OK && !binding)
+		err = DVS_NOQUORUM; /* it was cut off with this node meanwhile */
 	if (err != DVS_OK) {
 		bind_undo(host, order);
 		order_answer(host, order, err);
 		return;
 	}
-	core = host->effects.list[0].binding;
-	binding = binding_from_core(core);
-	if (!binding || !order->link)
-		return;
 	binding->tid = order->tid;
+	if (!order->link)
+		return;
+	core = binding->core;
 	rep = (struct control_bind_rep){ .ep = core->endpoint->ep.n,
 					 .slot = core->slot,
 					 .role = (uint8_t)core->role,
@@ -163,14 +165,18 @@ static dvs_err process_await(struct host *host, const struct link *link, uint32_
 
 static void on_bind_for(struct host *host, struct order *order, dvs_err err)
 {
+	const struct process *process = order_process(host, order);
+	const struct binding *binding = process ? process_in_slot(process, order->slot) : NULL;
 	struct control_bind_for_rep rep;
 	struct frame frame;
 
+	if (err == DVS_OK && !binding)
+		err = DVS_NOQUORUM;
 	if (err != DVS_OK) {
 		bind_undo(host, order);
 		order_answer(host, order, err);
 	} else if (order->link) {
-		rep.ep = host->effects.list[0].ep.n;
+		rep.ep = binding->ep.n;
 		frame_begin(&frame, order->op, order->id, DVS_OK);
 		control_bind_for_rep_encode(&frame.out, &rep);
 		link_send(host, order->link, &frame);

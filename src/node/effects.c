@@ -6,6 +6,7 @@
 
 #include "node/api.h"
 #include "node/carrier.h"
+#include "node/cluster.h"
 
 struct binding *binding_create(struct host *host)
 {
@@ -79,7 +80,7 @@ void binding_announce(struct host *host, struct binding *binding)
 	process_send(host, binding->process, &frame, binding->slot);
 }
 
-static void send_unbound(struct host *host, struct process *process, dvs_ep ep, uint32_t slot)
+void process_send_unbound(struct host *host, struct process *process, dvs_ep ep, uint32_t slot)
 {
 	struct control_unbound_req event = { .ep = ep.n, .slot = slot };
 	struct frame frame;
@@ -89,7 +90,7 @@ static void send_unbound(struct host *host, struct process *process, dvs_ep ep, 
 	process_send(host, process, &frame, slot);
 }
 
-static void send_role(struct host *host, const struct binding *binding)
+void binding_send_role(struct host *host, const struct binding *binding)
 {
 	struct control_role_req event = { .ep = binding->ep.n,
 					  .slot = binding->slot,
@@ -124,6 +125,13 @@ static void on_bound(struct host *host, const struct core_effect *effect)
 
 	if (!process)
 		return;
+	binding = host->n_limbo > 0 ? process_limbo(process, core->slot) : NULL;
+	if (binding) {
+		binding->core = core;
+		core->host = binding;
+		limbo_over(host, binding);
+		return;
+	}
 	binding = binding_create(host);
 	assert(binding);
 	binding->core = core;
@@ -141,7 +149,7 @@ static void inherit(struct host *host, struct binding *from, struct core_binding
 	struct binding *to = heir->host;
 
 	if (to)
-		send_role(host, to);
+		binding_send_role(host, to);
 	if (!from || list_is_empty(&from->channels))
 		return;
 	if (heir->node != host->config.node)
@@ -165,7 +173,7 @@ static void on_unbound(struct host *host, const struct core_effect *effect,
 	struct binding *binding = effect->host;
 
 	if (binding && binding->process && !binding->quiet)
-		send_unbound(host, binding->process, effect->ep, effect->slot);
+		process_send_unbound(host, binding->process, effect->ep, effect->slot);
 	if (heir)
 		inherit(host, binding, heir);
 	if (!binding)
@@ -184,7 +192,7 @@ static void on_demoted(struct host *host, const struct core_effect *effect,
 	struct binding *binding = effect->host;
 
 	if (binding)
-		send_role(host, binding);
+		binding_send_role(host, binding);
 	if (heir)
 		inherit(host, binding, heir);
 	if (binding)
@@ -229,7 +237,7 @@ static void on_moved_between_nodes(struct host *host, const struct core_effect *
 			binding_announce(host, to);
 	}
 	if (from && from->process)
-		send_unbound(host, from->process, effect->ep, effect->slot);
+		process_send_unbound(host, from->process, effect->ep, effect->slot);
 	/* Of one that died before it parked nobody knows what it had received. */
 	if (from && to)
 		channels_renew(host, from, to, effect->parked ? 2 : 3);
@@ -255,7 +263,7 @@ static void on_moved(struct host *host, const struct core_effect *effect)
 	if (!process)
 		return;
 	if (former)
-		send_unbound(host, former, effect->ep, effect->slot);
+		process_send_unbound(host, former, effect->ep, effect->slot);
 	trace_end(binding);
 	copies_forget(host, binding);
 	grants_free(binding);
@@ -269,6 +277,19 @@ static void on_moved(struct host *host, const struct core_effect *effect)
 	channels_renew(host, binding, binding, effect->parked ? 2 : 3);
 }
 
+void binding_send_may(struct host *host, const struct binding *binding)
+{
+	struct control_may_req event = { .ep = binding->ep.n,
+					 .may = binding->core->endpoint->privileges.may };
+	struct frame frame;
+
+	if (!binding->process)
+		return;
+	frame_begin(&frame, CONTROL_MAY, 0, DVS_OK);
+	control_may_req_encode(&frame.out, &event);
+	process_send(host, binding->process, &frame, binding->slot);
+}
+
 static void on_privileges(struct host *host, const struct core_effect *effect)
 {
 	const struct core_endpoint *endpoint =
@@ -278,18 +299,10 @@ static void on_privileges(struct host *host, const struct core_effect *effect)
 		const struct core_binding *core =
 			CONTAINER_OF(link, struct core_binding, of_endpoint);
 		struct binding *binding = core->host;
-		struct control_may_req event = { .ep = effect->ep.n,
-						 .may = endpoint->privileges.may };
-		struct frame frame;
-
 		if (!binding)
 			continue;
 		channels_recheck(host, binding);
-		if (!binding->process)
-			continue;
-		frame_begin(&frame, CONTROL_MAY, 0, DVS_OK);
-		control_may_req_encode(&frame.out, &event);
-		process_send(host, binding->process, &frame, binding->slot);
+		binding_send_may(host, binding);
 	}
 }
 

@@ -29,6 +29,7 @@
 #include "config/config.h"
 #include "core/core.h"
 #include "core/map.h"
+#include "group/ordered.h"
 #include "ipc/layout.h"
 #include "node/bitmap.h"
 #include "node/bounds.h"
@@ -43,7 +44,6 @@ struct copier;
 struct state;
 struct carrier;
 struct order;
-struct ordered;
 struct carriage;
 
 /* ---- the loop ---- */
@@ -98,8 +98,15 @@ struct host {
 	struct core *core;
 	struct core_effects effects;
 	struct ordered *ordered; /* NULL: this dvsd is alone, and runs each command at once */
-	struct map orders;	 /* submitted and not applied, by cookie */
+	struct ordered_position position; /* of the core's state */
+	struct map orders;		  /* submitted and not applied, by cookie */
 	uint64_t last_cookie;
+	struct source ordered_source; /* its descriptor is the engine's */
+	struct core *loading;	      /* a state that arrives from another node */
+	struct list formers;	      /* former cores */
+	size_t n_limbo;
+	bool saying_up;
+	struct timer away_timers[CORE_NODES_MAX];
 	struct binding *spare; /* for the next effect that needs one, so that it cannot fail */
 	struct state *state;
 
@@ -277,6 +284,8 @@ struct binding {
 	bool heir;	    /* became the primary: partners that are lost may have channels with it
 			     * of which it knows nothing */
 	bool woken;	    /* to be told when its process is there */
+	bool limbo;	    /* in a former core only: see adopt.c */
+	bool asked;	    /* whether the core may have it again */
 	bool quiet;	    /* ended by its own process: that needs no event */
 	uint32_t n_parking; /* what it told of parking and is not applied yet */
 

@@ -95,7 +95,7 @@ static void on_commit(struct host *host, struct order *order, dvs_err err)
 	struct process *process = order_process(host, order);
 
 	if (err != DVS_OK && process)
-		bitmap_clear(&process->slots, order->slot);
+		process_release_slot(process, order->slot);
 	order_answer(host, order, err);
 }
 

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "node/api.h"
 #include "node/carrier.h"
+#include "node/cluster.h"
 #include "node/spawn.h"
 
 dvs_err host_init(struct host *host, const struct options *options)
@@ -34,6 +35,7 @@ dvs_err host_init(struct host *host, const struct options *options)
 	host->started_ns = (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
 	host->epoll_fd = host->lock_fd = host->spare_fd = -1;
 	host->signals.fd = host->clock.fd = host->admin.source.fd = -1;
+	host->ordered_source.fd = -1;
 	list_init(&host->servers);
 	list_init(&host->links);
 	list_init(&host->processes);
@@ -41,6 +43,7 @@ dvs_err host_init(struct host *host, const struct options *options)
 	list_init(&host->due);
 	list_init(&host->dead);
 	list_init(&host->renewing);
+	list_init(&host->formers);
 	list_init(&host->idle);
 	list_init(&host->children);
 	spawn_find_proxy(host->proxy_path, sizeof(host->proxy_path));
@@ -184,6 +187,8 @@ dvs_err host_open(struct host *host, const struct options *options)
 	if (err == DVS_OK)
 		err = server_open_admin(host);
 	if (err == DVS_OK)
+		err = cluster_open(host);
+	if (err == DVS_OK)
 		err = first_dc(host);
 	if (err != DVS_OK)
 		return err;
@@ -192,6 +197,28 @@ dvs_err host_open(struct host *host, const struct options *options)
 		 LOG_U64("node", host->config.node), LOG_U64("dcs", core_n_dcs(host->core)));
 	notify_ready(host);
 	return DVS_OK;
+}
+
+static void binding_free(struct host *host, struct binding *binding)
+{
+	while (!list_is_empty(&binding->channels))
+		channel_destroy(host,
+				CONTAINER_OF(binding->channels.next, struct channel_end, of_binding)
+					->channel);
+	binding_destroy(host, binding);
+}
+
+/* Those that only a former core has. */
+static void limbo_free(struct host *host)
+{
+	LIST_FOREACH(at, &host->processes) {
+		struct process *process = CONTAINER_OF(at, struct process, of_host);
+
+		while (!list_is_empty(&process->bindings))
+			binding_free(host, CONTAINER_OF(process->bindings.next, struct binding,
+							of_process));
+	}
+	formers_free(host);
 }
 
 static void bindings_free(struct host *host, const struct core_dc *dc)
@@ -205,13 +232,8 @@ static void bindings_free(struct host *host, const struct core_dc *dc)
 			struct binding *binding = core->host;
 
 			core->host = NULL;
-			if (!binding)
-				continue;
-			while (!list_is_empty(&binding->channels))
-				channel_destroy(host, CONTAINER_OF(binding->channels.next,
-								   struct channel_end, of_binding)
-							      ->channel);
-			binding_destroy(host, binding);
+			if (binding)
+				binding_free(host, binding);
 		}
 	}
 }
@@ -220,12 +242,14 @@ static void bindings_free(struct host *host, const struct core_dc *dc)
 void host_free(struct host *host)
 {
 	host->stopping = true;
+	cluster_close(host);
 	copies_close(host);
 	while (!list_is_empty(&host->links))
 		link_destroy(host, CONTAINER_OF(host->links.next, struct link, of_host));
 	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;
 	     dc = core_dc_next(host->core, dc->id.n))
 		bindings_free(host, dc);
+	limbo_free(host);
 	carriers_free(host);
 	while (!list_is_empty(&host->processes))
 		process_forget(host, CONTAINER_OF(host->processes.next, struct process, of_host));

@@ -37,7 +37,7 @@ void orders_forget_link(struct link *link)
 
 bool order_is_ready(const struct host *host)
 {
-	return !host->ordered;
+	return !host->ordered || ordered_is_ready(host->ordered);
 }
 
 /* ---- what waits to be applied ---- */
@@ -125,14 +125,13 @@ void orders_free(struct host *host)
 
 /* ---- applying ---- */
 
-/* The other nodes have applied what this one has no memory for: it must not go on with another state than theirs. The state file
- * is as it was before; the next dvsd takes the rest from the others. */
-static void die_different(struct host *host)
+/* The state file is as it was before the entry that could not be applied; the next dvsd takes the rest from the others. */
+_Noreturn void order_die(struct host *host)
 {
 	log_error(
 		&host->log,
-		"out of memory in the middle of a change that the other nodes have made: this dvsd ends, "
-		"and the next one takes the state from them");
+		"this dvsd cannot have the state that the other nodes have, and ends: out of memory, or "
+		"what it was told makes no sense here. The next one takes their state");
 	abort();
 }
 
@@ -144,7 +143,7 @@ static dvs_err command_apply(struct host *host, const struct core_command *comma
 	assert(!host->applying);
 	err = core_step(host->core, command, &host->effects);
 	if (err == DVS_NOMEM && host->ordered)
-		die_different(host);
+		order_die(host);
 	if (err != DVS_OK)
 		return err;
 	state_append(host, command);
@@ -165,6 +164,24 @@ static dvs_err command_apply(struct host *host, const struct core_command *comma
 	return DVS_OK;
 }
 
+void order_apply_here(struct host *host, const struct core_command *command)
+{
+	dvs_err err = command_apply(host, command, NULL);
+
+	if (err != DVS_OK)
+		log_debug(&host->log, "nothing follows from it", LOG_U64("op", command->op),
+			  LOG_STR("why", dvs_strerror(err)));
+}
+
+void order_refused(void *context, uint64_t cookie, dvs_err err)
+{
+	struct host *host = context;
+
+	/* Applied or not, nobody knows here what its effects were. */
+	host->effects.n = 0;
+	order_end(host, order_take(host, cookie), err);
+}
+
 /* A snapshot's commands come in snapshots only. */
 static dvs_err command_read(struct cursor *in, struct core_command *command)
 {
@@ -173,7 +190,7 @@ static dvs_err command_read(struct cursor *in, struct core_command *command)
 	return err == DVS_OK && core_op_is_restore(command->op) ? DVS_PROTO : err;
 }
 
-static void on_apply(void *context, uint32_t node, uint64_t cookie, const void *bytes, size_t len)
+void order_apply(void *context, uint32_t node, uint64_t cookie, const void *bytes, size_t len)
 {
 	struct host *host = context;
 	struct order *order = node == host->config.node ? order_take(host, cookie) : NULL;
@@ -181,6 +198,10 @@ static void on_apply(void *context, uint32_t node, uint64_t cookie, const void *
 	struct core_command command;
 	dvs_err err;
 
+	if (host->ordered)
+		host->position = ordered_position(host->ordered);
+	else
+		host->position.index++;
 	switch (cursor_u8(&in)) {
 	case ORDER_COMMAND:
 		err = command_read(&in, &command);
@@ -229,9 +250,9 @@ void order_command(struct host *host, const struct core_command *command, const 
 		return;
 	}
 	if (host->ordered)
-		err = keep ? DVS_FULL : DVS_NOQUORUM;
+		err = ordered_submit(host->ordered, cookie, bytes, writer_len(&out), keep);
 	else
-		on_apply(host, host->config.node, cookie, bytes, writer_len(&out));
+		order_apply(host, host->config.node, cookie, bytes, writer_len(&out));
 	if (err != DVS_OK)
 		order_end(host, order_take(host, cookie), err);
 }

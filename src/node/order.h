@@ -21,8 +21,9 @@ enum order_kind {
 
 struct order;
 
-/* It was applied (OK, or what the core said; then host->effects are those of the command), or it never will be: NOQUORUM, FULL,
- * NOMEM. Called once. ORDER and what it has is freed afterwards; its link is NULL if that is closed by now. */
+/* It was applied (OK, or what the core said), or it never will be (NOQUORUM, FULL, NOMEM), or that is not known (IO). With OK
+ * host->effects are those of the command; there are none if it was applied by the others alone, while this node was cut off: what
+ * came of it is in the state by now. Called once. ORDER and what it has is freed afterwards; its link is NULL if that is closed by now. */
 typedef void (*order_done)(struct host *host, struct order *order, dvs_err err);
 
 struct order {
@@ -55,6 +56,13 @@ void order_request(struct host *host, const struct request *request,
 struct process *order_process(const struct host *host, const struct order *order);
 /* LINK is closed: its orders go on without it. */
 void orders_forget_link(struct link *link);
+/* Apply COMMAND here and now: it follows from what all nodes have seen at this place of the order. */
+void order_apply_here(struct host *host, const struct core_command *command);
+/* This dvsd cannot follow the others any more. */
+_Noreturn void order_die(struct host *host);
+/* For ordered_app. */
+void order_apply(void *context, uint32_t node, uint64_t cookie, const void *bytes, size_t len);
+void order_refused(void *context, uint64_t cookie, dvs_err err);
 /* Whether what is submitted now will be applied soon: this node is in the quorum. */
 bool order_is_ready(const struct host *host);
 /* Those that wait for nothing any more. */

@@ -135,3 +135,15 @@ void watch_touch(struct host *host, uint64_t watch)
 			list_add_tail(&host->due, &pending->of_due);
 	}
 }
+
+void watch_touch_all(struct host *host)
+{
+	for (size_t i = 0; i < host->watches.n_buckets; i++) {
+		for (struct map_node *node = host->watches.buckets[i]; node; node = node->next) {
+			struct pending *pending = CONTAINER_OF(node, struct pending, by_watch);
+
+			if (list_is_empty(&pending->of_due))
+				list_add_tail(&host->due, &pending->of_due);
+		}
+	}
+}

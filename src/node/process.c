@@ -79,14 +79,39 @@ void process_move_to(struct process *process, struct server *server)
 
 struct binding *process_binding(const struct process *process, uint32_t ep)
 {
-	const struct core_dc *dc;
+	const struct binding *any = NULL;
 	const struct core_endpoint *endpoint;
 
-	if (!process || process->n_bindings == 0)
+	if (!process)
 		return NULL;
-	dc = CONTAINER_OF(process->bindings.next, struct binding, of_process)->core->endpoint->dc;
-	endpoint = core_endpoint_find(dc, ep);
+	LIST_FOREACH(at, &process->bindings) {
+		any = CONTAINER_OF(at, struct binding, of_process);
+		if (!any->limbo)
+			break;
+	}
+	if (!any || any->limbo)
+		return NULL;
+	endpoint = core_endpoint_find(any->core->endpoint->dc, ep);
 	return endpoint ? binding_from_core(core_binding_of(endpoint, &process->id)) : NULL;
+}
+
+struct binding *process_in_slot(const struct process *process, uint32_t slot)
+{
+	/* the youngest is asked for most */
+	for (struct list *at = process->bindings.prev; at != &process->bindings;
+	     at = at->prev) {
+		struct binding *binding = CONTAINER_OF(at, struct binding, of_process);
+
+		if (binding->slot == slot)
+			return binding;
+	}
+	return NULL;
+}
+
+void process_release_slot(struct process *process, uint32_t slot)
+{
+	if (!process_in_slot(process, slot))
+		bitmap_clear(&process->slots, slot);
 }
 
 dvs_err areas_create(struct areas *areas)

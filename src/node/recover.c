@@ -87,6 +87,14 @@ static struct process *recover_process(struct host *host, const struct core_hold
 	return process;
 }
 
+/* One that is taken and has no binding was taken for an order, which this is what came of. */
+static bool take_slot(struct process *process, uint32_t slot)
+{
+	if (bitmap_has(&process->slots, slot))
+		return !process_in_slot(process, slot);
+	return bitmap_set(&process->slots, slot) == DVS_OK;
+}
+
 /* False when its process is gone. */
 static bool recover_binding(struct host *host, struct core_binding *core, struct server *server)
 {
@@ -95,7 +103,7 @@ static bool recover_binding(struct host *host, struct core_binding *core, struct
 
 	if (core->holder) {
 		process = recover_process(host, core->holder, server);
-		if (!process || bitmap_set(&process->slots, core->slot) != DVS_OK)
+		if (!process || !take_slot(process, core->slot))
 			return false;
 	}
 	binding = binding_create(host);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state file: commands, each with its length and checksum, that rebuild the core. It begins
- * with a snapshot and goes on as a journal; when the journal has outgrown the snapshot the file
+/* The state file: commands, each with its length and checksum, that rebuild the core, and with the place in the order of all
+ * nodes that the state has with it. It begins with a snapshot and goes on as a journal; when the journal has outgrown the snapshot the file
  * is written anew beside the old one and renamed over it. It need not survive the machine, only
  * dvsd, so it is never synced; a last record that is cut short is dropped. */
 #include <errno.h>
@@ -14,10 +14,12 @@
 #include "base/cleanup.h"
 #include "node/api.h"
 
-static const char magic[8] = "DVSSTA2\n";
+static const char magic[8] = "DVSSTA3\n";
 
 /* length and checksum */
 #define RECORD_HEAD_BYTES 8u
+/* of the position, and the command */
+#define RECORD_BODY_BYTES_MAX (24u + CORE_COMMAND_BYTES_MAX)
 
 struct state {
 	int fd;
@@ -50,14 +52,18 @@ static uint32_t checksum(const uint8_t *bytes, size_t len)
 
 struct record {
 	size_t len;
-	uint8_t bytes[RECORD_HEAD_BYTES + CORE_COMMAND_BYTES_MAX];
+	uint8_t bytes[RECORD_HEAD_BYTES + RECORD_BODY_BYTES_MAX];
 };
 
-static bool record_make(struct record *record, const struct core_command *command)
+static bool record_make(struct record *record, const struct ordered_position *position,
+			const struct core_command *command)
 {
-	struct writer body = writer_over(record->bytes + RECORD_HEAD_BYTES, CORE_COMMAND_BYTES_MAX);
+	struct writer body = writer_over(record->bytes + RECORD_HEAD_BYTES, RECORD_BODY_BYTES_MAX);
 	struct writer head = writer_over(record->bytes, RECORD_HEAD_BYTES);
 
+	writer_u64(&body, position->epoch);
+	writer_u64(&body, position->index);
+	writer_u64(&body, position->members);
 	core_command_encode(&body, command);
 	writer_u32(&head, writer_len(&body));
 	writer_u32(&head, checksum(record->bytes + RECORD_HEAD_BYTES, writer_len(&body)));
@@ -67,6 +73,7 @@ static bool record_make(struct record *record, const struct core_command *comman
 
 struct snapshot {
 	FILE *file;
+	const struct ordered_position *position;
 	size_t bytes;
 };
 
@@ -75,7 +82,7 @@ static dvs_err snapshot_emit(void *context, const struct core_command *command)
 	struct snapshot *snapshot = context;
 	struct record record;
 
-	if (!record_make(&record, command))
+	if (!record_make(&record, snapshot->position, command))
 		return DVS_BADARG;
 	snapshot->bytes += record.len;
 	return fwrite(record.bytes, record.len, 1, snapshot->file) == 1 ? DVS_OK : DVS_IO;
@@ -84,7 +91,9 @@ static dvs_err snapshot_emit(void *context, const struct core_command *command)
 static dvs_err snapshot_write(const struct host *host, const char *path, size_t *bytes)
 {
 	AUTO_FCLOSE FILE *file = fopen(path, "we");
-	struct snapshot snapshot = { .file = file, .bytes = sizeof(magic) };
+	struct snapshot snapshot = { .file = file,
+				     .position = &host->position,
+				     .bytes = sizeof(magic) };
 	dvs_err err;
 
 	if (!file || fwrite(magic, sizeof(magic), 1, file) != 1)
@@ -144,7 +153,7 @@ void state_append(struct host *host, const struct core_command *command)
 		(void)!state_compact(host);
 		return;
 	}
-	if (!record_make(&record, command) ||
+	if (!record_make(&record, &host->position, command) ||
 	    write(state->fd, record.bytes, record.len) != (ssize_t)record.len) {
 		state_complain(host, state);
 		return;
@@ -175,16 +184,20 @@ static uint8_t *file_read(const char *path, size_t *len)
 }
 
 /* False at the first record that is not whole. */
-static bool record_take(struct cursor *in, struct core_command *command)
+static bool record_take(struct cursor *in, struct ordered_position *position,
+			struct core_command *command)
 {
 	uint32_t len = cursor_u32(in);
 	uint32_t sum = cursor_u32(in);
-	const uint8_t *bytes = len <= CORE_COMMAND_BYTES_MAX ? cursor_borrow(in, len) : NULL;
+	const uint8_t *bytes = len <= RECORD_BODY_BYTES_MAX ? cursor_borrow(in, len) : NULL;
 	struct cursor body;
 
 	if (!bytes || checksum(bytes, len) != sum)
 		return false;
 	body = cursor_over(bytes, len);
+	position->epoch = cursor_u64(&body);
+	position->index = cursor_u64(&body);
+	position->members = cursor_u64(&body);
 	return core_command_decode(&body, command) == DVS_OK;
 }
 
@@ -196,14 +209,17 @@ void state_replay(struct host *host, const void *bytes, size_t len)
 	uint64_t n = 0;
 
 	if (!start || memcmp(start, magic, sizeof(magic)) != 0) {
-		log_warning(&host->log, "the state file is not one: starting without it");
+		log_warning(
+			&host->log,
+			"the state file is not one of this version: starting without it, what was bound "
+			"must be bound again");
 		return;
 	}
 	while (cursor_left(&in) > 0) {
 		size_t left = cursor_left(&in);
 		dvs_err err;
 
-		if (!record_take(&in, &command)) {
+		if (!record_take(&in, &host->position, &command)) {
 			log_warning(&host->log, "the end of the state file is cut short",
 				    LOG_U64("bytes", left));
 			break;
