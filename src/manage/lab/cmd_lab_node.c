@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs lab pause, resume, kill and start: faults of a node, or of a process in it. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "manage/cli.h"
 #include "manage/command.h"
 #include "manage/lab/faults.h"
 #include "manage/lab/lab.h"
+#include "manage/lab/traffic.h"
 
 static bool open_node(struct cli *cli, struct lab *lab, uint32_t *node)
 {
@@ -64,9 +66,30 @@ static bool do_kill(struct cli *cli, struct lab *lab, uint32_t node)
 	return cli_has(cli, OPTION_KEEP) || lab_inside(lab, node, lab_job_forget, NULL);
 }
 
+/* How many nodes NODE will see when it runs; 0 when that cannot be told, or is no quorum. */
+static uint32_t expected_view(struct lab *lab, uint32_t node)
+{
+	struct lab_traffic *traffic = calloc(1, sizeof(*traffic));
+	struct lab_processes *processes = calloc(1, sizeof(*processes));
+	uint32_t n = 1;
+	bool known = traffic && processes && lab_traffic_read(lab, traffic);
+
+	if (known)
+		lab_find_processes(lab, processes);
+	for (uint32_t i = 0; known && i < lab->options.n_nodes; i++) {
+		known = !lab_traffic_is_cut(traffic, i);
+		if (i != node && processes->of_node[i].corosync &&
+		    processes->of_node[i].n_stopped == 0)
+			n++;
+	}
+	free(traffic);
+	free(processes);
+	return known && 2 * n > lab->options.n_nodes ? n : 0;
+}
+
 static bool do_start(struct lab *lab, uint32_t node)
 {
-	uint32_t n_in_view = 0;
+	uint32_t n_in_view = expected_view(lab, node);
 
 	if (lab_node_is(lab, node, LAB_PAUSED))
 		return lab_fail(lab, "node n%u is paused; 'dvs lab resume n%u' continues it", node,

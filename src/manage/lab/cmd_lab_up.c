@@ -185,7 +185,7 @@ static bool make_lab(struct cli *cli, struct lab *lab)
 			return false;
 	}
 	progress(cli, "namespaces and network");
-	if (!start_holders(lab) || !lab_network_up(lab))
+	if (!lab_write_certificates(lab) || !start_holders(lab) || !lab_network_up(lab))
 		return false;
 	progress(cli, lab->options.engine == CONFIG_COROSYNC ? "corosync, its quorum, and dvsd" :
 							       "dvsd");

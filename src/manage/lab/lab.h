@@ -92,6 +92,11 @@ void lab_node_address(uint32_t node, char address[LAB_ADDRESS_BYTES]);
 
 MUST_USE bool lab_write_node_files(struct lab *lab, uint32_t node);
 
+/* ---- certificates.c ---- */
+
+/* A certificate for each node, in its /etc/dvs. */
+MUST_USE bool lab_write_certificates(struct lab *lab);
+
 /* ---- holder.c ---- */
 
 /* Start the holder of NODE (or LAB_HUB). It is ready when this returns, and dies with us

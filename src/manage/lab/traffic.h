@@ -20,6 +20,16 @@ static inline bool lab_rule_is_set(const struct lab_rule *rule)
 	return rule->cut || rule->rate_kbit || rule->delay_us;
 }
 
+/* Whether some node does not hear NODE. */
+static inline bool lab_traffic_is_cut(const struct lab_traffic *traffic, uint32_t node)
+{
+	for (uint32_t i = 0; i < LAB_NODES_MAX; i++) {
+		if (traffic->rules[node][i].cut)
+			return true;
+	}
+	return false;
+}
+
 /* Under the lab's lock. */
 MUST_USE bool lab_traffic_read(struct lab *lab, struct lab_traffic *traffic);
 
