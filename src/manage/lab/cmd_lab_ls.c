@@ -126,6 +126,8 @@ static void take_name(void *arg, pid_t pid, const char *name, const char *role)
 
 	(void)pid;
 	(void)role;
+	if (!name[0])
+		return;
 	for (size_t i = 0; i < names->n; i++) {
 		if (strcmp(names->name[i], name) == 0)
 			return;

@@ -33,7 +33,12 @@ bool lab_enter(pid_t holder)
 	/* The mounts come last: they hide the host's /proc. */
 	static const char *const names[] = { "net", "ipc", "uts", "pid", "mnt", NULL };
 
-	return holder > 0 && enter(holder, names);
+	AUTO_FREE char *here = getcwd(NULL, 0);
+
+	if (holder <= 0 || !enter(holder, names))
+		return false;
+	/* Entering the mounts has led to their root. What the node does not have, it has not. */
+	return !here || chdir(here) == 0 || chdir("/") == 0;
 }
 
 bool lab_enter_network(pid_t holder)

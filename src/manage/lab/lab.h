@@ -161,7 +161,7 @@ bool lab_services_start(struct lab *lab, uint32_t node, void *arg, FILE *why);
 /* Find the holders of LAB. Returns how many there are, of any node. */
 uint32_t lab_find_holders(struct lab *lab);
 
-/* Call FOUND for each process of all labs' holders: NAME is the lab's, ROLE "hub" or "n0". */
+/* Call FOUND for each process of all labs' holders: NAME is the lab's, ROLE "hub" or "n0"; both are "" for one that is just ending. */
 typedef void lab_holder_found(void *arg, pid_t pid, const char *name, const char *role);
 void lab_each_holder(lab_holder_found *found, void *arg);
 

@@ -42,6 +42,29 @@ static size_t read_words(pid_t pid, char *text, size_t text_bytes, const char *w
 	return n_words;
 }
 
+/* The name and the state letter of a process. */
+static bool read_stat(pid_t pid, char name[20], char *state)
+{
+	char path[64];
+	char text[256];
+	const char *first;
+	const char *last;
+	AUTO_CLOSE int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	first = strchr(text, '(');
+	last = strrchr(text, ')');
+	if (!first || !last || last[1] != ' ')
+		return false;
+	(void)snprintf(name, 20, "%.*s", (int)(last - first - 1), first + 1);
+	*state = last[2];
+	return true;
+}
+
 static bool is_ours(pid_t pid)
 {
 	struct stat status;
@@ -49,6 +72,18 @@ static bool is_ours(pid_t pid)
 
 	(void)snprintf(path, sizeof(path), "/proc/%d", pid);
 	return stat(path, &status) == 0 && status.st_uid == geteuid();
+}
+
+/* A holder that is ending has no command line any more, but still waits for what is in it. */
+static bool is_ending(pid_t pid)
+{
+	char text[8];
+	const char *word;
+	char name[20];
+	char state;
+
+	return read_stat(pid, name, &state) && strcmp(name, LAB_HOLDER_NAME) == 0 && state != 'Z' &&
+	       state != 'X' && read_words(pid, text, sizeof(text), &word, 1) == 0;
 }
 
 void lab_each_holder(lab_holder_found *found, void *arg)
@@ -61,9 +96,13 @@ void lab_each_holder(lab_holder_found *found, void *arg)
 		const char *words[4];
 		pid_t pid = (pid_t)atol(entry->d_name);
 
-		if (pid > 1 && read_words(pid, text, sizeof(text), words, 4) == 4 &&
-		    strcmp(words[0], LAB_HOLDER_NAME) == 0 && is_ours(pid))
+		if (pid <= 1 || !is_ours(pid))
+			continue;
+		if (read_words(pid, text, sizeof(text), words, 4) == 4 &&
+		    strcmp(words[0], LAB_HOLDER_NAME) == 0)
 			found(arg, pid, words[1], words[2]);
+		else if (is_ending(pid))
+			found(arg, pid, "", "");
 	}
 }
 
@@ -111,7 +150,9 @@ static void kill_holder(void *arg, pid_t pid, const char *name, const char *role
 	int fd;
 
 	(void)role;
-	if (strcmp(name, doomed->lab->name) != 0 || doomed->n == ARRAY_LEN(doomed->fds))
+	/* Of one that is ending nobody can tell whose it is; it does not take long. */
+	if ((name[0] && strcmp(name, doomed->lab->name) != 0) ||
+	    doomed->n == ARRAY_LEN(doomed->fds))
 		return;
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0)
@@ -169,29 +210,6 @@ static bool read_namespace(pid_t pid, char text[32])
 	n = readlink(path, text, 31);
 	text[n > 0 ? n : 0] = '\0';
 	return n > 0;
-}
-
-/* The name and the state letter of a process. */
-static bool read_stat(pid_t pid, char name[20], char *state)
-{
-	char path[64];
-	char text[256];
-	const char *first;
-	const char *last;
-	AUTO_CLOSE int fd = -1;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
-	first = strchr(text, '(');
-	last = strrchr(text, ')');
-	if (!first || !last || last[1] != ' ')
-		return false;
-	(void)snprintf(name, 20, "%.*s", (int)(last - first - 1), first + 1);
-	*state = last[2];
-	return true;
 }
 
 static void count_process(struct lab_lives *lives, pid_t pid)
