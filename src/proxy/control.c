@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "proxy/control_internal.h"
 
 #define HEADER_BYTES 12u
 /* The endpoint may be known here a little later than there; so long its node's dvsd is given. */
@@ -20,23 +20,9 @@
 #define HELLO_MS 10000u
 #define REPORT_MS 1000u
 
-struct message {
-	uint32_t op;
-	uint32_t id;
-	uint32_t err;
-	struct cursor in;
-	int fd[CONTROL_FDS_MAX];
-	uint8_t bytes[CONTROL_FRAME_MAX];
-};
-
 /* ---- frames ---- */
 
-struct request {
-	struct writer out;
-	uint8_t bytes[CONTROL_FRAME_MAX];
-};
-
-static void request_begin(struct request *request, uint32_t op, uint32_t id)
+void request_begin(struct request *request, uint32_t op, uint32_t id)
 {
 	request->out = writer_over(request->bytes, sizeof(request->bytes));
 	writer_u32(&request->out, op);
@@ -44,15 +30,14 @@ static void request_begin(struct request *request, uint32_t op, uint32_t id)
 	writer_u32(&request->out, 0);
 }
 
-static uint32_t new_id(struct control *control)
+uint32_t control_new_id(struct control *control)
 {
-	if (++control->next_id == 0)
-		++control->next_id;
-	return control->next_id;
+	uint32_t id = atomic_fetch_add(&control->last_id, 1) + 1;
+
+	return id ? id : control_new_id(control);
 }
 
-/* False: the link has ended. */
-static bool request_send(struct control *control, const struct request *request)
+bool request_send(struct control *control, const struct request *request)
 {
 	ssize_t sent;
 
@@ -202,6 +187,12 @@ static void on_event(struct control *control, struct message *message)
 		if (control_carry_limit_req_decode(&message->in, &limit) == DVS_OK)
 			mirror_limit(control->mirror, limit.dc, limit.bytes_per_s);
 		break;
+	case CONTROL_COPY_START:
+		control_copy_start(control, message);
+		break;
+	case CONTROL_COPY_STOP:
+		control_copy_stop(control, message);
+		break;
 	default: /* of a newer dvsd */
 		break;
 	}
@@ -231,7 +222,7 @@ static void ask_connect(struct control *control, const struct mirror_news *news)
 	ask = calloc(1, sizeof(*ask));
 	if (!ask)
 		return;
-	ask->id = new_id(control);
+	ask->id = control_new_id(control);
 	ask->news = *news;
 	list_add_tail(&control->asks, &ask->node);
 	control->n_asks++;
@@ -240,8 +231,10 @@ static void ask_connect(struct control *control, const struct mirror_news *news)
 	(void)request_send(control, &request);
 }
 
-static void on_reply(struct control *control, const struct message *message)
+static void on_reply(struct control *control, struct message *message)
 {
+	if (control_copy_reply(control, message))
+		return;
 	LIST_FOREACH_SAFE(node, &control->asks) {
 		struct control_ask *ask = CONTAINER_OF(node, struct control_ask, node);
 		dvs_err err;
@@ -268,7 +261,7 @@ static void say_over(struct control *control, const struct mirror_news *news)
 					       .clean = news->clean };
 	struct request request;
 
-	request_begin(&request, CONTROL_CARRY_OVER, new_id(control));
+	request_begin(&request, CONTROL_CARRY_OVER, control_new_id(control));
 	control_carry_over_req_encode(&request.out, &over);
 	(void)request_send(control, &request);
 }
@@ -310,7 +303,7 @@ static void say_report(struct control *control, bool now)
 	if (memcmp(&report, &control->told, sizeof(report)) == 0)
 		return;
 	control->told = report;
-	request_begin(&request, CONTROL_LINK_REPORT, new_id(control));
+	request_begin(&request, CONTROL_LINK_REPORT, control_new_id(control));
 	control_link_report_req_encode(&request.out, &report);
 	(void)request_send(control, &request);
 }
@@ -353,9 +346,19 @@ static bool handle_messages(struct control *control)
 	return result == RECEIVE_NONE;
 }
 
-void control_run(struct control *control, struct mirror *mirror, struct peer_link *link)
+dvs_err control_attach(struct control *control, struct mirror *mirror)
 {
+	dvs_err err;
+
 	control->mirror = mirror;
+	err = control_copies_create(control);
+	if (!err)
+		mirror_set_copies(mirror, control->copies);
+	return err;
+}
+
+void control_run(struct control *control, struct peer_link *link)
+{
 	control->link = link;
 	for (;;) {
 		struct pollfd fds[2] = { { .fd = control->fd, .events = POLLIN },
@@ -426,10 +429,12 @@ dvs_err control_open(struct control *control, int fd, const struct log *log)
 
 	*control = (struct control){ .log = log, .fd = fd };
 	list_init(&control->asks);
+	list_init(&control->questions);
+	(void)pthread_mutex_init(&control->lock, NULL);
 	control->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (control->wake_fd < 0)
 		return dvs_from_errno(errno);
-	request_begin(&request, CONTROL_HELLO, new_id(control));
+	request_begin(&request, CONTROL_HELLO, control_new_id(control));
 	control_hello_req_encode(&request.out, &hello);
 	if (!request_send(control, &request))
 		return DVS_NODVSD;

@@ -3,6 +3,8 @@
 #ifndef PROXY_CONTROL_H
 #define PROXY_CONTROL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,8 +14,6 @@
 #include "proxy/mirror.h"
 
 #define CONTROL_FD 3
-#define CONTROL_FRAME_MAX 8192u
-#define CONTROL_FDS_MAX 2u
 /* Questions to dvsd that are not answered yet; what comes for further channels is dropped until there is room. */
 #define CONTROL_ASKS_MAX 1024u
 
@@ -23,6 +23,8 @@ struct control_ask {
 	struct mirror_news news; /* of the kind MIRROR_CONNECT */
 };
 
+struct copies;
+
 struct control {
 	const struct log *log;
 	int fd;
@@ -30,9 +32,12 @@ struct control {
 	struct mirror *mirror;
 	struct peer_link *link;
 	struct ipc_inbox *inbox; /* our page */
-	uint32_t next_id;
-	struct list asks;
+	_Atomic uint32_t last_id;
+	struct list asks; /* of the kind MIRROR_CONNECT */
 	uint32_t n_asks;
+	struct copies *copies;
+	pthread_mutex_t lock;
+	struct list questions; /* of copies' threads; under lock */
 	/* the last report */
 	struct control_link_report_req told;
 	uint64_t told_ns;
@@ -43,7 +48,9 @@ struct control {
 DVS_MUST_USE dvs_err control_open(struct control *control, int fd, const struct log *log);
 /* What the mirror is to be set up with. */
 struct mirror_setup control_mirror_setup(struct control *control);
+/* The mirror, which was made with that: before the link is opened. NOMEM. */
+DVS_MUST_USE dvs_err control_attach(struct control *control, struct mirror *mirror);
 /* Serve until the control link ends. */
-void control_run(struct control *control, struct mirror *mirror, struct peer_link *link);
+void control_run(struct control *control, struct peer_link *link);
 
 #endif

@@ -139,6 +139,8 @@ static dvs_err serve(const struct options *options, const struct config *config,
 		return err;
 	setup = control_mirror_setup(&control);
 	err = mirror_create(&setup, &mirror);
+	if (!err)
+		err = control_attach(&control, mirror);
 	if (err)
 		return err;
 	if (getrandom(&link_setup.incarnation, sizeof(link_setup.incarnation), 0) < 0)
@@ -148,7 +150,7 @@ static dvs_err serve(const struct options *options, const struct config *config,
 	if (!err)
 		err = mirror_start(mirror, link);
 	if (!err)
-		control_run(&control, mirror, link);
+		control_run(&control, link);
 	return err;
 }
 
