@@ -108,6 +108,8 @@ struct ipc_carry {
 	_Atomic uint32_t notes_out;
 	/* ... and itself (IPC_NOTE_PENDING and the value) until the other node has it; 0: it has. */
 	_Atomic uint64_t note_held;
+	/* Of this channel here: dvsd writes it when it makes the channel, and reads it when it was started again. */
+	_Atomic uint32_t instance;
 };
 
 struct ipc_lane {

@@ -97,14 +97,22 @@ static void partner_free(struct m3 *self, struct partner *p)
 	free(p);
 }
 
-static void know(struct m3 *self, struct partner *p)
+/* For a dvsd that was started again: where it finds memory that a proxy needs too. */
+static uint64_t lanes_of(const struct channel_memory *memory, uint8_t remote)
+{
+	return remote ? (uint64_t)(uintptr_t)memory->lanes : 0;
+}
+
+static void know(struct m3 *self, struct partner *p, uint8_t remote)
 {
 	pthread_mutex_lock(&self->dvk->lock);
 	p->known->row = (struct control_link){ .ep = self->ep.self.n,
 					       .peer = p->ch.peer.n,
 					       .my_index = p->ch.index,
 					       .peer_index = p->ch.peer_index,
-					       .side = (uint8_t)p->ch.side };
+					       .side = (uint8_t)p->ch.side,
+					       .remote = remote,
+					       .lanes = lanes_of(&p->ch.memory, remote) };
 	list_remove(&p->known->node);
 	list_add_tail(&self->links, &p->known->node);
 	pthread_mutex_unlock(&self->dvk->lock);
@@ -201,7 +209,7 @@ static dvs_err partner_new(struct m3 *self, const struct control_channel_req *fr
 		partner_free(self, p);
 		return err;
 	}
-	know(self, p);
+	know(self, p, from->remote);
 	return DVS_OK;
 }
 
@@ -231,7 +239,44 @@ static dvs_err replace(struct m3 *self, struct channel *ch, const struct control
 	pthread_mutex_lock(&self->dvk->lock);
 	partner_of(ch)->known->row.peer_index = event->peer_index;
 	partner_of(ch)->known->row.side = event->side & 1;
+	partner_of(ch)->known->row.remote = event->remote;
+	partner_of(ch)->known->row.lanes = lanes_of(memory, event->remote);
 	pthread_mutex_unlock(&self->dvk->lock);
+	return DVS_OK;
+}
+
+/* dvsd was started again, and the proxy that stands in for the partner with it: only its inbox is another. Who rang the former one was
+ * not heard. */
+static dvs_err replace_inbox(struct m3 *self, struct channel *ch,
+			     const struct control_channel_req *event, int area_fd)
+{
+	struct channel_change *last = ch->changes;
+	struct channel_memory *memory = &ch->memory;
+	struct ipc_inbox *inbox = NULL;
+
+	while (last && last->next)
+		last = last->next;
+	if (last)
+		memory = &last->memory;
+	pthread_mutex_lock(&self->dvk->lock);
+	if (area_fd >= 0 && event->peer_slot < IPC_SLOTS_MAX)
+		inbox = pages_map(&self->dvk->pages, area_fd, event->peer_slot);
+	if (inbox) {
+		note_area_locked(self->dvk, area_fd);
+		pages_unmap(&self->dvk->pages, memory->peer_inbox);
+		partner_of(ch)->known->row.peer_index = event->peer_index;
+	}
+	pthread_mutex_unlock(&self->dvk->lock);
+	if (!inbox)
+		return DVS_NOMEM;
+	memory->peer_inbox = inbox;
+	if (last) {
+		last->peer_index = event->peer_index;
+	} else {
+		ch->peer_inbox = inbox;
+		ch->peer_index = event->peer_index;
+	}
+	(void)inbox_ring_request(inbox, event->peer_index);
 	return DVS_OK;
 }
 
@@ -242,6 +287,11 @@ void partner_add(struct m3 *self, const struct control_channel_req *event, int f
 	struct channel_memory memory;
 
 	self->n_partner_events++;
+	if (event->mode == 4) {
+		if (ch && ch->peer.n == peer.n && ch->index == event->my_index)
+			self->add_err = replace_inbox(self, ch, event, fd[1]);
+		return;
+	}
 	self->add_err = map(self->dvk, fd, event->peer_slot, &memory);
 	if (self->add_err)
 		return;

@@ -167,6 +167,8 @@ void proc_program(uint32_t pid, char *name, size_t size);
 uint32_t proc_own_pid(uint32_t pid);
 /* Open the memfd with INODE among the descriptors of PID; -1. */
 int proc_open_memfd(const struct host *host, uint32_t pid, uint64_t inode);
+/* Open the memfd of SIZE of which PID has mapped one page, at ADDR; -1. Needs the right to look at mappings (CAP_CHECKPOINT_RESTORE). */
+int proc_open_mapped(const struct host *host, uint32_t pid, uint64_t addr, size_t size);
 int pidfd_of(uint32_t pid);
 
 /* ---- state.c: the state file ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Carriages: what a proxy is told of a channel, from its memory to its last words. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "node/api.h"
@@ -46,20 +47,22 @@ static void send_carry_end(struct host *host, const struct carriage *carriage, u
 	carrier_send(host, carriage->carrier, &frame);
 }
 
-dvs_err channel_carry(struct host *host, struct channel *channel, struct shared_fd *memory)
+/* Where the memory of a channel has its instance, in the lane of SIDE. */
+static off_t instance_offset(unsigned int side)
 {
-	unsigned int side = stand_in_side(channel);
-	const struct channel_end *remote = &channel->end[side & 1];
-	const struct channel_end *local = &channel->end[1 - (side & 1)];
-	struct carriage *carriage;
+	return (off_t)(offsetof(struct ipc_channel, lane) + side * sizeof(struct ipc_lane) +
+		       offsetof(struct ipc_lane, carry.instance));
+}
 
-	if (side > 1)
-		return DVS_OK;
-	carriage = calloc(1, sizeof(*carriage));
+static dvs_err carriage_make(struct host *host, struct channel *channel, unsigned int side,
+			     struct shared_fd *memory, uint32_t instance)
+{
+	const struct channel_end *remote = &channel->end[side];
+	const struct channel_end *local = &channel->end[1 - side];
+	struct carriage *carriage = calloc(1, sizeof(*carriage));
+
 	if (!carriage)
 		return DVS_NOMEM;
-	if (++host->last_instance == 0)
-		host->last_instance = 1;
 	carriage->carrier = remote->binding->process->carrier;
 	carriage->channel = channel;
 	carriage->memory = shared_fd_hold(memory);
@@ -67,7 +70,7 @@ dvs_err channel_carry(struct host *host, struct channel *channel, struct shared_
 	carriage->told = (struct control_carry_req){ .dc = local->binding->core->endpoint->dc->id.n,
 						     .remote = remote->binding->ep.n,
 						     .local = local->binding->ep.n,
-						     .instance = host->last_instance,
+						     .instance = instance,
 						     .index = remote->index,
 						     .peer_index = local->index,
 						     .peer_slot = local->binding->slot,
@@ -78,6 +81,33 @@ dvs_err channel_carry(struct host *host, struct channel *channel, struct shared_
 	channel->carriage = carriage;
 	send_carry(host, carriage);
 	return DVS_OK;
+}
+
+dvs_err channel_carry(struct host *host, struct channel *channel, struct shared_fd *memory)
+{
+	unsigned int side = stand_in_side(channel);
+	uint32_t instance;
+
+	if (side > 1)
+		return DVS_OK;
+	if (++host->last_instance == 0)
+		host->last_instance = 1;
+	instance = host->last_instance;
+	if (pwrite(memory->fd, &instance, sizeof(instance), instance_offset(side)) !=
+	    (ssize_t)sizeof(instance))
+		return DVS_NOMEM;
+	return carriage_make(host, channel, side, memory, instance);
+}
+
+dvs_err channel_carry_again(struct host *host, struct channel *channel, struct shared_fd *memory)
+{
+	unsigned int side = stand_in_side(channel);
+	uint32_t instance = 0;
+
+	if (side > 1 || pread(memory->fd, &instance, sizeof(instance), instance_offset(side)) !=
+				(ssize_t)sizeof(instance))
+		return DVS_PROTO;
+	return instance != 0 ? carriage_make(host, channel, side, memory, instance) : DVS_PROTO;
 }
 
 static void carriage_free(struct carriage *carriage)
@@ -130,6 +160,17 @@ static void carriage_has_left(struct host *host, struct carriage *carriage, bool
 	channel_has_left(host, channel, reason);
 }
 
+/* The remote end was made anew, and the order of the state does not tell of a reason: its dvsd was started again and could not take the
+ * channel up. So this one does as if it had been promoted. */
+static void begin_anew(struct host *host, struct channel *channel)
+{
+	struct binding *local = channel->end[1 - stand_in_side(channel)].binding;
+
+	channel->renew = 3;
+	list_remove(&local->of_renewing);
+	list_add_tail(&host->renewing, &local->of_renewing);
+}
+
 static void on_over_late(struct host *host, struct timer *timer)
 {
 	struct carrier *carrier = CONTAINER_OF(timer, struct carrier, over_timer);
@@ -145,6 +186,8 @@ static void on_over_late(struct host *host, struct timer *timer)
 			return;
 		if (carriage->state == CARRIAGE_LEAVING)
 			send_carry_end(host, carriage, 2, carriage->reason);
+		else
+			begin_anew(host, carriage->channel);
 		carriage_has_left(host, carriage, false);
 	}
 }

@@ -96,6 +96,9 @@ void carrier_send(struct host *host, struct carrier *carrier, struct frame *fram
 /* Tell CHANNEL, which has a stand-in on one side, to its proxy, with MEMORY. NOMEM. Nothing for a channel without. */
 DVS_MUST_USE dvs_err channel_carry(struct host *host, struct channel *channel,
 				   struct shared_fd *memory);
+/* As it was before dvsd was started again: the memory tells the instance. NOMEM; PROTO: it does not. */
+DVS_MUST_USE dvs_err channel_carry_again(struct host *host, struct channel *channel,
+					 struct shared_fd *memory);
 /* Its local end is over, or it is over as a whole (reason DENIED). Harmless for one without a carriage. */
 void carriage_end(struct host *host, struct channel *channel, dvs_err reason);
 /* Its remote end is over or in other hands. */

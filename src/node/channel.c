@@ -199,7 +199,9 @@ void channel_fill(const struct channel *channel, unsigned int side,
 		.may_call = channel->may.call[side],
 		.may_serve = channel->may.call[1 - side],
 		.peer_may_relay = channel->may.relay[1 - side],
-		.remote = binding_is_stand_in(other->binding),
+		.remote = binding_is_stand_in(other->binding) ?
+				  (uint8_t)(other->binding->process->carrier->node + 1) :
+				  0,
 	};
 }
 

@@ -241,3 +241,19 @@ int proc_open_memfd(const struct host *host, uint32_t pid, uint64_t inode)
 	}
 	return -1;
 }
+
+int proc_open_mapped(const struct host *host, uint32_t pid, uint64_t addr, size_t size)
+{
+	char path[96];
+	struct statx found;
+	AUTO_CLOSE int fd = -1;
+	uint64_t inode;
+
+	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/map_files/%" PRIx64 "-%" PRIx64, pid,
+		       addr, addr + IPC_PAGE);
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &found) != 0 ||
+	    makedev(found.stx_dev_major, found.stx_dev_minor) != host->memory_device)
+		return -1;
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 && memory_check(fd, size, &inode) ? take_fd(&fd) : -1;
+}

@@ -3,6 +3,7 @@
  * and channels. The core knows the endpoints already; the channels are known to the processes
  * only, and one is there again when both sides have told the same of it. */
 #include "node/api.h"
+#include "node/carrier.h"
 
 /* What one side told: true when it fits what is known of the channel. */
 static bool link_fits(const struct channel *channel, unsigned int side, const struct binding *mine,
@@ -68,15 +69,77 @@ static dvs_err link_first(struct host *host, struct binding *mine, struct bindin
 	return DVS_OK;
 }
 
+/* The channel of MINE with a stand-in, under the number that its process has for it. */
+static dvs_err carried_add(struct host *host, struct binding *mine, struct core_binding *core,
+			   const struct control_link *row, struct channel **made)
+{
+	struct binding *peer = stand_in_get(host, core);
+	struct channel *channel;
+
+	if (!peer)
+		return DVS_NOMEM;
+	if (channel_find(host, mine, peer) || bitmap_set(&mine->indexes, row->my_index) != DVS_OK)
+		return DVS_PEERDEAD;
+	channel = row->side == 0 ? channel_add(host, mine, peer) : channel_add(host, peer, mine);
+	if (!channel) {
+		bitmap_clear(&mine->indexes, row->my_index);
+		return DVS_NOMEM;
+	}
+	channel->end[row->side].index = row->my_index;
+	channel->end[row->side].reported = true;
+	channel->end[1 - row->side].reported = bitmap_take(binding_indexes(peer), IPC_CHANNELS_MAX,
+							   &channel->end[1 - row->side].index) ==
+					       DVS_OK;
+	*made = channel;
+	if (channel->end[1 - row->side].reported)
+		return DVS_OK;
+	channel_destroy(host, channel);
+	return DVS_FULL;
+}
+
+/* A channel with an endpoint of another node goes on in its memory, of which only the process still has a mapping: the proxies do not
+ * even see that there was another dvsd. If that cannot be had, or the partner is elsewhere by now, it is made anew. */
+static dvs_err carried_tell(struct host *host, struct binding *mine, struct core_binding *core,
+			    const struct control_link *row)
+{
+	struct shared_fd *memory = NULL;
+	struct channel *channel;
+	dvs_err err = carried_add(host, mine, core, row, &channel);
+	int fd = -1;
+
+	if (err != DVS_OK)
+		return err;
+	if (row->remote == core->node + 1)
+		fd = proc_open_mapped(host, mine->process->id.pid, row->lanes, IPC_CHANNEL_BYTES);
+	if (fd >= 0)
+		memory = shared_fd_create(fd);
+	if (memory && channel_carry_again(host, channel, memory) == DVS_OK) {
+		channel_send(host, channel, row->side, memory, 4);
+	} else {
+		channel->renew = 3;
+		list_remove(&mine->of_renewing);
+		list_add_tail(&host->renewing, &mine->of_renewing);
+		host->renew_more = true;
+	}
+	shared_fd_drop(memory);
+	return DVS_OK;
+}
+
 static void link_tell(struct host *host, struct binding *mine, const struct control_link *row)
 {
 	const struct core_endpoint *endpoint =
 		core_endpoint_find(mine->core->endpoint->dc, row->peer);
-	struct binding *peer =
-		endpoint ? binding_from_core(core_primary(endpoint, host->config.node)) : NULL;
+	struct core_binding *core = endpoint ? core_primary(endpoint, host->config.node) : NULL;
+	struct binding *peer = binding_from_core(core);
 	struct channel *channel = peer && peer != mine ? channel_find(host, mine, peer) : NULL;
 	dvs_err err = DVS_OK;
 
+	if (core && core->node != host->config.node && endpoint->ep.n == row->peer) {
+		err = carried_tell(host, mine, core, row);
+		if (err != DVS_OK)
+			send_gone_row(host, mine, row);
+		return;
+	}
 	if (!peer || peer == mine || peer->ep.n != row->peer) {
 		err = DVS_PEERDEAD;
 	} else if (!channel) {

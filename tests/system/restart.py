@@ -39,9 +39,9 @@ class Process:
         for fd in reply.fds + event.fds:
             os.close(fd)
         self.links.append({"ep": ep, "peer": reply.peer, "my_index": reply.my_index,
-                           "peer_index": reply.peer_index, "side": reply.side})
+                           "peer_index": reply.peer_index, "side": reply.side, "remote": 0, "lanes": 0})
         other.links.append({"ep": event.ep, "peer": event.peer, "my_index": event.my_index,
-                            "peer_index": event.peer_index, "side": event.side})
+                            "peer_index": event.peer_index, "side": event.side, "remote": 0, "lanes": 0})
 
     def back(self, end=True):
         former = self.link
@@ -137,7 +137,7 @@ def who_died_meanwhile_is_unbound(dvsd):
     theirs = child.run("l.bind(want=5).ep")
     reply = client.link.connect(mine, 5)
     client.links.append({"ep": mine, "peer": theirs, "my_index": reply.my_index,
-                         "peer_index": reply.peer_index, "side": reply.side})
+                         "peer_index": reply.peer_index, "side": reply.side, "remote": 0, "lanes": 0})
     dvsd.kill()
     child.kill()
     dvsd.start()
@@ -168,7 +168,7 @@ def a_backup_follows_a_primary_that_died_meanwhile(dvsd):
     spare.bind(want=5, binding=2)
     reply = client.link.connect(mine, 5)
     client.links.append({"ep": mine, "peer": ep, "my_index": reply.my_index,
-                         "peer_index": reply.peer_index, "side": reply.side})
+                         "peer_index": reply.peer_index, "side": reply.side, "remote": 0, "lanes": 0})
     for first, second in ((client, spare), (spare, client)):
         dvsd.kill()
         if first is client:
@@ -183,7 +183,7 @@ def a_backup_follows_a_primary_that_died_meanwhile(dvsd):
             assert (theirs.mode, theirs.peer) == (3, mine)
             spare.ends[ep][1] = 1
             spare.links = [{"ep": ep, "peer": mine, "my_index": theirs.my_index,
-                            "peer_index": theirs.peer_index, "side": theirs.side}]
+                            "peer_index": theirs.peer_index, "side": theirs.side, "remote": 0, "lanes": 0}]
         assert client.link.quiet("gone", 0.05)
     assert client.link.error("connect", ep=mine, to=5, timeout_ms=0) == "BADSTATE"
 
@@ -248,14 +248,14 @@ def rejoining_with_nonsense_is_refused(dvsd):
     assert child.run("l.ask('hello', version=1, rejoin=1, fds=[area, stats])") == "failed DENIED"
     child.kill()
     client.back(end=False)
-    rows = [{"ep": mine, "peer": theirs, "my_index": 0, "peer_index": 20000, "side": 0}]
+    rows = [{"ep": mine, "peer": theirs, "my_index": 0, "peer_index": 20000, "side": 0, "remote": 0, "lanes": 0}]
     assert client.link.error("rejoin_links", links=rows) == "PROTO"
     assert client.link.error("rejoin_endpoint", ep=theirs, slot=0, role=1, tid=1,
                              migration=0) == "NODEST"
-    rows = [{"ep": mine, "peer": theirs, "my_index": 9, "peer_index": 9, "side": 1},
-            {"ep": mine, "peer": mine, "my_index": 1, "peer_index": 1, "side": 1},
-            {"ep": theirs, "peer": mine, "my_index": 1, "peer_index": 1, "side": 1},
-            {"ep": mine, "peer": 77, "my_index": 9, "peer_index": 9, "side": 1}]
+    rows = [{"ep": mine, "peer": theirs, "my_index": 9, "peer_index": 9, "side": 1, "remote": 0, "lanes": 0},
+            {"ep": mine, "peer": mine, "my_index": 1, "peer_index": 1, "side": 1, "remote": 0, "lanes": 0},
+            {"ep": theirs, "peer": mine, "my_index": 1, "peer_index": 1, "side": 1, "remote": 0, "lanes": 0},
+            {"ep": mine, "peer": 77, "my_index": 9, "peer_index": 9, "side": 1, "remote": 0, "lanes": 0}]
     client.link.ask("rejoin_links", links=rows)
     server.back()
     assert server.link.event("gone").peer == mine, "the two stories differ"

@@ -113,7 +113,7 @@ TEST(a_channel_with_another_node_is_shared_with_its_proxy)
 	ck_assert_int_eq(control_connect_rep_decode(&in, &rep), DVS_OK);
 	memory = answer->inodes[0];
 	ck_assert_uint_eq(answer->inodes[1], scene.rig.host.carriers[1]->process.area);
-	ck_assert_uint_eq(rep.remote, 1);
+	ck_assert_uint_eq(rep.remote, 2);
 	ck_assert_uint_eq(rep.peer, scene.server.n);
 	ck_assert_uint_eq(rep.peer_slot, 0);
 	scene.carried = peer_carry(scene.proxy, &scene.memory);
@@ -172,7 +172,7 @@ TEST(a_channel_is_made_for_a_frame_that_came)
 	ck_assert_uint_eq(peer_mail(scene.proxy, CONTROL_CARRY_CONNECT, id)->err, DVS_OK);
 	event = peer_channel(scene.client, &memory);
 	ck_assert_uint_eq(memory, scene.memory);
-	ck_assert_uint_eq(event.remote, 1);
+	ck_assert_uint_eq(event.remote, 2);
 	ck_assert_uint_eq(event.mode, 1);
 	ck_assert_uint_eq(event.my_index, scene.carried.peer_index);
 	id = peer_carry_connect(scene.proxy, scene.server, scene.ep, 0);

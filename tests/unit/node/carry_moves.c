@@ -90,6 +90,11 @@ static void expect_end(struct peer *by, const struct control_carry_req *carried,
 	ck_assert_uint_eq(end.far, far_side);
 }
 
+static uint32_t node_of(const struct peer *by)
+{
+	return by == proxy[1] ? 1 : 2;
+}
+
 /* PEER gets the channel of MINE with THEIRS anew, in memory that BY has too (NULL: none). */
 static struct control_channel_req expect_channel(struct peer *peer, dvs_ep mine, dvs_ep theirs,
 						 uint8_t mode, struct peer *by)
@@ -101,7 +106,7 @@ static struct control_channel_req expect_channel(struct peer *peer, dvs_ep mine,
 	ck_assert_uint_eq(event.ep, mine.n);
 	ck_assert_uint_eq(event.peer, theirs.n);
 	ck_assert_uint_eq(event.mode, mode);
-	ck_assert_uint_eq(event.remote, by != NULL);
+	ck_assert_uint_eq(event.remote, by ? node_of(by) + 1 : 0);
 	if (by) {
 		struct control_carry_req carried = peer_carry(by, &carried_memory);
 
