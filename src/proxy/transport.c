@@ -7,6 +7,7 @@
 static const struct transport_ops *const transports[] = {
 	[CONFIG_TCP] = &transport_tcp,
 	[CONFIG_UDP] = &transport_udp,
+	[CONFIG_RAW] = &transport_raw,
 	[CONFIG_TIPC] = &transport_tipc,
 };
 

@@ -52,6 +52,7 @@ struct transport_ops {
 
 extern const struct transport_ops transport_tcp;
 extern const struct transport_ops transport_udp;
+extern const struct transport_ops transport_raw;
 extern const struct transport_ops transport_tipc;
 
 const struct transport_ops *transport_find(enum config_transport which);

@@ -38,7 +38,6 @@ struct side {
 	struct told told[LINK_CLASSES];
 	uint64_t seed;
 	uint64_t sent[LINK_CLASSES];
-	unsigned int dropped; /* data that place() did not want */
 };
 
 /* A network namespace of this process's own with the loopback up; where that is not allowed the test goes on in the one it is in. */
