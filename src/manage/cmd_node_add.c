@@ -52,14 +52,8 @@ static int fail_taken(struct cli *cli, const struct nodelist_node *other, const 
 	return machine_fail(cli, WHAT, why, "choose another one");
 }
 
-/* With a number it may be in the list already, as it is said: what 'dvs node add' on another member has told. */
-static int choose(struct cli *cli, struct addition *addition)
+static int check_words(struct cli *cli, const char *name, const char *address)
 {
-	const char *name = cli->words[0];
-	const char *address = cli->words[1];
-	const struct nodelist_node *other;
-	uint64_t number;
-
 	if (!config_name_ok(name))
 		return cli_usage(cli,
 				 "'%s' cannot be the name of a node: up to 63 letters, digits,"
@@ -70,6 +64,17 @@ static int choose(struct cli *cli, struct addition *addition)
 				 "'%s' is not an IP address of one machine; write one like"
 				 " 10.0.0.2 or fd00::2",
 				 address);
+	return EXIT_DONE;
+}
+
+/* With a number it may be in the list already, as it is said: what 'dvs node add' on another member has told. */
+static int choose(struct cli *cli, struct addition *addition)
+{
+	const char *name = cli->words[0];
+	const char *address = cli->words[1];
+	const struct nodelist_node *other;
+	uint64_t number;
+
 	if (!cli_number(cli, OPTION_NUMBER, 0, CONFIG_NODES_MAX - 1,
 			nodelist_free_number(&addition->nodes), &number))
 		return EXIT_USAGE;
@@ -221,9 +226,11 @@ int cmd_node_add(struct cli *cli)
 	struct files files;
 	char path[FILES_PATH_MAX];
 	bool with_bundle = !cli_has(cli, OPTION_NO_BUNDLE);
-	int status = read_member(cli, &addition);
+	int status = check_words(cli, cli->words[0], cli->words[1]);
 
 	files_init(&files);
+	if (status == EXIT_DONE)
+		status = read_member(cli, &addition);
 	if (status == EXIT_DONE)
 		status = choose(cli, &addition);
 	if (status == EXIT_DONE)
