@@ -75,5 +75,45 @@ TEST(the_head_is_the_oldest)
 	ck_assert_ptr_null(list_take_head(&list));
 }
 
+struct two {
+	struct list from;
+	struct list to;
+};
+
+/* Not inlined: the compiler is to know nothing of what is in the lists. */
+__attribute__((noinline)) static void move_there_and_back(struct two *two)
+{
+	unsigned int n = 0;
+
+	while (!list_is_empty(&two->from)) {
+		struct item *item = CONTAINER_OF(two->from.next, struct item, link);
+
+		list_remove(&item->link);
+		list_add_tail(&two->to, &item->link);
+		n++;
+	}
+	for (; n > 0; n--) {
+		struct list *last = two->to.prev;
+
+		list_remove(last);
+		list_add_head(&two->from, last);
+	}
+}
+
+TEST(links_move_to_another_list_and_back)
+{
+	struct two two;
+	struct item items[3] = { { .n = 1 }, { .n = 2 }, { .n = 3 } };
+
+	list_init(&two.from);
+	list_init(&two.to);
+	for (int i = 0; i < 3; i++)
+		list_add_tail(&two.from, &items[i].link);
+	move_there_and_back(&two);
+	ck_assert(list_is_empty(&two.to));
+	ck_assert_int_eq(sum_in_order(&two.from), 123);
+}
+
 UNIT_MAIN("base-list", links_come_in_the_order_they_were_added, a_link_taken_out_is_in_no_list,
-	  the_safe_walk_lets_the_body_take_out, the_head_is_the_oldest)
+	  the_safe_walk_lets_the_body_take_out, the_head_is_the_oldest,
+	  links_move_to_another_list_and_back)
