@@ -26,6 +26,11 @@ void crew_open(struct crew *crew, const struct lab *lab, uint32_t n_clients, uin
 	crew->n_seats = TALK_SERVERS + n_clients;
 }
 
+static const char *control_of(const struct crew *crew, uint32_t seat)
+{
+	return crew->other_control && seat % 2 == 1 ? crew->other_control : crew->talk.control;
+}
+
 static void start_one(struct crew *crew, uint32_t seat)
 {
 	pid_t pid;
@@ -34,6 +39,7 @@ static void start_one(struct crew *crew, uint32_t seat)
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
+		crew->talk.control = control_of(crew, seat);
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		_exit(talk_run(&crew->talk, seat));
 	}
@@ -118,18 +124,18 @@ static void end_one(struct crew *crew, uint32_t seat)
 /* They wait for messages: look at the board. */
 static void wake_servers(const struct crew *crew)
 {
-	struct dvk *dvk;
-	struct m3 *self;
-
-	ck_assert(dvk_open(crew->talk.control, &dvk) == DVS_OK);
-	ck_assert(dvk_bind(dvk, dvs_ep_any(), DVK_LOCAL, &self) == DVS_OK);
 	for (uint32_t i = 0; i < TALK_SERVERS; i++) {
-		dvs_err err = m3_wakeup(self, dvs_ep_of(number_of(i)));
+		struct dvk *dvk;
+		struct m3 *self;
+		dvs_err err;
 
+		ck_assert(dvk_open(control_of(crew, i), &dvk) == DVS_OK);
+		ck_assert(dvk_bind(dvk, dvs_ep_any(), DVK_LOCAL, &self) == DVS_OK);
+		err = m3_wakeup(self, dvs_ep_of(number_of(i)));
 		/* It may have looked by itself, and gone. */
 		ck_assert_msg(err == DVS_OK || err == DVS_NODEST, "%s", dvs_err_name(err));
+		dvk_close(dvk);
 	}
-	dvk_close(dvk);
 }
 
 void crew_stop(struct crew *crew)

@@ -10,6 +10,8 @@
 
 struct crew {
 	struct talk talk;
+	const char *
+		other_control; /* of another node, where every second one lives; NULL: all are on one */
 	uint32_t n_seats;
 	pid_t pid[TALK_SEATS]; /* 0: empty */
 };

@@ -19,7 +19,7 @@
 /* Endpoint numbers: servers first, then clients; a hostile process has those of its own. A server may relay what it was asked,
  * in any form, in the name of its client: so a client has another endpoint for its calls to hostile ones. */
 #define TALK_SERVER_NUMBER 10u
-#define TALK_CLIENT_NUMBER 17000u
+#define TALK_CLIENT_NUMBER 1040000u /* no number of a node's own */
 #define TALK_HOSTILE_NUMBER 18000u
 #define TALK_DEPUTY_NUMBER 19000u
 
