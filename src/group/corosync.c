@@ -6,6 +6,7 @@
  * told on only when it is about the ring of the present view. */
 #include <corosync/cpg.h>
 #include <corosync/quorum.h>
+#include <corosync/votequorum.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ struct corosync {
 	struct cpg_name group;
 	cpg_handle_t cpg;
 	quorum_handle_t quorum;
+	votequorum_handle_t votes;
 	bool connected;
 	bool broken; /* noticed within a callback or a cast */
 	int epoll_fd;
@@ -125,18 +127,34 @@ static bool ring_fits(const struct corosync *c)
 	return c->ring.known && (members & ~c->ring_has) == 0 && (c->gone & c->ring_has) == 0;
 }
 
+/* That the nodes of the ring are the quorum is not enough: the members must be, of which there may be fewer. */
+static bool members_suffice(const struct corosync *c)
+{
+	struct votequorum_info info = { .node_votes = 0 };
+	unsigned int votes = 0;
+
+	for (uint32_t i = 0; i < c->view.n_members; i++) {
+		if (votequorum_getinfo(c->votes, c->view.members[i] + 1, &info) != CS_OK)
+			return false;
+		votes += info.node_votes;
+	}
+	return votes >= info.quorum;
+}
+
 static void tell_quorum(struct corosync *c)
 {
+	bool quorate;
 	bool same = c->quorum_ring.known && c->quorum_ring.seq == c->ring.seq &&
 		    c->quorum_ring.node == c->ring.node;
 
 	if (c->view.n_members == 0 || !same || !ring_fits(c))
 		return;
-	if (c->told && c->told_quorate == c->quorate)
+	quorate = c->quorate && members_suffice(c);
+	if (c->told && c->told_quorate == quorate)
 		return;
 	c->told = true;
-	c->told_quorate = c->quorate;
-	c->engine.events.quorum(c->engine.events.context, c->quorate);
+	c->told_quorate = quorate;
+	c->engine.events.quorum(c->engine.events.context, quorate);
 }
 
 static void on_quorum(quorum_handle_t handle, uint32_t quorate, struct quorum_ring_id ring,
@@ -247,16 +265,20 @@ static bool watch(const struct corosync *c, int fd)
 static dvs_err connect_quorum(struct corosync *c)
 {
 	quorum_model_v1_data_t model = { .model = QUORUM_MODEL_V1, .quorum_notify_fn = on_quorum };
+	votequorum_callbacks_t no_callbacks = { NULL, NULL, NULL };
 	uint32_t type;
 
 	if (quorum_model_initialize(&c->quorum, QUORUM_MODEL_V1, (quorum_model_data_t *)&model,
 				    &type, c) != CS_OK)
 		return DVS_IO;
 	/* Without a provider every partition would take itself for the quorum. */
-	if (type == QUORUM_SET && quorum_fd_get(c->quorum, &c->quorum_fd) == CS_OK &&
-	    quorum_trackstart(c->quorum, CS_TRACK_CURRENT | CS_TRACK_CHANGES) == CS_OK &&
-	    watch(c, c->quorum_fd))
-		return DVS_OK;
+	if (type == QUORUM_SET && votequorum_initialize(&c->votes, &no_callbacks) == CS_OK) {
+		if (quorum_fd_get(c->quorum, &c->quorum_fd) == CS_OK &&
+		    quorum_trackstart(c->quorum, CS_TRACK_CURRENT | CS_TRACK_CHANGES) == CS_OK &&
+		    watch(c, c->quorum_fd))
+			return DVS_OK;
+		(void)votequorum_finalize(c->votes);
+	}
 	(void)quorum_finalize(c->quorum);
 	return type == QUORUM_SET ? DVS_IO : DVS_BADARG;
 }
@@ -290,6 +312,7 @@ static dvs_err daemon_connect(struct corosync *c)
 		return err;
 	err = connect_group(c);
 	if (err != DVS_OK) {
+		(void)votequorum_finalize(c->votes);
 		(void)quorum_finalize(c->quorum);
 		return err;
 	}
@@ -303,6 +326,7 @@ static void daemon_disconnect(struct corosync *c)
 	if (!c->connected)
 		return;
 	(void)cpg_finalize(c->cpg);
+	(void)votequorum_finalize(c->votes);
 	(void)quorum_finalize(c->quorum);
 	c->connected = false;
 	c->view = (struct group_view){ .id = c->view.id };

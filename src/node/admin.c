@@ -4,12 +4,13 @@
 
 #include "node/api.h"
 
-void dc_create(struct host *host, const char *name, uint32_t owner_uid, const struct order *first)
+void dc_create(struct host *host, const char *name, uint32_t owner_uid, const struct order *first,
+	       bool keep)
 {
 	struct core_command command = { .op = CORE_DC_CREATE, .owner_uid = owner_uid };
 
 	memcpy(command.name, name, strlen(name) + 1);
-	order_command(host, &command, first, false);
+	order_command(host, &command, first, keep);
 }
 
 /* All forget the DC again when the node that asked cannot have its socket. */
@@ -46,7 +47,7 @@ void op_dc_create(struct host *host, struct request *request)
 	if (control_dc_create_req_decode(&request->body, &req) != DVS_OK)
 		request_answer(host, request, DVS_PROTO);
 	else
-		dc_create(host, req.name, req.owner_uid, &order);
+		dc_create(host, req.name, req.owner_uid, &order, false);
 }
 
 void op_dc_remove(struct host *host, struct request *request)

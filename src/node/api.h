@@ -313,7 +313,9 @@ void op_link_report(struct host *host, struct request *request);
 void op_link_next(struct host *host, struct request *request);
 /* admin.c */
 /* Order a DC. FIRST is as for order_command(). */
-void dc_create(struct host *host, const char *name, uint32_t owner_uid, const struct order *first);
+/* With KEEP it waits for the quorum. */
+void dc_create(struct host *host, const char *name, uint32_t owner_uid, const struct order *first,
+	       bool keep);
 void op_dc_create(struct host *host, struct request *request);
 void op_dc_remove(struct host *host, struct request *request);
 void op_dc_next(struct host *host, struct request *request);

@@ -147,7 +147,7 @@ static dvs_err first_dc(struct host *host)
 	const struct order order = { .done = on_first_dc };
 
 	if (host->options.dc[0] != '\0' && !core_dc_by_name(host->core, host->options.dc))
-		dc_create(host, host->options.dc, host->uid, &order);
+		dc_create(host, host->options.dc, host->uid, &order, true);
 	return host->first_dc_error;
 }
 

@@ -69,6 +69,7 @@ struct world {
 	char far_dir[64];
 	char far_control[96];
 	pid_t far_dvsd;
+	struct dvk *far_dvk; /* to look what actors do */
 	struct dvk *dvk; /* the test's own link, see world_link() */
 	struct actor *actors;
 };
