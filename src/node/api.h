@@ -243,6 +243,14 @@ void channels_owed(struct host *host, struct binding *binding);
 /* Go on making channels anew as far as the queues take them. */
 void channels_renew_more(struct host *host);
 
+/* ---- limits.c ---- */
+
+/* Tell a new proxy what each DC may send. */
+void limits_tell(struct host *host, struct carrier *carrier);
+void limits_dc_created(struct host *host, const struct core_dc *dc);
+/* Read the configuration file again and take over what can be changed while we run. */
+void config_reload(struct host *host);
+
 /* ---- the ops; each answers ---- */
 
 typedef void (*op_handler)(struct host *host, struct request *request);

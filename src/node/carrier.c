@@ -343,6 +343,7 @@ void carrier_hello(struct host *host, struct request *request)
 	link_send(host, link, &frame);
 	carriages_tell(host, carrier);
 	copies_tell(host, carrier);
+	limits_tell(host, carrier);
 	process_became_ready(host, &carrier->process);
 }
 

@@ -312,6 +312,7 @@ static void on_dc_created(struct host *host, dvs_dcid id)
 	const struct core_dc *dc = core_dc_find(host->core, id);
 
 	host->dc_error = server_open_dc(host, id, dc->name, dc->owner_uid);
+	limits_dc_created(host, dc);
 	if (host->dc_error == DVS_OK)
 		log_info(&host->log, "DC created", LOG_STR("name", dc->name), LOG_U64("dc", id.n));
 }

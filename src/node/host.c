@@ -115,6 +115,10 @@ static void on_signal(struct host *host, struct source *source, uint32_t events)
 
 	(void)events;
 	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			config_reload(host);
+			continue;
+		}
 		log_info(&host->log, "stopping", LOG_U64("signal", info.ssi_signo));
 		host->stopping = true;
 	}

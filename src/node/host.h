@@ -66,6 +66,7 @@ struct options {
 	char dc[DVS_NAME_MAX + 1];	       /* to create at start; "" for none */
 	char config_path[CONFIG_PATH_MAX + 1]; /* "": there is no file */
 	enum log_level log_level;
+	uint32_t file_node;   /* the number in the file */
 	struct config config; /* of the file, and over it what the command line says */
 };
 

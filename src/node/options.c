@@ -172,6 +172,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 		return result;
 	if (!read_config(options))
 		return OPTIONS_WRONG;
+	options->file_node = options->config.node;
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		if (!parse_one(option, optarg, options))
 			return OPTIONS_WRONG;

@@ -98,8 +98,7 @@ struct binding *process_binding(const struct process *process, uint32_t ep)
 struct binding *process_in_slot(const struct process *process, uint32_t slot)
 {
 	/* the youngest is asked for most */
-	for (struct list *at = process->bindings.prev; at != &process->bindings;
-	     at = at->prev) {
+	for (struct list *at = process->bindings.prev; at != &process->bindings; at = at->prev) {
 		struct binding *binding = CONTAINER_OF(at, struct binding, of_process);
 
 		if (binding->slot == slot)
