@@ -309,7 +309,8 @@ static dvs_err wait_answer(struct call *c, struct wait_limit *limit)
 	uint32_t cpu = policy_cpu();
 	dvs_err err;
 
-	if (partner_is_here(c, &cpu)) {
+	/* An answer from another node takes longer than a spin, and passes through threads that need the CPU. */
+	if (c->ch->remote || partner_is_here(c, &cpu)) {
 		set_deadline(c, limit);
 		return wait_asleep(c, cpu);
 	}

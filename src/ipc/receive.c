@@ -355,13 +355,15 @@ static bool spin(struct receive *r, uint32_t spin_ns, uint64_t *start_ns)
 	}
 }
 
-/* Where the client served last ran; it can only call again if it runs. */
+/* Where the client served last ran; it can only call again if it runs. One of another node is never quick enough to be polled for. */
 static bool partner_is_here(struct endpoint *ep, uint32_t cpu)
 {
 	struct channel *ch = ep->served;
 
 	if (!ch)
 		return false;
+	if (ch->remote)
+		return true;
 	channel_publish_cpu(ch, cpu);
 	return atomic_load_explicit(&ch->theirs->control.cpu, memory_order_relaxed) == cpu;
 }

@@ -2,6 +2,8 @@
 /* The two threads that send. The one of messages sleeps on the bell of the proxy's inbox page like a receiver (ipc/receive.c), and looks at the
  * channels whose bits are set; many frames go out in one system call. Its page can be written by all processes that have a channel here: what
  * a hostile one wipes is found by looking at all channels now and then. */
+#include <sched.h>
+
 #include "base/clock.h"
 #include "ipc/futex.h"
 #include "ipc/policy.h"
@@ -183,9 +185,12 @@ static void *run_messages(void *arg)
 		say_refusals(sender);
 		count(mirror, n, sender->gathered);
 		say_flush(sender);
-		if (n == 0 && wait_ns != 0)
+		if (n == 0 && wait_ns != 0) {
 			sleep_once(mirror, wait_ns < span_ns ? wait_ns : span_ns,
 				   wait_ns != UINT64_MAX);
+			/* Who was woken runs before those who were about to post as well: let them, then one write takes all. */
+			(void)sched_yield();
+		}
 		if (clock_now_ns() - looked_ns >= span_ns) {
 			looked_ns = clock_now_ns();
 			table_push_all(mirror);

@@ -25,7 +25,6 @@ struct bench_net {
 	struct lab lab;
 	bool is_ours;
 	bool has_dc;
-	bool has_way; /* else that of the lab's own options */
 	struct bench_way way;
 	struct bench_way before; /* how the lab was when we came */
 	int own_pids;		 /* our PID namespace */
@@ -101,6 +100,7 @@ static dvs_err open_lab(struct bench_net *net, const char *name, unsigned n_node
 				  name, net->lab.options.n_nodes, n_nodes);
 	net->before.transport = net->lab.options.transport;
 	memcpy(net->before.filters, net->lab.options.filters, sizeof(net->before.filters));
+	net->way = net->before;
 	for (uint32_t i = 0; i < net->lab.options.n_nodes; i++)
 		lab_node_address(i, net->addresses[i]);
 	return DVS_OK;
@@ -131,6 +131,19 @@ dvs_err bench_net_start(const char *name, unsigned n_nodes, struct bench_net **r
 	return err;
 }
 
+/* It is somebody else's, who gets it back as it was. */
+static void leave_lab(struct bench_net *net)
+{
+	const char *rm[] = { "dvs", "lab", "exec", "--name",	 net->lab.name, "n0",
+			     "dvs", "dc",  "rm",   "--force", BENCH_NET_DC,	NULL };
+	struct bench_fault fault;
+
+	if (net->has_dc && run_dvs(rm, &fault) != DVS_OK)
+		fprintf(stderr, "dvs bench: %s\n", fault.text);
+	if (bench_net_choose(net, &net->before, &fault) != DVS_OK)
+		fprintf(stderr, "dvs bench: %s\n", fault.text);
+}
+
 void bench_net_stop(struct bench_net *net)
 {
 	struct bench_fault fault;
@@ -142,8 +155,8 @@ void bench_net_stop(struct bench_net *net)
 
 		if (run_dvs(down, &fault) != DVS_OK)
 			fprintf(stderr, "dvs bench: %s\n", fault.text);
-	} else if (net->has_way) {
-		(void)!bench_net_choose(net, &net->before, &fault);
+	} else {
+		leave_lab(net);
 	}
 	lab_close(&net->lab);
 	cleanup_close(&net->own_pids);
@@ -258,14 +271,16 @@ dvs_err bench_net_choose(struct bench_net *net, const struct bench_way *way,
 {
 	struct lab_options *options = &net->lab.options;
 
-	if (net->has_way && same_way(&net->way, way))
+	if (same_way(&net->way, way)) {
+		if (net->n_proxies == 0)
+			find_proxies(net);
 		return DVS_OK;
+	}
 	options->transport = way->transport;
 	memcpy(options->filters, way->filters, sizeof(options->filters));
 	for (uint32_t i = 0; i < options->n_nodes; i++)
 		if (!lab_write_node_files(&net->lab, i))
 			return bench_fail(fault, DVS_IO, "%s", net->lab.error);
-	net->has_way = true;
 	net->way = *way;
 	return restart_proxies(net, fault);
 }
