@@ -45,7 +45,8 @@ struct engine_events {
 	void *context;
 	void (*deliver)(void *context, uint32_t node, const void *bytes, size_t len);
 	void (*view)(void *context, const struct group_view *view);
-	/* Whether the nodes of the present view are the quorum. That is open when a view begins, until it is told; it is told for each
+	/* Whether the members of the present view are the quorum (more than half of all nodes have to be members, being in reach is not
+	 * enough: any two views with the quorum must have a member in common). That is open when a view begins, until it is told; it is told for each
 	 * view once the engine knows it for that very view, and whenever it changes. */
 	void (*quorum)(void *context, bool quorate);
 	/* Nodes whose engine is there, member or not, as bits. Told when it is known and when it changes; may be NULL. */

@@ -406,7 +406,8 @@ bool ordered_is_ready(const struct ordered *ordered)
 
 struct ordered_position ordered_position(const struct ordered *ordered)
 {
-	return (struct ordered_position){ ordered->log_epoch, ordered->applied.index,
+	/* Not the epoch of the log: what of it is not applied is lost to who has no more than this. */
+	return (struct ordered_position){ ordered->view_epoch, ordered->applied.index,
 					  ordered->established };
 }
 

@@ -23,7 +23,7 @@
 #define ORDERED_QUEUE_BYTES (16u * 1024u * 1024u)
 
 struct ordered_position {
-	uint64_t epoch;	  /* of the last view that this state was in; 0: never in one */
+	uint64_t epoch;	  /* of the last established view; 0: never in one */
 	uint64_t index;	  /* entries applied since the state was empty */
 	uint64_t members; /* nodes of the last established view, as bits */
 };
