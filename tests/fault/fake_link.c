@@ -27,11 +27,11 @@ struct connection {
 	bool cut;
 	bool writable[2]; /* end 0, 1 may put */
 	uint64_t n_frames;
+	uint64_t rng;
 };
 
 struct fake_wire {
 	struct connection connection[LINK_CLASSES];
-	uint64_t rng;
 	struct link_figures figures;
 };
 
@@ -68,10 +68,10 @@ struct fake_wire *fake_wire_new(uint64_t seed)
 {
 	struct fake_wire *wire = calloc(1, sizeof(*wire));
 
-	wire->rng = seed;
 	for (unsigned i = 0; i < LINK_CLASSES; i++) {
 		struct connection *c = &wire->connection[i];
 
+		c->rng = seed + i;
 		(void)pthread_mutex_init(&c->lock, NULL);
 		(void)pthread_cond_init(&c->changed, NULL);
 		list_init(&c->queue[0]);
@@ -112,11 +112,11 @@ static unsigned length_of(const struct list *list)
 	return n;
 }
 
-static void cut_locked(struct connection *c, uint64_t *rng)
+static void cut_locked(struct connection *c)
 {
 	for (unsigned to = 0; to < 2; to++) {
 		unsigned n = length_of(&c->queue[to]);
-		unsigned kept = rng_below(rng, n + 1);
+		unsigned kept = rng_below(&c->rng, n + 1);
 
 		for (; n > kept; n--) {
 			struct frame *frame = CONTAINER_OF(c->queue[to].prev, struct frame, node);
@@ -124,7 +124,7 @@ static void cut_locked(struct connection *c, uint64_t *rng)
 			list_remove(&frame->node);
 			frame_free(frame);
 		}
-		if (kept && rng_below(rng, 2))
+		if (kept && rng_below(&c->rng, 2))
 			CONTAINER_OF(c->queue[to].prev, struct frame, node)->torn = true;
 		c->writable[to] = false;
 	}
@@ -137,7 +137,7 @@ void fake_wire_cut(struct fake_wire *wire, enum link_class class)
 	struct connection *c = &wire->connection[class];
 
 	pthread_mutex_lock(&c->lock);
-	cut_locked(c, &wire->rng);
+	cut_locked(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -163,13 +163,12 @@ static bool come_up(struct reader *reader, struct connection *c)
 		(void)pthread_cond_wait(&c->changed, &c->lock);
 	if (c->epoch == epoch)
 		c->waiting--;
+	/* What is put because of the call below must not be lost. */
+	c->writable[link->end] = c->epoch != epoch && !c->cut;
 	pthread_mutex_unlock(&c->lock);
 	if (atomic_load(&link->closes))
 		return false;
 	link->events.up(link->events.context, reader->class, false);
-	pthread_mutex_lock(&c->lock);
-	c->writable[link->end] = !c->cut;
-	pthread_mutex_unlock(&c->lock);
 	return true;
 }
 
@@ -214,6 +213,14 @@ static void read_all(struct reader *reader, struct connection *c)
 	}
 }
 
+static void cut(struct connection *c)
+{
+	pthread_mutex_lock(&c->lock);
+	if (!c->cut)
+		cut_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void *run_reader(void *arg)
 {
 	struct reader *reader = arg;
@@ -222,13 +229,11 @@ static void *run_reader(void *arg)
 
 	while (come_up(reader, c)) {
 		read_all(reader, c);
-		pthread_mutex_lock(&c->lock);
-		/* Also when this end closes: the other one sees it. */
-		if (!c->cut)
-			cut_locked(c, &link->wire->rng);
-		pthread_mutex_unlock(&c->lock);
+		cut(c);
 		link->events.down(link->events.context, reader->class, "cut");
 	}
+	/* This end closes: the other one sees it. */
+	cut(c);
 	return NULL;
 }
 
