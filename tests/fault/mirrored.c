@@ -152,7 +152,10 @@ void mirrored_join(struct mirrored *m, unsigned node, unsigned a, unsigned b)
 
 	if (ch->mine)
 		endpoint_remove(&party->ep, ch, true);
-	memory_free(&half->channel.memory);
+	if (half->channel.memory.lanes) {
+		MUST(m->n_graves < MIRRORED_GRAVES_MAX);
+		m->grave[m->n_graves++] = half->channel.memory;
+	}
 	shared.window[0] = memory(IPC_WINDOW_BYTES);
 	shared.window[1] = memory(IPC_WINDOW_BYTES);
 	half->channel = (struct mirror_channel){ .name = mirrored_name(node, a, b),
@@ -212,6 +215,8 @@ void mirrored_close(struct mirrored *m)
 
 		memory_free(&half->channel.memory);
 	}
+	for (unsigned i = 0; i < m->n_graves; i++)
+		memory_free(&m->grave[i]);
 	for (unsigned i = 0; i < MIRRORED_PARTIES_MAX; i++) {
 		if (m->party[i].inbox)
 			endpoint_fini(&m->party[i].ep);

@@ -8,6 +8,7 @@
 #include "proxy/mirror.h"
 
 #define MIRRORED_PARTIES_MAX 8u
+#define MIRRORED_GRAVES_MAX 128u
 
 /* An endpoint. */
 struct party {
@@ -38,6 +39,8 @@ struct mirrored {
 	struct party party[MIRRORED_PARTIES_MAX];
 	/* [a][b]: a on node 0, b on node 1 */
 	struct half half[2][MIRRORED_PARTIES_MAX][MIRRORED_PARTIES_MAX];
+	struct channel_memory grave[MIRRORED_GRAVES_MAX]; /* a mirror may still look at it */
+	unsigned n_graves;
 	_Atomic uint32_t n_news;
 };
 
