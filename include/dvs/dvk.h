@@ -22,6 +22,7 @@ extern "C" {
 
 #define DVK_ANSWER_MS 10000u
 #define DVS_NAME_MAX 63
+#define DVS_NODES_MAX 62 /* nodes have the numbers 0 to 61 */
 
 typedef struct dvs_dcid {
 	uint32_t n;
@@ -135,6 +136,11 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_start(struct dvk *dvk, dvs_ep ep);
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_commit(struct dvk *dvk, dvs_ep ep, pid_t pid,
 						   uint32_t timeout_ms);
 
+/* The same to a process of node NODE, whose PID is that which the dvsd there sees (as dvk_endpoint_info() tells pids of other
+ * nodes). NODEDOWN: the node is not up. NOQUORUM. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_commit_on(struct dvk *dvk, dvs_ep ep, dvs_nodeid node,
+						      pid_t pid, uint32_t timeout_ms);
+
 /* The migration is off; the old process goes on with the held messages. BADSTATE. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_migrate_rollback(struct dvk *dvk, dvs_ep ep);
 
@@ -176,7 +182,7 @@ struct dvk_endpoint_info {
 	dvs_ep ep;
 	enum dvk_kind kind;
 	dvs_nodeid node;
-	pid_t pid; /* as the asking process sees pids; 0 if it does not */
+	pid_t pid; /* as the asking process sees pids, of another node as its dvsd does; 0: not to be seen */
 	pid_t tid;
 	int migrating;
 	uint32_t n_backups;

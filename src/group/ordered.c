@@ -139,7 +139,8 @@ void ready_update(struct ordered *ordered)
 {
 	bool ready = ordered->phase == PHASE_OPEN && ordered->quorum == QUORUM_YES;
 
-	if (ready == ordered->ready)
+	/* while the members change entries wait, and nothing is lost yet */
+	if (ready == ordered->ready || (!ready && ordered->hope))
 		return;
 	ordered->ready = ready;
 	ordered->app.ready(ordered->app.context, ready);
@@ -148,6 +149,7 @@ void ready_update(struct ordered *ordered)
 void hope_end(struct ordered *ordered)
 {
 	ordered->hope = false;
+	ready_update(ordered);
 	LIST_FOREACH_SAFE(link, &ordered->queue) {
 		struct own *own = CONTAINER_OF(link, struct own, link);
 
@@ -263,8 +265,8 @@ static void settle(struct ordered *ordered)
 	establish_stop(ordered);
 	ordered->phase = PHASE_ALONE;
 	ordered->members = 0;
-	ready_update(ordered);
 	ordered->hope = false;
+	ready_update(ordered);
 	if (ordered->app.failed)
 		ordered->app.failed(ordered->app.context, ordered->failed, ordered->failed_why);
 }

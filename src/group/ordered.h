@@ -60,7 +60,8 @@ struct ordered_app {
 	dvs_err (*load)(void *context, const void *bytes, size_t len);
 	void (*load_end)(void *context, bool ok);
 	uint64_t (*digest)(void *context);
-	/* In an established view with the quorum (true), or not. Not ordered with the rest. */
+	/* In an established view with the quorum (true), or outside the quorum. A change of members is not told, unless the quorum is lost
+	 * with it. Not ordered with the rest. */
 	void (*ready)(void *context, bool ready);
 	/* What was submitted under COOKIE will not come to apply() with it. NOQUORUM: it will not be applied, the quorum was lost.
 	 * OK: it has been applied, while this node was away; its result is in the state that was loaded. IO: not known which of

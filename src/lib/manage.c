@@ -92,16 +92,29 @@ dvs_err dvk_migrate_start(struct dvk *dvk, dvs_ep ep)
 	return call_migrate_start(dvk, 0, &(struct control_migrate_start_req){ .ep = ep.n }, &none);
 }
 
-dvs_err dvk_migrate_commit(struct dvk *dvk, dvs_ep ep, pid_t pid, uint32_t timeout_ms)
+static dvs_err commit_on(struct dvk *dvk, dvs_ep ep, uint32_t node, pid_t pid, uint32_t timeout_ms)
 {
-	struct control_migrate_commit_req request = { .ep = ep.n,
-						      .pid = (uint32_t)pid,
-						      .timeout_ms = timeout_ms };
+	struct control_migrate_commit_req request = {
+		.ep = ep.n, .pid = (uint32_t)pid, .timeout_ms = timeout_ms, .node = node
+	};
 	struct control_migrate_commit_rep none;
 
 	if (bad_endpoint(dvk, ep) || pid <= 0)
 		return DVS_BADARG;
 	return call_migrate_commit(dvk, timeout_ms, &request, &none);
+}
+
+dvs_err dvk_migrate_commit(struct dvk *dvk, dvs_ep ep, pid_t pid, uint32_t timeout_ms)
+{
+	return commit_on(dvk, ep, UINT32_MAX, pid, timeout_ms);
+}
+
+dvs_err dvk_migrate_commit_on(struct dvk *dvk, dvs_ep ep, dvs_nodeid node, pid_t pid,
+			      uint32_t timeout_ms)
+{
+	if (node.n >= DVS_NODES_MAX)
+		return DVS_BADARG;
+	return commit_on(dvk, ep, node.n, pid, timeout_ms);
 }
 
 dvs_err dvk_migrate_rollback(struct dvk *dvk, dvs_ep ep)

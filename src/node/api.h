@@ -48,6 +48,18 @@ struct binding *binding_from_core(const struct core_binding *binding);
 /* A CORE_NODE_* effect. */
 void node_changed(struct host *host, const struct core_effect *effect);
 
+/* ---- watch.c ---- */
+
+struct news {
+	const char *what;
+	uint32_t node;
+	dvs_dcid dc;
+	const char *dc_name; /* of one that is not there (any more) */
+	uint32_t ep;
+	const char *text;
+};
+void happened(struct host *host, const struct news *what);
+
 /* ---- server.c: listening sockets ---- */
 
 DVS_MUST_USE dvs_err server_open_admin(struct host *host);
@@ -319,6 +331,14 @@ void op_carry_over(struct host *host, struct request *request);
 /* carrier.c */
 void op_link_report(struct host *host, struct request *request);
 void op_link_next(struct host *host, struct request *request);
+/* node_ops.c */
+void op_node_next(struct host *host, struct request *request);
+void op_node_drain(struct host *host, struct request *request);
+void op_node_remove(struct host *host, struct request *request);
+/* verify.c */
+void op_verify(struct host *host, struct request *request);
+/* watch.c */
+void op_watch(struct host *host, struct request *request);
 /* admin.c */
 /* Order a DC. FIRST is as for order_command(). */
 /* With KEEP it waits for the quorum. */

@@ -49,6 +49,11 @@ static const struct op ops[OPS_END] = {
 	[CONTROL_DC_REMOVE] = { op_dc_remove, NEEDS_NOTHING },
 	[CONTROL_DC_NEXT] = { op_dc_next, NEEDS_NOTHING },
 	[CONTROL_ENTER] = { op_enter, NEEDS_NOTHING },
+	[CONTROL_NODE_NEXT] = { op_node_next, NEEDS_NOTHING },
+	[CONTROL_NODE_DRAIN] = { op_node_drain, NEEDS_NOTHING },
+	[CONTROL_NODE_REMOVE] = { op_node_remove, NEEDS_NOTHING },
+	[CONTROL_VERIFY] = { op_verify, NEEDS_NOTHING },
+	[CONTROL_WATCH] = { op_watch, NEEDS_NOTHING },
 };
 
 /* All that the endpoints of the link may, together. */

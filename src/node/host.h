@@ -107,6 +107,9 @@ struct host {
 	struct list formers;	      /* former cores */
 	size_t n_limbo;
 	bool saying_up;
+	struct map asks; /* by number */
+	uint64_t last_ask;
+	size_t n_watchers;
 	struct timer away_timers[CORE_NODES_MAX];
 	struct binding *spare; /* for the next effect that needs one, so that it cannot fail */
 	struct state *state;
@@ -207,6 +210,8 @@ struct link {
 	size_t n_pendings;
 	struct list orders;
 	size_t n_orders;
+	struct list asks;
+	bool watches;
 	struct list traces;
 	unsigned int n_traces;
 	unsigned int n_copies;

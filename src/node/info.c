@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is known: about the DVS, the DC, and each binding. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "node/api.h"
+#include "node/ask.h"
+
+/* What another node does not tell in this time is left out. */
+#define INFO_ASK_MS 1000u
 
 static uint32_t n_channels(const struct host *host)
 {
@@ -15,12 +20,25 @@ static uint32_t n_channels(const struct host *host)
 	return n;
 }
 
+/* That are up. */
+static uint32_t n_nodes(const struct host *host)
+{
+	uint32_t n = 0;
+
+	for (uint32_t node = 0; node < CORE_NODES_MAX; node++) {
+		const struct core_node *known = core_node_find(host->core, node);
+
+		n += known && known->state == CORE_UP;
+	}
+	return n > 0 ? n : 1;
+}
+
 void op_dvs_info(struct host *host, struct request *request)
 {
 	struct control_dvs_info_req req;
 	struct control_dvs_info_rep rep = {
 		.node = host->config.node,
-		.nodes = 1,
+		.nodes = n_nodes(host),
 		.dcs = (uint32_t)core_n_dcs(host->core),
 		.endpoints = (uint32_t)core_n_endpoints(host->core),
 		.channels = n_channels(host),
@@ -86,14 +104,16 @@ static void put_stats(struct ipc_stats *stats, struct control_endpoint_info_rep 
 	rep->sleeps = atomic_load_explicit(&stats->sleeps, memory_order_relaxed);
 }
 
-static void put_process(const struct host *host, const struct link *link,
-			const struct binding *binding, struct control_endpoint_info_rep *rep)
+/* What only the node of BINDING knows, for somebody in the pid namespace PID_NS. */
+static void put_process(const struct host *host, uint64_t pid_ns, const struct binding *binding,
+			struct control_endpoint_info_rep *rep)
 {
 	const struct process *process = binding ? binding->process : NULL;
 
-	if (!process)
+	if (!process || process->state == PROCESS_DEAD)
 		return;
-	rep->pid = proc_pid_in(host, link->pid_ns, process->id.pid);
+	rep->channels = binding->n_channels;
+	rep->pid = proc_pid_in(host, pid_ns, process->id.pid);
 	rep->tid = rep->pid ? binding->tid : 0;
 	proc_program(process->id.pid, rep->program, sizeof(rep->program));
 	if (process->stats && atomic_load_explicit(&process->stats[binding->slot].ep,
@@ -101,11 +121,100 @@ static void put_process(const struct host *host, const struct link *link,
 		put_stats(&process->stats[binding->slot], rep);
 }
 
+static void info_reply(struct host *host, struct link *link, uint32_t id,
+		       const struct control_endpoint_info_rep *rep)
+{
+	struct frame frame;
+
+	frame_begin(&frame, CONTROL_ENDPOINT_INFO, id, DVS_OK);
+	control_endpoint_info_rep_encode(&frame.out, rep);
+	link_send(host, link, &frame);
+}
+
+/* The figures travel as the reply that they are part of. */
+static bool on_info(struct host *host, struct ask *ask, uint32_t node, dvs_err err,
+		    struct cursor *answer)
+{
+	struct control_endpoint_info_rep *rep = ask->more;
+	struct control_endpoint_info_rep theirs;
+
+	(void)node;
+	if (!ask->link)
+		return true;
+	if (err == DVS_OK && control_endpoint_info_rep_decode(answer, &theirs) == DVS_OK) {
+		rep->pid = theirs.pid;
+		rep->tid = theirs.tid;
+		rep->channels = theirs.channels;
+		memcpy(rep->program, theirs.program, sizeof(rep->program));
+		rep->activity = theirs.activity;
+		rep->partner = theirs.partner;
+		rep->messages_in = theirs.messages_in;
+		rep->messages_out = theirs.messages_out;
+		rep->bytes_in = theirs.bytes_in;
+		rep->bytes_out = theirs.bytes_out;
+		rep->notifies_in = theirs.notifies_in;
+		rep->sleeps = theirs.sleeps;
+	}
+	info_reply(host, ask->link, ask->id, rep);
+	return true;
+}
+
+static void info_ask(struct host *host, const struct request *request,
+		     const struct core_binding *core, const struct control_endpoint_info_rep *rep)
+{
+	struct ask first = { .done = on_info,
+			     .node = core->node,
+			     .link = request->link,
+			     .op = request->op,
+			     .id = request->id };
+	uint8_t bytes[32];
+	struct writer out = writer_over(bytes, sizeof(bytes));
+	struct control_endpoint_info_rep *kept = malloc(sizeof(*kept));
+
+	if (!kept || !core->holder || !order_is_ready(host)) {
+		free(kept);
+		info_reply(host, request->link, request->id, rep);
+		return;
+	}
+	*kept = *rep;
+	first.more = kept;
+	writer_u32(&out, core->endpoint->dc->id.n);
+	writer_u32(&out, core->endpoint->ep.n);
+	writer_u32(&out, core->holder->id.pid);
+	writer_u64(&out, core->holder->id.starttime);
+	writer_u64(&out, core->holder->id.serial);
+	ask(host, &first, ASK_INFO, bytes, writer_len(&out), INFO_ASK_MS);
+}
+
+void asked_info(struct host *host, struct asker asker, struct cursor *in)
+{
+	const struct core_dc *dc = core_dc_find(host->core, (dvs_dcid){ cursor_u32(in) });
+	struct control_endpoint_info_rep rep = { 0 };
+	uint8_t bytes[ASK_BYTES_MAX];
+	struct writer out = writer_over(bytes, sizeof(bytes));
+	uint32_t ep = cursor_u32(in);
+	struct core_process process = { .node = host->config.node };
+	const struct core_endpoint *endpoint;
+	const struct core_binding *core;
+
+	process.pid = cursor_u32(in);
+	process.starttime = cursor_u64(in);
+	process.serial = cursor_u64(in);
+	endpoint = dc ? core_endpoint_find(dc, ep) : NULL;
+	core = endpoint ? core_binding_of(endpoint, &process) : NULL;
+	if (!cursor_done(in) || !core) {
+		ask_answer(host, asker, DVS_NODEST, NULL, 0);
+		return;
+	}
+	put_process(host, host->pid_ns, binding_from_core(core), &rep);
+	control_endpoint_info_rep_encode(&out, &rep);
+	ask_answer(host, asker, writer_ok(&out) ? DVS_OK : DVS_TOOBIG, bytes, writer_len(&out));
+}
+
 static void info_answer(struct host *host, const struct request *request,
 			const struct core_binding *core, uint64_t cursor_next)
 {
 	const struct core_endpoint *endpoint = core->endpoint;
-	const struct binding *binding = binding_from_core(core);
 	struct control_endpoint_info_rep rep = {
 		.ep = endpoint->ep.n,
 		.binding = (uint8_t)core->kind,
@@ -113,17 +222,17 @@ static void info_answer(struct host *host, const struct request *request,
 		.node = core->node,
 		.migrating = endpoint->migrating,
 		.backups = endpoint->n_backups,
-		.channels = binding ? binding->n_channels : 0,
 		.may = endpoint->privileges.may,
 		.cursor_next = cursor_next,
 	};
-	struct frame frame;
 
 	rep.n_call_to = ranges_put(&endpoint->privileges, rep.call_to);
-	put_process(host, request->link, binding, &rep);
-	frame_begin(&frame, request->op, request->id, DVS_OK);
-	control_endpoint_info_rep_encode(&frame.out, &rep);
-	link_send(host, request->link, &frame);
+	if (core->node != host->config.node) {
+		info_ask(host, request, core, &rep);
+		return;
+	}
+	put_process(host, request->link->pid_ns, binding_from_core(core), &rep);
+	info_reply(host, request->link, request->id, &rep);
 }
 
 /* A cursor is a number and how many bindings of its endpoint have been told. */

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "node/api.h"
+#include "node/ask.h"
 #include "node/carrier.h"
 
 struct received {
@@ -177,6 +178,7 @@ struct link *link_new(struct host *host, struct server *server, int fd, uint32_t
 	list_init(&link->queue);
 	list_init(&link->pendings);
 	list_init(&link->orders);
+	list_init(&link->asks);
 	list_init(&link->traces);
 	list_add_tail(&host->links, &link->of_host);
 	server->n_links++;
@@ -232,6 +234,8 @@ void link_destroy(struct host *host, struct link *link)
 	while (!list_is_empty(&link->pendings))
 		pending_free(host, CONTAINER_OF(link->pendings.next, struct pending, of_link));
 	orders_forget_link(link);
+	asks_forget_link(host, link);
+	host->n_watchers -= link->watches;
 	copies_forget_link(host, link);
 	traces_end(link);
 	link_drop_queue(host, link);

@@ -3,6 +3,10 @@
  * at its next receive and tells what it owes; the commit waits for that, then the channels are
  * made anew towards the new process, each with what is owed on it. */
 #include "node/api.h"
+#include "node/ask.h"
+
+/* Time for another node to take an endpoint. */
+#define COMMIT_ASK_MS 5000u
 
 /* Ops that are one command about one endpoint. */
 static void simple(struct host *host, struct request *request, enum core_op op)
@@ -90,44 +94,128 @@ void op_parked(struct host *host, struct request *request)
 
 /* ---- commit ---- */
 
+/* Asked for here, or by another node. */
 static void on_commit(struct host *host, struct order *order, dvs_err err)
 {
 	struct process *process = order_process(host, order);
 
 	if (err != DVS_OK && process)
 		process_release_slot(process, order->slot);
-	order_answer(host, order, err);
+	if (order->number != 0)
+		ask_answer(host, (struct asker){ order->node, order->number }, err, NULL, 0);
+	else
+		order_answer(host, order, err);
 }
 
-/* For the migration that was seen: another one may have begun when it is applied. */
-static dvs_err commit(struct host *host, const struct pending *pending, struct process *process,
-		      uint32_t migration)
+/* For the migration that is seen here: another one may have begun when it is applied. */
+static dvs_err commit(struct host *host, struct order *order, struct process *process,
+		      const struct core_endpoint *endpoint)
 {
-	struct order order = { .done = on_commit,
-			       .link = pending->link,
-			       .op = pending->op,
-			       .id = pending->id,
-			       .process = process->id };
 	struct core_command command = { .op = CORE_MIGRATE_COMMIT,
-					.dc = pending->link->dc,
-					.ep = pending->ep,
+					.dc = endpoint->dc->id,
+					.ep = endpoint->ep.n,
 					.process = process->id,
 					.area = process->area,
-					.migration = migration };
+					.migration = endpoint->migration };
 	dvs_err err = bitmap_take(&process->slots, IPC_SLOTS_MAX, &command.slot);
 
 	if (err != DVS_OK)
 		return err;
-	order.slot = command.slot;
-	order_command(host, &command, &order, false);
+	order->done = on_commit;
+	order->process = process->id;
+	order->slot = command.slot;
+	order_command(host, &command, order, false);
 	return DVS_OK;
 }
+
+static dvs_err commit_here(struct host *host, const struct pending *pending,
+			   const struct core_endpoint *endpoint)
+{
+	struct process *process = process_find(host, &pending->process);
+	struct order order = { .link = pending->link, .op = pending->op, .id = pending->id };
+
+	return process_is_ready(process) ? commit(host, &order, process, endpoint) : DVS_NOPROC;
+}
+
+/* ---- to a process of another node: its dvsd takes the slot and gives the command ---- */
+
+static bool on_commit_answer(struct host *host, struct ask *ask, uint32_t node, dvs_err err,
+			     struct cursor *answer)
+{
+	(void)node;
+	(void)answer;
+	if (ask->link)
+		link_reply(host, ask->link, ask->op, ask->id, err);
+	return true;
+}
+
+static void commit_there(struct host *host, const struct pending *pending,
+			 const struct core_endpoint *endpoint)
+{
+	const struct ask first = { .done = on_commit_answer,
+				   .node = pending->what,
+				   .link = pending->link,
+				   .op = pending->op,
+				   .id = pending->id };
+	uint8_t bytes[16];
+	struct writer out = writer_over(bytes, sizeof(bytes));
+
+	writer_u32(&out, endpoint->dc->id.n);
+	writer_u32(&out, endpoint->ep.n);
+	writer_u32(&out, pending->process.pid);
+	writer_u32(&out, endpoint->migration);
+	ask(host, &first, ASK_COMMIT, bytes, writer_len(&out), COMMIT_ASK_MS);
+}
+
+/* A link of process PID, as dvsd sees it, that can take an endpoint of DC. */
+static struct process *process_for(const struct host *host, dvs_dcid dc, uint32_t pid)
+{
+	struct process *process = process_first(host, pid);
+
+	while (process &&
+	       !(process_is_ready(process) && process->server && process->server->dc.n == dc.n))
+		process = process_next(process);
+	return process;
+}
+
+void asked_commit(struct host *host, struct asker asker, struct cursor *in)
+{
+	struct order order = { .node = asker.node, .number = asker.number };
+	const struct core_dc *dc = core_dc_find(host->core, (dvs_dcid){ cursor_u32(in) });
+	const struct core_endpoint *endpoint = NULL;
+	struct process *process = NULL;
+	uint32_t ep = cursor_u32(in);
+	uint32_t pid = cursor_u32(in);
+	uint32_t migration = cursor_u32(in);
+	dvs_err err = cursor_done(in) ? DVS_OK : DVS_PROTO;
+
+	if (err == DVS_OK)
+		endpoint = dc ? core_endpoint_find(dc, ep) : NULL;
+	if (err == DVS_OK && !endpoint)
+		err = DVS_NODEST;
+	if (err == DVS_OK && (!endpoint->migrating || endpoint->migration != migration))
+		err = DVS_BADSTATE;
+	if (err == DVS_OK) {
+		process = process_for(host, dc->id, pid);
+		err = process ? commit(host, &order, process, endpoint) : DVS_NOPROC;
+	}
+	if (err != DVS_OK)
+		ask_answer(host, asker, err, NULL, 0);
+}
+
+static bool node_is_up(const struct host *host, uint32_t node)
+{
+	const struct core_node *known = core_node_find(host->core, node);
+
+	return known && known->state == CORE_UP;
+}
+
+#define THIS_NODE UINT32_MAX
 
 static bool commit_try(struct host *host, struct pending *pending)
 {
 	const struct core_dc *dc = core_dc_find(host->core, pending->link->dc);
 	const struct core_endpoint *endpoint = dc ? core_endpoint_find(dc, pending->ep) : NULL;
-	struct process *process = process_find(host, &pending->process);
 	const struct core_binding *primary = NULL;
 	dvs_err err = DVS_OK;
 
@@ -135,16 +223,21 @@ static bool commit_try(struct host *host, struct pending *pending)
 		err = DVS_NODEST;
 	else if (!endpoint->migrating)
 		err = DVS_BADSTATE;
-	else if (!process_is_ready(process))
+	else if (pending->what == THIS_NODE &&
+		 !process_is_ready(process_find(host, &pending->process)))
 		err = DVS_NOPROC;
+	else if (pending->what != THIS_NODE && !node_is_up(host, pending->what))
+		err = DVS_NODEDOWN;
 	else
 		primary = core_primary(endpoint, host->config.node);
 	if (primary && primary->holder && !endpoint->parked) {
 		pending->watch = watch_number(pending->link->dc, pending->ep);
 		return false;
 	}
-	if (err == DVS_OK)
-		err = commit(host, pending, process, endpoint->migration);
+	if (err == DVS_OK && pending->what != THIS_NODE)
+		commit_there(host, pending, endpoint);
+	else if (err == DVS_OK)
+		err = commit_here(host, pending, endpoint);
 	if (err != DVS_OK)
 		link_reply(host, pending->link, pending->op, pending->id, err);
 	return true;
@@ -176,9 +269,12 @@ void op_migrate_commit(struct host *host, struct request *request)
 		request_answer(host, request, DVS_PROTO);
 		return;
 	}
+	pending.what = req.node == host->config.node ? THIS_NODE : req.node;
 	process = ready_process(host, request->link, req.pid);
 	/* an identity of zeroes is nobody's: the endpoint's own errors come first */
-	if (process)
+	if (pending.what != THIS_NODE)
+		pending.process.pid = req.pid;
+	else if (process)
 		pending.process = process->id;
 	pending.ep = req.ep;
 	pending_start(host, &pending, req.timeout_ms);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes that come, go, and are told of. */
 #include "node/api.h"
+#include "node/ask.h"
 #include "node/carrier.h"
 #include "node/cluster.h"
 
-static const char *effect_text(enum core_effect_kind kind)
+static const char *event_of(enum core_effect_kind kind, const struct core_node *node)
 {
 	if (kind == CORE_NODE_IS_UP)
-		return "a node is up";
+		return "node.up";
 	if (kind == CORE_NODE_IS_AWAY)
-		return "the dvsd of a node is gone";
+		return "node.away";
 	if (kind == CORE_NODE_IS_DOWN)
-		return "a node is down";
-	return kind == CORE_NODE_REMOVED ? "a node was removed" :
-					   "a node drains, or no longer does";
+		return "node.down";
+	if (kind == CORE_NODE_REMOVED)
+		return "node.removed";
+	return node && node->draining ? "node.drains" : "node.undrained";
 }
 
 /* ---- away for too long ---- */
@@ -73,10 +75,15 @@ void nodes_carry(struct host *host)
 void node_changed(struct host *host, const struct core_effect *effect)
 {
 	const struct core_node *node = core_node_find(host->core, effect->node);
+	struct news what = { .what = event_of(effect->kind, node),
+			     .node = effect->node,
+			     .text = node ? node->name : "" };
 
-	log_info(&host->log, effect_text(effect->kind), LOG_U64("node", effect->node),
-		 LOG_STR("name", node ? node->name : ""));
+	log_info(&host->log, what.what, LOG_U64("node", effect->node), LOG_STR("name", what.text));
+	happened(host, &what);
 	node_carry(host, effect->node);
+	if (effect->kind == CORE_NODE_IS_AWAY || effect->kind == CORE_NODE_IS_DOWN)
+		asks_node_down(host, effect->node);
 	if (effect->kind == CORE_NODE_IS_AWAY)
 		node_await(host, effect->node);
 	else if (effect->kind != CORE_NODE_DRAINS)

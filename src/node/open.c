@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "node/api.h"
+#include "node/ask.h"
 #include "node/carrier.h"
 #include "node/cluster.h"
 #include "node/spawn.h"
@@ -260,6 +261,7 @@ void host_free(struct host *host)
 	map_destroy(&host->channels);
 	map_destroy(&host->watches);
 	orders_free(host);
+	asks_free(host);
 	timers_free(&host->timers);
 	core_effects_free(&host->effects);
 	core_destroy(host->core);

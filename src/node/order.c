@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "node/api.h"
+#include "node/ask.h"
 
 struct order order_of(const struct request *request, order_done done)
 {
@@ -208,6 +209,14 @@ void order_apply(void *context, uint32_t node, uint64_t cookie, const void *byte
 		if (err == DVS_OK)
 			err = command_apply(host, &command, order);
 		break;
+	case ORDER_ASK:
+		ask_asked(host, node, &in);
+		err = DVS_OK;
+		break;
+	case ORDER_ANSWER:
+		ask_answered(host, node, &in);
+		err = DVS_OK;
+		break;
 	default:
 		err = DVS_PROTO;
 		break;
@@ -231,30 +240,37 @@ static void order_refuse(struct host *host, const struct order *first, dvs_err e
 	free(order.spare);
 }
 
-void order_command(struct host *host, const struct core_command *command, const struct order *first,
-		   bool keep)
+void order_bytes(struct host *host, const struct writer *entry, const struct order *first,
+		 bool keep)
 {
 	static const struct order nobody;
-	uint8_t bytes[1 + CORE_COMMAND_BYTES_MAX];
-	struct writer out = writer_over(bytes, sizeof(bytes));
 	uint64_t cookie = ++host->last_cookie;
 	dvs_err err = DVS_OK;
 
+	assert(writer_ok(entry));
 	if (!first)
 		first = &nobody;
-	writer_u8(&out, ORDER_COMMAND);
-	core_command_encode(&out, command);
-	assert(writer_ok(&out));
 	if (!order_new(host, first, cookie)) {
 		order_refuse(host, first, DVS_NOMEM);
 		return;
 	}
 	if (host->ordered)
-		err = ordered_submit(host->ordered, cookie, bytes, writer_len(&out), keep);
+		err = ordered_submit(host->ordered, cookie, entry->start, writer_len(entry), keep);
 	else
-		order_apply(host, host->config.node, cookie, bytes, writer_len(&out));
+		order_apply(host, host->config.node, cookie, entry->start, writer_len(entry));
 	if (err != DVS_OK)
 		order_end(host, order_take(host, cookie), err);
+}
+
+void order_command(struct host *host, const struct core_command *command, const struct order *first,
+		   bool keep)
+{
+	uint8_t bytes[1 + CORE_COMMAND_BYTES_MAX];
+	struct writer out = writer_over(bytes, sizeof(bytes));
+
+	writer_u8(&out, ORDER_COMMAND);
+	core_command_encode(&out, command);
+	order_bytes(host, &out, first, keep);
 }
 
 void order_request(struct host *host, const struct request *request,

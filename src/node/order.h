@@ -38,6 +38,8 @@ struct order {
 	uint32_t slot;		     /* that was taken for it */
 	uint32_t tid;
 	uint32_t ep;
+	uint64_t number; /* for done */
+	uint32_t node;	 /* for done */
 	dvs_dcid dc;
 	struct binding *spare; /* for the binding that it makes */
 };
@@ -45,6 +47,9 @@ struct order {
 /* Submit COMMAND. FIRST (may be NULL) is copied; its spare is taken over. With KEEP it waits for the quorum. */
 void order_command(struct host *host, const struct core_command *command, const struct order *first,
 		   bool keep);
+/* The same with any entry, its first byte an order_kind. */
+void order_bytes(struct host *host, const struct writer *entry, const struct order *first,
+		 bool keep);
 /* The order of a request that goes on with done. */
 struct order order_of(const struct request *request, order_done done);
 /* A done that answers the request with ERR. */

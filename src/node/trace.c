@@ -102,15 +102,18 @@ void op_trace(struct host *host, struct request *request)
 {
 	const struct core_dc *dc = core_dc_find(host->core, request->link->dc);
 	const struct core_endpoint *endpoint = NULL;
+	const struct core_binding *core;
 	struct binding *binding = NULL;
 	struct control_trace_req req;
 	dvs_err err = control_trace_req_decode(&request->body, &req);
 
 	if (err == DVS_OK) {
 		endpoint = core_endpoint_find(dc, req.ep);
-		if (endpoint)
-			binding = binding_from_core(core_primary(endpoint, host->config.node));
-		if (!binding || !process_is_ready(binding->process))
+		core = endpoint ? core_primary(endpoint, host->config.node) : NULL;
+		binding = binding_from_core(core);
+		if (core && core->node != host->config.node)
+			err = DVS_BADSTATE; /* messages are followed where they are received */
+		else if (!binding || !process_is_ready(binding->process))
 			err = DVS_NODEST;
 	}
 	if (err == DVS_OK && binding->trace && binding->trace->link != request->link)
