@@ -228,6 +228,70 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_next(struct dvk *admin, uint32_t *cursor,
 /* From now on the calls that speak of endpoints mean those of DC NAME, with all privileges. NODC. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_admin_enter(struct dvk *admin, const char *name);
 
+/* ---- nodes ---- */
+
+enum dvk_node_state {
+	DVK_NODE_UP = 1,
+	DVK_NODE_AWAY = 2, /* its dvsd is gone, its machine is not: its bindings wait for it */
+	DVK_NODE_DOWN = 3, /* its bindings have ended */
+};
+
+struct dvk_node_info {
+	dvs_nodeid node;
+	char name[DVS_NAME_MAX + 1];
+	char address[64];
+	enum dvk_node_state state;
+	int draining;	      /* nothing is promoted or migrated to it */
+	int is_self;	      /* it is the one that answers */
+	int is_quorate;	      /* the one that answers is in the quorum */
+	uint32_t n_endpoints; /* primaries that it has */
+	uint64_t epoch;	      /* the place in the order of all changes of the one that answers */
+	uint64_t n_applied;
+};
+
+/* The first node whose number is at least *CURSOR; start with 0. NODEST: that was all. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_node_next(struct dvk *dvk, uint32_t *cursor,
+					      struct dvk_node_info *info);
+
+/* The next three need an admin link: DENIED; and the quorum: NOQUORUM. */
+
+/* Empty NODE (ON not 0): its primaries change places with their backups of other nodes, and nothing is promoted or migrated to it any
+ * more; ON 0 ends that. *N_LEFT (may be NULL): how many endpoints it still has, which programs must move or end. Asked again it looks for
+ * backups again. NODEST: there is no such node. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_node_drain(struct dvk *admin, dvs_nodeid node, int on,
+					       uint32_t *n_left);
+/* Forget NODE, which is down. BADSTATE: it is not. NODEST. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_node_remove(struct dvk *admin, dvs_nodeid node);
+
+struct dvk_node_digest {
+	dvs_nodeid node;
+	uint64_t epoch;
+	uint64_t n_applied;
+	uint64_t digest;
+};
+
+/* What all nodes that are up have for a state at one place of the order: DIGESTS (room for DVS_NODES_MAX) gets one each, in the order of
+ * numbers. All are equal, or the DVS is broken. TIMEOUT: not all have answered. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_verify(struct dvk *admin, uint32_t timeout_ms,
+					   struct dvk_node_digest *digests, uint32_t *n_digests);
+
+/* ---- what happens (dvs events); over the admin socket ---- */
+
+struct dvk_event {
+	uint64_t time_ns; /* CLOCK_REALTIME */
+	char what[32];	  /* "node.up", "node.down", "bound", "promoted"... */
+	dvs_nodeid node;
+	char dc[DVS_NAME_MAX + 1]; /* "": of none */
+	dvs_ep ep;		   /* n is 0: of none */
+	char text[128];
+};
+
+/* From now on this link is told of what happens in the DVS. DENIED. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_watch(struct dvk *admin);
+/* The next event; *N_LOST (may be NULL) counts those that nobody read in time. TIMEOUT. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_event_next(struct dvk *admin, uint32_t timeout_ms,
+					       struct dvk_event *event, uint64_t *n_lost);
+
 /* ---- following messages (dvs trace) ---- */
 
 struct dvk_trace;

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "lib/handle.h"
 #include "lib/link.h"
+#include "lib/nodes.h"
 #include "lib/partner.h"
 #include "lib/rejoin.h"
 
@@ -65,6 +66,7 @@ static void dvk_free(struct dvk *dvk)
 	if (dvk->stats)
 		(void)munmap(dvk->stats, IPC_STATS_BYTES);
 	pages_fini(&dvk->pages);
+	nodes_events_free(dvk);
 	if (dvk->alive)
 		(void)munmap(dvk->alive, IPC_PAGE);
 	(void)pthread_key_delete(dvk->thread_key);
@@ -85,6 +87,7 @@ static dvs_err dvk_new(struct dvk **out)
 	list_init(&dvk->exchanges);
 	list_init(&dvk->handles);
 	list_init(&dvk->unclaimed);
+	list_init(&dvk->events);
 	for (unsigned i = 0; i < DVK_BUCKETS; i++)
 		list_init(&dvk->bucket[i]);
 	if (pthread_key_create(&dvk->thread_key, thread_ends)) {

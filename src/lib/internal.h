@@ -59,6 +59,10 @@ struct dvk {
 	struct list handles;		 /* struct m3, by node, ... */
 	struct list bucket[DVK_BUCKETS]; /* ... and by in_bucket, hashed by endpoint number */
 	struct list unclaimed; /* bound for this process and not yet taken, by unclaimed */
+	struct list events;    /* of the DVS, not yet read */
+	uint32_t n_events;
+	uint64_t n_events_lost;
+	bool watches; /* asked to be told of them */
 	struct page_pool pages;
 	uint64_t peer_area; /* inode of the first partner's inbox area; 0: none */
 	uint64_t broken_ns; /* since when there is no link; 0: there is one */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/link.h"
 
+#include "lib/nodes.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -148,7 +150,9 @@ static bool dispatch_reply(struct dvk *dvk, struct frame *frame)
 
 void link_dispatch(struct dvk *dvk, struct frame *frame)
 {
-	if (frame->id == 0)
+	if (frame->id == 0 && frame->op == CONTROL_HAPPENED)
+		nodes_event_locked(dvk, frame);
+	else if (frame->id == 0)
 		handle_event(dvk, frame);
 	else if (!dispatch_reply(dvk, frame))
 		frame_close_fds(frame->fd);

@@ -59,6 +59,16 @@ static dvs_err enter_locked(struct dvk *dvk)
 	return link_sync_locked(dvk, &x, &out, &in);
 }
 
+static void watch_again_locked(struct dvk *dvk)
+{
+	struct exchange x;
+	struct cursor in;
+	struct writer out = sync_init(&x, CONTROL_WATCH);
+
+	if (dvk->watches)
+		(void)!link_sync_locked(dvk, &x, &out, &in);
+}
+
 static dvs_err send_hello_locked(struct dvk *dvk, bool rejoin, struct exchange *x,
 				 struct control_hello_rep *reply)
 {
@@ -216,6 +226,7 @@ bool rejoin_locked(struct dvk *dvk)
 			handle_unbound_locked(CONTAINER_OF(node, struct m3, node));
 	} else if (dvk->admin) {
 		(void)!enter_locked(dvk);
+		watch_again_locked(dvk);
 	} else {
 		tell_all_locked(dvk);
 	}

@@ -357,6 +357,10 @@ void op_link_report(struct host *host, struct request *request)
 		log_info(&host->log, req.up ? "link up" : "link down",
 			 LOG_U64("peer", carrier->node), LOG_STR("transport", req.transport),
 			 LOG_STR("why", req.text));
+	if (err == DVS_OK && carrier->report.up != req.up)
+		happened(host, &(struct news){ .what = req.up ? "link.up" : "link.down",
+					       .node = carrier->node,
+					       .text = req.text });
 	if (err == DVS_OK)
 		carrier->report = req;
 	request_answer(host, request, err);

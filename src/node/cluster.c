@@ -139,10 +139,12 @@ static void on_ready(void *context, bool ready)
 
 	if (ready) {
 		log_info(&host->log, "in the quorum");
+		happened(host, &(struct news){ .what = "quorum.won", .node = host->config.node });
 	} else {
 		log_warning(&host->log,
 			    "outside the quorum: nothing can be bound, moved or promoted here "
 			    "until the nodes meet again");
+		happened(host, &(struct news){ .what = "quorum.lost", .node = host->config.node });
 		processes_cut(host);
 	}
 }

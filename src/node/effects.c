@@ -340,12 +340,47 @@ static void touch(struct host *host, const struct core_effect *effect)
 		watch_touch(host, watch_process(&carrier->process));
 }
 
+/* What of it is told to those who watch. */
+static const char *news_of(enum core_effect_kind kind)
+{
+	static const char *const names[] = {
+		[CORE_BOUND] = "bound",
+		[CORE_UNBOUND] = "unbound",
+		[CORE_ORPHANED] = "orphaned",
+		[CORE_PROMOTED] = "promoted",
+		[CORE_MOVED] = "migrated",
+		[CORE_MIGRATING] = "migrating",
+		[CORE_ROLLED_BACK] = "rolled-back",
+		[CORE_DC_CREATED] = "dc.created",
+		[CORE_DC_REMOVED] = "dc.removed",
+	};
+
+	return (size_t)kind < ARRAY_LEN(names) ? names[kind] : NULL;
+}
+
+static void tell_news(struct host *host, const struct core_effect *effect)
+{
+	const struct server *server = server_find(host, effect->dc);
+	struct news news = { .what = news_of(effect->kind),
+			     .node = effect->node,
+			     .dc = effect->dc,
+			     .ep = effect->ep.n };
+
+	if (host->n_watchers == 0 || !news.what)
+		return;
+	if (effect->kind == CORE_MOVED)
+		news.node = effect->binding->node;
+	news.dc_name = server ? server->name : NULL;
+	happened(host, &news);
+}
+
 static void apply_one(struct host *host, size_t at)
 {
 	const struct core_effect *effect = &host->effects.list[at];
 	struct binding *binding = effect->host;
 	struct core_binding *heir = heir_of(host, at);
 
+	tell_news(host, effect);
 	switch (effect->kind) {
 	case CORE_BOUND:
 		on_bound(host, effect);

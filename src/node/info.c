@@ -217,7 +217,9 @@ static void info_answer(struct host *host, const struct request *request,
 	const struct core_endpoint *endpoint = core->endpoint;
 	struct control_endpoint_info_rep rep = {
 		.ep = endpoint->ep.n,
-		.binding = (uint8_t)core->kind,
+		.binding = (uint8_t)(core->kind == DVK_LOCAL && core->node != host->config.node ?
+					     DVK_REMOTE :
+					     core->kind),
 		.role = (uint8_t)core->role,
 		.node = core->node,
 		.migrating = endpoint->migrating,

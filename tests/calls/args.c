@@ -432,6 +432,7 @@ static void try_manage(struct around *a)
 	TRY(dvk_privileges_set, a->dvk, a->other, &privileges);
 	TRY(dvk_migrate_start, a->dvk, a->other);
 	TRY(dvk_migrate_commit, a->dvk, a->other, 1, 0);
+	TRY(dvk_migrate_commit_on, a->dvk, a->other, (dvs_nodeid){ 0 }, 1, 0);
 	TRY(dvk_migrate_rollback, a->dvk, a->other);
 	TRY(dvk_promote, a->dvk, a->other, 0);
 	TRY(dvk_dvs_info, a->dvk, &dvs);
@@ -457,6 +458,8 @@ static void try_bindings(struct around *a)
 
 static void try_dcs(struct around *a)
 {
+	struct dvk_node_digest digests[DVS_NODES_MAX];
+	struct dvk_node_info node;
 	struct dvk_dc_info dc;
 	uint32_t cursor = 0;
 	dvs_dcid id;
@@ -465,6 +468,11 @@ static void try_dcs(struct around *a)
 	TRY(dvk_dc_remove, a->admin, "b", 0);
 	TRY(dvk_dc_next, a->admin, &cursor, &dc);
 	TRY(dvk_admin_enter, a->admin, "a");
+	TRY(dvk_node_next, a->admin, &cursor, &node);
+	TRY(dvk_node_drain, a->admin, (dvs_nodeid){ 0 }, 0, &cursor);
+	TRY(dvk_node_remove, a->admin, (dvs_nodeid){ 9 });
+	TRY(dvk_verify, a->admin, 100, digests, &cursor);
+	TRY(dvk_watch, a->admin);
 }
 
 static void *try_admin_in_thread(void *around)
@@ -527,8 +535,35 @@ TEST(the_environment_names_the_sockets)
 	world_end(w);
 }
 
-CALLS_MAIN("args", a_handle_is_of_no_use_to_other_threads, a_handle_is_of_no_use_to_a_child,
-	   an_unbound_handle_is_of_no_use, messages_and_timeouts_are_checked,
-	   answers_and_grants_are_checked, arguments_of_bindings_are_checked,
-	   arguments_of_management_are_checked, arguments_of_dcs_are_checked, no_dvsd_answers,
-	   the_environment_names_the_sockets)
+TEST(arguments_of_nodes_are_checked)
+{
+	struct world *w = world_start();
+	struct dvk *admin = world_admin(w);
+	struct dvk_node_digest digests[DVS_NODES_MAX];
+	const dvs_nodeid none = { DVS_NODES_MAX };
+	struct dvk_node_info node;
+	struct dvk_event event;
+	uint32_t n = 0;
+
+	GIVES(BADARG, dvk_node_next, admin, NULL, &node);
+	GIVES(BADARG, dvk_node_next, admin, &n, NULL);
+	GIVES(BADARG, dvk_node_drain, admin, none, 1, NULL);
+	GIVES(BADARG, dvk_node_drain, NULL, (dvs_nodeid){ 0 }, 1, NULL);
+	GIVES(BADARG, dvk_node_remove, admin, none);
+	GIVES(BADARG, dvk_verify, admin, 0, NULL, &n);
+	GIVES(BADARG, dvk_verify, admin, 0, digests, NULL);
+	GIVES(BADARG, dvk_verify, admin, DVS_TIMEOUT_MAX_MS + 1, digests, &n);
+	GIVES(BADARG, dvk_watch, NULL);
+	GIVES(BADARG, dvk_event_next, admin, 0, NULL, NULL);
+	GIVES(BADARG, dvk_event_next, admin, DVS_TIMEOUT_MAX_MS + 1, &event, NULL);
+	GIVES(BADARG, dvk_migrate_commit_on, world_link(w), dvs_ep_of(3), none, 1, 0);
+	GIVES(BADARG, dvk_migrate_commit_on, w->dvk, dvs_ep_of(3), (dvs_nodeid){ 0 }, 0, 0);
+	dvk_close(admin);
+	world_end(w);
+}
+
+CALLS_MAIN("args", arguments_of_nodes_are_checked, a_handle_is_of_no_use_to_other_threads,
+	   a_handle_is_of_no_use_to_a_child, an_unbound_handle_is_of_no_use,
+	   messages_and_timeouts_are_checked, answers_and_grants_are_checked,
+	   arguments_of_bindings_are_checked, arguments_of_management_are_checked,
+	   arguments_of_dcs_are_checked, no_dvsd_answers, the_environment_names_the_sockets)

@@ -211,6 +211,11 @@ static dvs_err do_migrate_commit(struct stage *me, struct act *act)
 	return dvk_migrate_commit(me->dvk, act->ep, act->pid, 0);
 }
 
+static dvs_err do_migrate_commit_on(struct stage *me, struct act *act)
+{
+	return dvk_migrate_commit_on(me->dvk, act->ep, (dvs_nodeid){ 0 }, act->pid, 0);
+}
+
 static dvs_err do_migrate_rollback(struct stage *me, struct act *act)
 {
 	return dvk_migrate_rollback(me->dvk, act->ep);
@@ -232,19 +237,23 @@ TEST(moving_and_promoting_needs_a_right)
 		  .call = "dvk_migrate_commit",
 		  .ep = b->ep,
 		  .pid = a->pid },
+		{ .play = do_migrate_commit_on,
+		  .call = "dvk_migrate_commit_on",
+		  .ep = b->ep,
+		  .pid = a->pid },
 		{ .play = do_migrate_rollback, .call = "dvk_migrate_rollback", .ep = b->ep },
 		{ .play = do_promote, .call = "dvk_promote", .ep = b->ep },
 	};
-	static const dvs_err allowed[] = { DVS_OK, DVS_TIMEOUT, DVS_OK, DVS_NOPROC };
+	static const dvs_err allowed[] = { DVS_OK, DVS_TIMEOUT, DVS_TIMEOUT, DVS_OK, DVS_NOPROC };
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 5; i++)
 		ck_assert_int_eq(play(a, acts[i])->err, DVS_DENIED);
 	/* Not even of itself. */
 	acts[0].ep = a->ep;
 	ck_assert_int_eq(play(a, acts[0])->err, DVS_DENIED);
 	acts[0].ep = b->ep;
 	allow(w, a->ep, DVS_MAY_MIGRATE);
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 5; i++)
 		ck_assert_int_eq(play(a, acts[i])->err, allowed[i]);
 	world_end(w);
 }
@@ -297,6 +306,9 @@ TEST(managers_only)
 	struct act create = { .play = do_dc_create, .call = "dvk_dc_create" };
 	struct act removal = { .play = do_dc_remove, .call = "dvk_dc_remove" };
 
+	struct dvk_node_digest digests[DVS_NODES_MAX];
+	uint32_t n_digests;
+
 	(void)snprintf(admin.text, sizeof(admin.text), "%s", w->run_dir);
 	world_add_dc(w, "b", other.text, sizeof(other.text));
 	allow(w, a->ep, DVS_MAY_ALL);
@@ -308,6 +320,10 @@ TEST(managers_only)
 	/* A manager too, over the socket of a DC. */
 	GIVES(DENIED, dvk_dc_create, w->dvk, "x", 0, NULL);
 	GIVES(DENIED, dvk_dc_remove, w->dvk, "a", 1);
+	GIVES(DENIED, dvk_node_drain, w->dvk, (dvs_nodeid){ 0 }, 1, NULL);
+	GIVES(DENIED, dvk_node_remove, w->dvk, (dvs_nodeid){ 0 });
+	GIVES(DENIED, dvk_verify, w->dvk, 0, digests, &n_digests);
+	GIVES(DENIED, dvk_watch, w->dvk);
 	world_end(w);
 }
 

@@ -267,7 +267,84 @@ TEST(a_trace_that_is_not_read_counts_what_it_loses)
 	world_end(w);
 }
 
-CALLS_MAIN("info", the_dvs_and_the_dc_describe_themselves, an_endpoint_is_described,
+/* With one node or two. */
+TEST(nodes_are_listed_emptied_and_compared)
+{
+	struct world *w = world_start();
+	struct dvk *admin = world_admin(w);
+	struct dvk_node_digest digests[DVS_NODES_MAX];
+	const dvs_nodeid none = { 61 };
+	struct dvk_node_info self = { 0 };
+	struct dvk_node_info node;
+	uint32_t n_digests;
+	uint32_t cursor = 0;
+	uint32_t n = 0;
+
+	while (dvk_node_next(admin, &cursor, &node) == DVS_OK) {
+		saw("dvk_node_next", DVS_OK);
+		ck_assert_int_eq(node.state, DVK_NODE_UP);
+		if (node.is_self)
+			self = node;
+		n++;
+	}
+	ck_assert(self.is_self && self.is_quorate && !self.draining);
+	ck_assert_uint_eq(self.n_endpoints, 0);
+	GIVES(NODEST, dvk_node_next, admin, &cursor, &node);
+	GIVES(OK, dvk_node_drain, admin, self.node, 1, &n_digests);
+	ck_assert_uint_eq(n_digests, 0);
+	cursor = self.node.n;
+	GIVES(OK, dvk_node_next, admin, &cursor, &node);
+	ck_assert(node.draining);
+	GIVES(OK, dvk_node_drain, admin, self.node, 0, NULL);
+	GIVES(NODEST, dvk_node_drain, admin, none, 1, NULL);
+	GIVES(BADSTATE, dvk_node_remove, admin, self.node);
+	GIVES(NODEST, dvk_node_remove, admin, none);
+	GIVES(OK, dvk_verify, admin, PATIENCE_MS, digests, &n_digests);
+	ck_assert_uint_eq(n_digests, n);
+	for (uint32_t i = 0; i < n; i++) {
+		ck_assert_uint_eq(digests[i].digest, digests[0].digest);
+		ck_assert_uint_eq(digests[i].n_applied, digests[0].n_applied);
+	}
+	dvk_close(admin);
+	world_end(w);
+}
+
+/* The next event that says WHAT. */
+static struct dvk_event await_event(struct dvk *admin, const char *what)
+{
+	struct dvk_event event;
+
+	do {
+		GIVES(OK, dvk_event_next, admin, PATIENCE_MS, &event, NULL);
+	} while (strcmp(event.what, what) != 0);
+	return event;
+}
+
+TEST(what_happens_is_told)
+{
+	struct world *w = world_start();
+	struct dvk *admin = world_admin(w);
+	struct dvk_event event;
+	struct actor *a;
+
+	GIVES(OK, dvk_watch, admin);
+	GIVES(TIMEOUT, dvk_event_next, admin, 0, &event, NULL);
+	a = actor_bound(w, 5);
+	event = await_event(admin, "bound");
+	EQUAL_EP(event.ep, a->ep);
+	ck_assert_str_eq(event.dc, "a");
+	GIVES(OK, dvk_dc_create, admin, "b", getuid(), NULL);
+	ck_assert_str_eq(await_event(admin, "dc.created").dc, "b");
+	GIVES(OK, dvk_dc_remove, admin, "b", 0);
+	ck_assert_str_eq(await_event(admin, "dc.removed").dc, "b");
+	GIVES(OK, dvk_unbind_endpoint, world_link(w), a->ep, PATIENCE_MS);
+	EQUAL_EP(await_event(admin, "unbound").ep, a->ep);
+	dvk_close(admin);
+	world_end(w);
+}
+
+CALLS_MAIN("info", nodes_are_listed_emptied_and_compared, what_happens_is_told,
+	   the_dvs_and_the_dc_describe_themselves, an_endpoint_is_described,
 	   endpoints_are_listed_by_number, dcs_are_made_listed_and_removed, dcs_run_out,
 	   an_admin_enters_a_dc, a_trace_follows_the_messages,
 	   a_trace_that_is_not_read_counts_what_it_loses)

@@ -207,7 +207,9 @@ TEST(a_migration_out_of_order_is_refused)
 
 	GIVES(NODEST, dvk_migrate_start, dvk, dvs_ep_of(6));
 	GIVES(NODEST, dvk_migrate_commit, dvk, dvs_ep_of(6), other->pid, 0);
+	GIVES(NODEST, dvk_migrate_commit_on, dvk, dvs_ep_of(6), (dvs_nodeid){ 61 }, 1, 0);
 	GIVES(NODEST, dvk_migrate_rollback, dvk, dvs_ep_of(6));
+	GIVES(BADSTATE, dvk_migrate_commit_on, dvk, a->ep, (dvs_nodeid){ 61 }, 1, 0);
 	GIVES(BADSTATE, dvk_migrate_commit, dvk, a->ep, other->pid, 0);
 	GIVES(BADSTATE, dvk_migrate_rollback, dvk, a->ep);
 	GIVES(OK, dvk_migrate_start, dvk, a->ep);
@@ -215,6 +217,7 @@ TEST(a_migration_out_of_order_is_refused)
 	GIVES(NOPROC, dvk_migrate_commit, dvk, a->ep, linkless->pid, 0);
 	GIVES(NOPROC, dvk_migrate_commit, dvk, a->ep, 999999, 0);
 	GIVES(TIMEOUT, dvk_migrate_commit, dvk, a->ep, other->pid, 0);
+	GIVES(NODEDOWN, dvk_migrate_commit_on, dvk, a->ep, (dvs_nodeid){ 61 }, 1, 0);
 	GIVES(OK, dvk_migrate_rollback, dvk, a->ep);
 	GIVES(BADSTATE, dvk_migrate_rollback, dvk, a->ep);
 	ck_assert_int_eq(play(a, within(receiving(dvs_ep_any()), 0))->err, DVS_TIMEOUT);
@@ -321,7 +324,24 @@ TEST(each_request_is_done_once_while_the_server_moves)
 	world_end(w);
 }
 
-CALLS_MAIN("migrate", an_endpoint_goes_on_in_another_process,
+TEST(an_endpoint_goes_on_in_a_process_that_is_named_by_its_node)
+{
+	struct world *w = world_start();
+	struct actor *old = actor_bound(w, 5);
+	struct actor *fresh = actor_start(w);
+	struct dvk_endpoint_info info;
+
+	begin(old, receiving(dvs_ep_any()));
+	GIVES(OK, dvk_endpoint_info, world_link(w), old->ep, &info);
+	GIVES(OK, dvk_migrate_start, w->dvk, old->ep);
+	GIVES(OK, dvk_migrate_commit_on, w->dvk, old->ep, info.node, fresh->pid, DVS_FOREVER);
+	ck_assert_int_eq(end(old)->err, DVS_NOTBOUND);
+	EQUAL_EP(play(fresh, taking_bound(DVS_FOREVER))->ep, old->ep);
+	world_end(w);
+}
+
+CALLS_MAIN("migrate", an_endpoint_goes_on_in_a_process_that_is_named_by_its_node,
+	   an_endpoint_goes_on_in_another_process,
 	   what_the_old_process_owes_is_answered_by_the_new_one,
 	   notifications_and_messages_come_along, rolled_back_it_goes_on_with_what_was_held,
 	   a_call_under_way_is_finished_first, the_old_process_may_be_dead,
