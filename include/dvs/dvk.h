@@ -225,6 +225,29 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_remove(struct dvk *admin, const char *nam
 /* The first DC whose id follows *CURSOR; start with 0. NODC: that was all. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_dc_next(struct dvk *admin, uint32_t *cursor,
 					    struct dvk_dc_info *info);
+
+/* The link to another node, as the proxy that has it last reported it. */
+struct dvk_link_info {
+	dvs_nodeid node;
+	pid_t proxy_pid; /* as the dvsd of this node sees pids; 0: it is being started */
+	int up;
+	uint32_t n_channels;
+	char transport[16];
+	char filters[32];
+	uint64_t rtt_ns; /* 0: not measured yet */
+	uint64_t frames_in;
+	uint64_t frames_out;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t writes; /* system calls that sent something */
+	uint32_t reconnects;
+	uint64_t bad_frames;
+	char why[128]; /* it is down */
+};
+/* The link to the first node whose number is at least *CURSOR; start with 0. NODEST: that was all. */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvk_link_next(struct dvk *admin, uint32_t *cursor,
+					      struct dvk_link_info *info);
+
 /* From now on the calls that speak of endpoints mean those of DC NAME, with all privileges. NODC. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_admin_enter(struct dvk *admin, const char *name);
 

@@ -20,6 +20,7 @@ LINK_CALL(dc_create, CONTROL_DC_CREATE)
 LINK_CALL(dc_remove, CONTROL_DC_REMOVE)
 LINK_CALL(dc_next, CONTROL_DC_NEXT)
 LINK_CALL(enter, CONTROL_ENTER)
+LINK_CALL(link_next, CONTROL_LINK_NEXT)
 
 static_assert(DVS_NAME_MAX + 1 == sizeof(((struct control_dc_info_rep *)0)->name),
 	      "one bound for names");
@@ -289,6 +290,37 @@ dvs_err dvk_dc_next(struct dvk *admin, uint32_t *cursor, struct dvk_dc_info *inf
 				      .owner_uid = reply.owner_uid };
 	memcpy(info->name, reply.name, sizeof(info->name));
 	*cursor = reply.dc;
+	return DVS_OK;
+}
+
+dvs_err dvk_link_next(struct dvk *admin, uint32_t *cursor, struct dvk_link_info *info)
+{
+	struct control_link_next_req request;
+	struct control_link_next_rep reply;
+	dvs_err err;
+
+	if (bad_link(admin) || !cursor || !info)
+		return DVS_BADARG;
+	request.cursor = *cursor;
+	err = call_link_next(admin, 0, &request, &reply);
+	if (err)
+		return err;
+	*info = (struct dvk_link_info){ .node = { reply.node },
+					.proxy_pid = (pid_t)reply.proxy_pid,
+					.up = reply.up,
+					.n_channels = reply.channels,
+					.rtt_ns = reply.rtt_ns,
+					.frames_in = reply.frames_in,
+					.frames_out = reply.frames_out,
+					.bytes_in = reply.bytes_in,
+					.bytes_out = reply.bytes_out,
+					.writes = reply.writes,
+					.reconnects = reply.reconnects,
+					.bad_frames = reply.bad_frames };
+	memcpy(info->transport, reply.transport, sizeof(info->transport));
+	memcpy(info->filters, reply.filters, sizeof(info->filters));
+	memcpy(info->why, reply.text, sizeof(info->why));
+	*cursor = reply.node + 1;
 	return DVS_OK;
 }
 

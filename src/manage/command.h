@@ -133,6 +133,7 @@ int cmd_node_add(struct cli *cli);
 int cmd_join(struct cli *cli);
 int cmd_leave(struct cli *cli);
 int cmd_ps(struct cli *cli);
+int cmd_proxy_ls(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);
 int cmd_trace(struct cli *cli);

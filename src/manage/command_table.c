@@ -130,6 +130,12 @@ static const struct cli_example top_examples[] = {
 	{ NULL, NULL },
 };
 
+static const struct cli_example proxy_ls_examples[] = {
+	{ "dvs proxy ls", "the links to all nodes that are up" },
+	{ "dvs proxy ls -o json", "for programs" },
+	{ NULL, NULL },
+};
+
 static const struct cli_example inspect_examples[] = {
 	{ "dvs inspect web", "the DC web" },
 	{ "dvs inspect web/17", "its endpoint 17" },
@@ -230,6 +236,16 @@ static const struct command commands[] = {
 		.formats = FORMATS_LINES,
 		.max_words = 1,
 		.page = "dvs-top(1)",
+	},
+	{
+		.name = "proxy ls",
+		.arguments = "",
+		.help = "list the links to other nodes",
+		.options = ps_options,
+		.examples = proxy_ls_examples,
+		.run = cmd_proxy_ls,
+		.formats = OUTPUT_CAN_ALL,
+		.page = "dvs-proxy(1)",
 	},
 	{
 		.name = "inspect",

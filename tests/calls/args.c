@@ -393,6 +393,7 @@ TEST(arguments_of_dcs_are_checked)
 	struct dvk *admin = world_admin(w);
 	char name[DVS_NAME_MAX + 2];
 	struct dvk *other;
+	struct dvk_link_info far;
 	struct dvk_dc_info info;
 	uint32_t cursor = 0;
 	dvs_dcid id;
@@ -410,6 +411,8 @@ TEST(arguments_of_dcs_are_checked)
 	GIVES(BADARG, dvk_dc_remove, admin, name, 0);
 	GIVES(BADARG, dvk_dc_next, admin, NULL, &info);
 	GIVES(BADARG, dvk_dc_next, admin, &cursor, NULL);
+	GIVES(BADARG, dvk_link_next, admin, NULL, &far);
+	GIVES(BADARG, dvk_link_next, admin, &cursor, NULL);
 	GIVES(BADARG, dvk_admin_enter, admin, NULL);
 	GIVES(BADARG, dvk_admin_enter, world_link(w), "a");
 	memset(name, '/', sizeof(name) - 1);
@@ -460,6 +463,7 @@ static void try_dcs(struct around *a)
 {
 	struct dvk_node_digest digests[DVS_NODES_MAX];
 	struct dvk_node_info node;
+	struct dvk_link_info far;
 	struct dvk_dc_info dc;
 	uint32_t cursor = 0;
 	dvs_dcid id;
@@ -467,6 +471,7 @@ static void try_dcs(struct around *a)
 	TRY(dvk_dc_create, a->admin, "b", getuid(), &id);
 	TRY(dvk_dc_remove, a->admin, "b", 0);
 	TRY(dvk_dc_next, a->admin, &cursor, &dc);
+	TRY(dvk_link_next, a->admin, &cursor, &far);
 	TRY(dvk_admin_enter, a->admin, "a");
 	TRY(dvk_node_next, a->admin, &cursor, &node);
 	TRY(dvk_node_drain, a->admin, (dvs_nodeid){ 0 }, 0, &cursor);

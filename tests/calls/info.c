@@ -110,6 +110,7 @@ TEST(dcs_are_made_listed_and_removed)
 {
 	struct world *w = world_start();
 	struct dvk *admin = world_admin(w);
+	struct dvk_link_info far;
 	struct dvk_dc_info info;
 	/* Only root can make one for another user. */
 	uint32_t owner = getuid() == 0 ? 77 : getuid();
@@ -127,6 +128,9 @@ TEST(dcs_are_made_listed_and_removed)
 	ck_assert_uint_eq(info.id.n, b.n);
 	ck_assert_uint_eq(info.owner_uid, owner);
 	GIVES(NODC, dvk_dc_next, admin, &cursor, &info);
+	cursor = 0;
+	if (!w->far_dvsd)
+		GIVES(NODEST, dvk_link_next, admin, &cursor, &far);
 	GIVES(OK, dvk_dc_remove, admin, "b-1_x.y", 0);
 	GIVES(NODC, dvk_dc_remove, admin, "b-1_x.y", 0);
 	GIVES(OK, dvk_dc_create, admin, "b-1_x.y", owner, &again);

@@ -100,6 +100,35 @@ TEST(dc_rm_removes_and_asks_for_force)
 	check_prints("dc ls -q", "");
 }
 
+TEST(proxy_ls_lists_the_links)
+{
+	struct dvk_link_info *links = fake()->links;
+
+	check_prints("proxy ls --no-header", "");
+	links[0] = (struct dvk_link_info){ .node = { 1 },
+					   .proxy_pid = 812,
+					   .up = 1,
+					   .n_channels = 3,
+					   .transport = "tcp",
+					   .filters = "zstd,tls",
+					   .rtt_ns = 61349,
+					   .frames_in = 5,
+					   .frames_out = 6,
+					   .bytes_in = 700,
+					   .bytes_out = 800,
+					   .writes = 4,
+					   .reconnects = 2 };
+	links[1] = (struct dvk_link_info){ .node = { 4 }, .why = "no answer" };
+	fake()->n_links = 2;
+	check_prints("proxy ls --no-header",
+		     "1  up    tcp  zstd,tls  812  3  62  5  6  2  -\n"
+		     "4  down  -    -           -  0   -  0  0  0  no answer\n");
+	check_prints("proxy ls -q", "1\n4\n");
+	check_prints("proxy ls -o csv --no-header",
+		     "1,up,tcp,\"zstd,tls\",812,3,62,5,6,700,800,4,2,0,\n"
+		     "4,down,,,,0,,0,0,0,0,0,0,0,no answer\n");
+}
+
 TEST(ps_lists_all_dcs_sorted)
 {
 	fake_add_endpoint(fake_add_dc("zoo"), 1, 1, "z");
@@ -407,8 +436,8 @@ TEST(output_that_cannot_be_written_is_a_failure)
 }
 
 UNIT_MAIN("manage-commands", dc_create_makes_a_dc_and_says_nothing, dc_create_tells_the_id_in_json,
-	  dc_ls_lists, dc_rm_removes_and_asks_for_force, ps_lists_all_dcs_sorted,
-	  ps_of_no_dc_names_the_nearest, ps_tells_json_readers_everything,
+	  dc_ls_lists, dc_rm_removes_and_asks_for_force, proxy_ls_lists_the_links,
+	  ps_lists_all_dcs_sorted, ps_of_no_dc_names_the_nearest, ps_tells_json_readers_everything,
 	  a_migrating_endpoint_shows_it, hostile_program_names_are_harmless_everywhere,
 	  huge_counters_fit_json, a_failure_in_the_middle_of_the_list_is_told,
 	  a_dc_removed_while_we_look_is_passed_over, without_a_dvsd_every_command_says_what_to_try,

@@ -51,7 +51,7 @@ offers()
 }
 
 offers 'a beginning is completed' 'inspect' ins
-offers 'the commands are offered' 'dc ps top inspect trace ca init node join leave lab bench version help completion' ''
+offers 'the commands are offered' 'dc ps top proxy inspect trace ca init node join leave lab bench version help completion' ''
 offers 'a group offers its commands' 'create ls rm' dc ''
 offers 'a group offers what begins so' 'create' dc c
 offers 'options of a command' '--force' dc rm --fo
@@ -66,7 +66,7 @@ offers 'names of DCs after a flag' 'web' dc rm --force ''
 offers 'names of endpoints' 'web/17 web/1025' trace web/
 offers 'DCs and endpoints' 'web web/17 web/1025' inspect ''
 offers 'the run directory is handed on' 'web' --run-dir /r ps ''
-offers 'commands after an option' 'ps' --run-dir /r p
+offers 'commands after an option' 'ps proxy' --run-dir /r p
 offers 'commands to be helped with' 'inspect init' help in
 offers 'shells' 'bash' completion ''
 offers 'nothing where nothing fits' '' dc create ''

@@ -147,6 +147,16 @@ dvs_err dvk_dc_next(struct dvk *admin, uint32_t *cursor, struct dvk_dc_info *inf
 	return DVS_NODC;
 }
 
+dvs_err dvk_link_next(struct dvk *admin, uint32_t *cursor, struct dvk_link_info *info)
+{
+	if (!admin->admin)
+		return DVS_DENIED;
+	if (*cursor >= fake()->n_links)
+		return DVS_NODEST;
+	*info = fake()->links[(*cursor)++];
+	return DVS_OK;
+}
+
 dvs_err dvk_admin_enter(struct dvk *admin, const char *name)
 {
 	admin->dc = find_dc(name);

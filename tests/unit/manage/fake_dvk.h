@@ -9,6 +9,7 @@
 #define FAKE_DCS_MAX 8
 #define FAKE_ENDPOINTS_MAX 64
 #define FAKE_RECORDS_MAX 16
+#define FAKE_LINKS_MAX 4
 
 struct fake_dc {
 	struct dvk_dc_info info;
@@ -25,6 +26,8 @@ struct fake_record {
 struct fake {
 	struct fake_dc dcs[FAKE_DCS_MAX];
 	uint32_t n_dcs;
+	struct dvk_link_info links[FAKE_LINKS_MAX];
+	uint32_t n_links;
 	uint32_t control_dc; /* index of the DC that the control socket decides */
 	dvs_err admin_err;   /* of dvk_admin_open() */
 	dvs_err control_err; /* of dvk_open() */
