@@ -42,6 +42,7 @@ struct seat {
 
 struct pair {
 	_Atomic uint64_t executed;  /* number of the last call that the server took */
+	_Atomic uint64_t sent;	    /* of the last plain message among them */
 	_Atomic uint64_t withdrawn; /* of the last message that the client gave up */
 	_Atomic uint64_t notes;	    /* values that were notified and not received yet */
 };
@@ -68,6 +69,8 @@ struct actor {
 	uint64_t rng;
 	uint32_t number; /* of a server, or of a client, for ever */
 	uint32_t n_servers;
+	uint32_t source[SERVERS_MAX]; /* who answered last, of each server */
+	uint64_t sent[SERVERS_MAX];   /* the last message that it received */
 	uint8_t *out;
 	uint8_t *in;
 };
@@ -228,6 +231,8 @@ static void check_request(struct actor *me, const struct dvs_msg *msg,
 		fail(board, "server %u: call %llu of client %llu comes after %llu", me->number,
 		     (unsigned long long)call, (unsigned long long)client,
 		     (unsigned long long)before);
+	if (msg->type == KIND_SEND)
+		atomic_store(&pair->sent, call);
 	if (msg->type == KIND_SEND && atomic_load(&pair->withdrawn) == call)
 		fail(board, "server %u: message %llu of client %llu comes after it was given up",
 		     me->number, (unsigned long long)call, (unsigned long long)client);
@@ -357,18 +362,33 @@ static dvs_err make(struct actor *me, struct call *call)
 		       &call->got_bytes, CALL_MS);
 }
 
+/* What was sent before a request was taken before it, if the server is still the same. */
+static void check_sent(struct actor *me, const struct call *call)
+{
+	const struct pair *pair = &me->board->pairs[me->number][call->server];
+	uint32_t before = me->source[call->server];
+
+	me->source[call->server] = call->msg.source.n;
+	if (before == call->msg.source.n && me->sent[call->server] > atomic_load(&pair->sent))
+		fail(me->board, "client %u: message %llu to server %u was lost", me->number,
+		     (unsigned long long)me->sent[call->server], call->server);
+}
+
 static void check_done(struct actor *me, const struct call *call)
 {
 	struct board *board = me->board;
 	const struct dvs_msg *msg = &call->msg;
 	uint64_t executed = atomic_load(&board->pairs[me->number][call->server].executed);
 
+	if (call->kind == KIND_SEND) {
+		me->sent[call->server] = call->number;
+		return;
+	}
+	check_sent(me, call);
 	if (executed != call->number)
-		fail(board, "client %u: call %llu of kind %u is done, but server %u has %llu",
+		fail(board, "client %u: call %llu of kind %u is answered, but server %u has %llu",
 		     me->number, (unsigned long long)call->number, call->kind, call->server,
 		     (unsigned long long)executed);
-	if (call->kind == KIND_SEND)
-		return;
 	if (dvs_ep_number(msg->source) != SERVER_NUMBER + call->server ||
 	    msg->u64[WORD_SELF] != msg->source.n || msg->u64[WORD_SUM] != sum_of(msg) ||
 	    msg->type != (call->kind | KIND_REPLY) || msg->u64[WORD_CALL] != call->number ||
@@ -468,7 +488,7 @@ static void one_turn(struct actor *me)
 
 static int run_client(struct actor *me)
 {
-	while (!atomic_load(&me->board->stop)) {
+	while (!atomic_load(&me->board->stop) && !atomic_load(&me->board->n_failures)) {
 		if (!me->self && !come(me, dvs_ep_any()))
 			break;
 		atomic_store(&me->board->seats[me->number].ep, m3_self(me->self).n);
