@@ -48,7 +48,7 @@ struct pair {
 };
 
 struct board {
-	_Atomic uint64_t stop;
+	_Atomic uint64_t stop; /* enum stop */
 	_Atomic uint64_t calm; /* counts up when it begins and when it ends: odd while it lasts */
 	_Atomic uint64_t n_failures;
 	_Atomic uint64_t n_clients;
@@ -58,6 +58,8 @@ struct board {
 	struct pair pairs[CLIENTS_MAX][SERVERS_MAX];
 };
 
+/* Clients end first: for their calls it is calm to the end. */
+enum stop { STOP_CLIENTS = 1, STOP_SERVERS = 2 };
 enum kind { KIND_REQUEST = 1, KIND_DATA = 2, KIND_SEND = 3, KIND_REPLY = 0x100 };
 enum word { WORD_CLIENT, WORD_SERVER, WORD_CALL, WORD_BYTES, WORD_SELF, WORD_WANTED, WORD_SUM };
 
@@ -164,7 +166,7 @@ static bool come(struct actor *me, dvs_ep wanted)
 {
 	dvs_err err = DVS_NODVSD;
 
-	while (!atomic_load(&me->board->stop)) {
+	while (atomic_load(&me->board->stop) != STOP_SERVERS) {
 		if (!me->dvk)
 			err = dvk_open(me->control, &me->dvk);
 		if (me->dvk)
@@ -291,7 +293,7 @@ static int run_server(struct actor *me)
 {
 	struct dvs_msg msg;
 
-	while (!atomic_load(&me->board->stop)) {
+	while (atomic_load(&me->board->stop) != STOP_SERVERS) {
 		dvs_err err;
 
 		if (!me->self && !come(me, dvs_ep_of(SERVER_NUMBER + me->number)))

@@ -312,10 +312,12 @@ class Soak:
             self.one_fault(self.rng.choice(faults))
             n += 1
         self.wait_traffic(list(range(NODES)), "the end")
-        self.board.set(Board.STOP, 1)
-        for program in [*self.servers.values(), *(p for _, p in self.clients.values())]:
-            if program.wait(30) != 0:
-                raise Failure(f"an actor ended with status {program.returncode}")
+        for stop, programs in enumerate(([program for _, program in self.clients.values()],
+                                         self.servers.values()), 1):
+            self.board.set(Board.STOP, stop)
+            for program in programs:
+                if program.wait(30) != 0:
+                    raise Failure(f"an actor ended with status {program.returncode}")
         if self.board.get(Board.FAILURES):
             raise Failure(self.board.failure())
         return n
