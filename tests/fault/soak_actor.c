@@ -52,8 +52,10 @@ struct board {
 	_Atomic uint64_t calm; /* counts up when it begins and when it ends: odd while it lasts */
 	_Atomic uint64_t n_failures;
 	_Atomic uint64_t n_clients;
+	_Atomic uint64_t n_upsets; /* calls that failed while it was calm; soak.py judges */
 	_Atomic uint64_t n_errors[ERRORS_MAX];
-	char failure[512];
+	char failure[512]; /* the first one */
+	char upset[512];   /* the latest one */
 	struct seat seats[CLIENTS_MAX];
 	struct pair pairs[CLIENTS_MAX][SERVERS_MAX];
 };
@@ -90,6 +92,21 @@ static void fail(struct board *board, const char *format, ...)
 	(void)fprintf(stderr, "failure: %s\n", text);
 	if (atomic_fetch_add(&board->n_failures, 1) == 0)
 		memcpy(board->failure, text, sizeof(text));
+}
+
+/* A call failed while it was calm. */
+static void upset(struct board *board, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static void upset(struct board *board, const char *format, ...)
+{
+	char text[sizeof(board->upset)];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	memcpy(board->upset, text, sizeof(text));
+	atomic_fetch_add(&board->n_upsets, 1);
 }
 
 /* ---- random numbers, sums, patterns ---- */
@@ -268,8 +285,8 @@ static void answer(struct actor *me, struct dvs_msg *msg, const struct m3_delive
 	msg->u64[WORD_SUM] = sum_of(msg);
 	err = m3_reply_data(me->self, client, msg, me->out, bytes);
 	if (err != DVS_OK && is_calm(calm, atomic_load(&me->board->calm)))
-		fail(me->board, "server %u: reply to %#x: %s", me->number, client.n,
-		     dvs_err_name(err));
+		upset(me->board, "server %u: reply to %#x: %s", me->number, client.n,
+		      dvs_err_name(err));
 }
 
 static void serve(struct actor *me, struct dvs_msg *msg)
@@ -419,10 +436,13 @@ static void note_failure(struct actor *me, const struct call *call, dvs_err err,
 
 	atomic_fetch_add(&board->seats[me->number].n_failed, 1);
 	atomic_fetch_add(&board->n_errors[(uintptr_t)err % ERRORS_MAX], 1);
-	if (!is_of_a_fault(err) || is_calm(calm, atomic_load(&board->calm)))
-		fail(board, "client %u: call %llu of kind %u to server %u%s: %s", me->number,
-		     (unsigned long long)call->number, call->kind, call->server,
-		     calm % 2 ? " while it was calm" : "", dvs_err_name(err));
+	if (!is_of_a_fault(err))
+		fail(board, "client %u: call %llu of kind %u to server %u: %s", me->number,
+		     (unsigned long long)call->number, call->kind, call->server, dvs_err_name(err));
+	if (is_calm(calm, atomic_load(&board->calm)))
+		upset(board, "client %u: call %llu of kind %u to server %u: %s", me->number,
+		      (unsigned long long)call->number, call->kind, call->server,
+		      dvs_err_name(err));
 	if (err == DVS_NOTBOUND) {
 		dvk_unbind(me->self);
 		me->self = NULL;
