@@ -290,13 +290,20 @@ static void answer_probe(struct m3 *self, const struct control_probe_req *probe)
 	tell_blocked(self, ep->calling->peer.n, ep->wait, probe->probe);
 }
 
+/* Why a channel is over, of what a caller may be told. */
+static dvs_err gone_reason(uint32_t reason)
+{
+	if (reason == DVS_DENIED)
+		return DVS_DENIED;
+	return reason == DVS_NODEDOWN ? DVS_NODEDOWN : DVS_PEERDEAD;
+}
+
 static void read_mail(struct m3 *self, struct mail *mail)
 {
 	if (mail->op == CONTROL_CHANNEL) {
 		partner_add(self, &mail->channel, mail->fd);
 	} else if (mail->op == CONTROL_GONE) {
-		partner_gone(self, dvs_ep_of(mail->gone.peer),
-			     mail->gone.reason == DVS_DENIED ? DVS_DENIED : DVS_PEERDEAD);
+		partner_gone(self, dvs_ep_of(mail->gone.peer), gone_reason(mail->gone.reason));
 	} else if (mail->op == CONTROL_UNBOUND) {
 		self->ep.halt = HALT_UNBOUND;
 		partner_all_gone(self);

@@ -246,6 +246,9 @@ struct bench_suite {
 	dvs_err (*begin)(struct bench_lab *lab, const struct bench_options *options,
 			 struct bench_fault *fault);
 	void (*end)(struct bench_lab *lab);
+	/* Before each cell, in the parent; may be NULL. */
+	dvs_err (*cell)(struct bench_lab *lab, const struct bench_options *options,
+			const struct bench_cell *cell, struct bench_fault *fault);
 };
 
 extern const struct bench_suite bench_suite_ipc;

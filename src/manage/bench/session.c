@@ -22,6 +22,7 @@ struct session {
 	uint64_t skipped; /* among them those that this machine cannot run */
 	uint64_t started;
 	bool interrupted;
+	bool failed; /* a cell */
 	bool progress;
 	struct bench_sample samples[BENCH_SYSTEMS_MAX][BENCH_REPEATS_MAX];
 	struct bench_result results[BENCH_CELLS_MAX * BENCH_SYSTEMS_MAX];
@@ -244,16 +245,35 @@ static void run_cell(struct session *session, const struct bench_cell *cell)
 		report_cell(session, cell);
 }
 
+static bool cell_wanted(const struct bench_options *options, const struct bench_cell *cell)
+{
+	return (options->patterns >> cell->pattern & 1) && (cell->quick || !options->quick);
+}
+
+static dvs_err prepare_cell(struct session *session, const struct bench_cell *cell)
+{
+	const struct bench_options *options = &session->options;
+	struct bench_fault fault;
+	dvs_err err = DVS_OK;
+
+	if (options->suite->cell)
+		err = options->suite->cell(&session->lab, options, cell, &fault);
+	if (err == DVS_OK)
+		return DVS_OK;
+	complain(session, bench_pattern_name(cell->pattern), &fault);
+	session->interrupted |= err == DVS_WOKEN;
+	session->failed = true;
+	return err;
+}
+
 static void run_cells(struct session *session)
 {
 	const struct bench_options *options = &session->options;
 
-	for (size_t c = 0; c < options->n_cells && !session->interrupted; c++) {
-		if (!(options->patterns >> options->cells[c].pattern & 1))
-			continue;
-		if (options->cells[c].quick || !options->quick)
+	for (size_t c = 0; c < options->n_cells && !session->interrupted; c++)
+		if (cell_wanted(options, &options->cells[c]) &&
+		    prepare_cell(session, &options->cells[c]) == DVS_OK)
 			run_cell(session, &options->cells[c]);
-	}
 }
 
 /* Below this many CPUs the others do not show in the figures. */
@@ -283,7 +303,7 @@ static int finish(struct session *session, FILE *plot)
 		complain(session, "", &fault);
 		return EXIT_FAULT;
 	}
-	return session->broken & ~session->skipped ? EXIT_FAULT : 0;
+	return session->failed || (session->broken & ~session->skipped) ? EXIT_FAULT : 0;
 }
 
 static dvs_err prepare(struct session *session, sigset_t *before, struct bench_fault *fault)

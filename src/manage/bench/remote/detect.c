@@ -23,6 +23,7 @@
 #include "manage/bench/remote/net.h"
 
 #define PATIENCE_NS (20 * CLOCK_NS_PER_S)
+#define LOOK_NS (10 * CLOCK_NS_PER_MS)
 #define SERVER 41
 /* corosync counts nodes from 1 on. */
 #define VICTIM_ID (BENCH_VICTIM_SIDE + 1)
@@ -125,12 +126,34 @@ static dvs_err be_member(struct actor *actor, bool watches)
 	return DVS_OK;
 }
 
-static dvs_err dvs_open(struct actor *actor, dvs_ep want, struct dvk **dvk, struct m3 **self)
+/* A node that has begun again is in the view of the engine before it is in the DVS. */
+static bool is_not_back(dvs_err err)
+{
+	return err == DVS_NOQUORUM || err == DVS_NODEDOWN || err == DVS_NODVSD || err == DVS_INUSE;
+}
+
+static dvs_err try_open(dvs_ep want, struct dvk **dvk, struct m3 **self)
 {
 	dvs_err err = dvk_open(BENCH_NET_CONTROL, dvk);
 
-	if (err == DVS_OK)
-		err = dvk_bind(*dvk, want, DVK_LOCAL, self);
+	if (err != DVS_OK)
+		return err;
+	err = dvk_bind(*dvk, want, DVK_LOCAL, self);
+	if (err != DVS_OK)
+		dvk_close(*dvk);
+	return err;
+}
+
+static dvs_err dvs_open(struct actor *actor, dvs_ep want, struct dvk **dvk, struct m3 **self)
+{
+	uint64_t deadline_ns = clock_now_ns() + PATIENCE_NS;
+	const struct timespec pause = clock_timespec(LOOK_NS);
+	dvs_err err = try_open(want, dvk, self);
+
+	while (is_not_back(err) && !clock_is_past(deadline_ns)) {
+		nanosleep(&pause, NULL);
+		err = try_open(want, dvk, self);
+	}
 	if (err != DVS_OK)
 		return bench_fail(actor->fault, err, "bind: %s", dvs_strerror(err));
 	return DVS_OK;
@@ -340,9 +363,22 @@ static dvs_err kill_and_watch(struct detect *detect, double *engine_ns, double *
 		*endpoint_ns = detect->n_parts > PARTS_OF_ENGINE ?
 				       (double)(last_told_ns(detect, WATCHING_CLIENT) - begin_ns) :
 				       0;
-		return bench_net_revive_node(detect->lab->net, BENCH_VICTIM_SIDE, detect->fault);
 	}
 	return err;
+}
+
+/* What was killed begins again in any case: who comes next needs it. */
+static dvs_err revive(struct detect *detect, dvs_err err)
+{
+	struct bench_fault fault;
+	dvs_err again;
+
+	if (!detect->killed)
+		return err;
+	again = bench_net_revive_node(detect->lab->net, BENCH_VICTIM_SIDE, &fault);
+	if (err == DVS_OK && again != DVS_OK)
+		*detect->fault = fault;
+	return err == DVS_OK ? again : err;
 }
 
 static void end_parts(struct detect *detect)
@@ -374,6 +410,7 @@ static dvs_err detect_run(struct bench_lab *lab, double *engine_ns, double *endp
 	} else {
 		err = kill_and_watch(&detect, engine_ns, endpoint_ns);
 		end_parts(&detect);
+		err = revive(&detect, err);
 		munmap(detect.board, sizeof(*detect.board));
 	}
 	close(detect.ready[0]);

@@ -19,6 +19,7 @@
 #define PROXY "dvs-proxy"
 /* Until proxies that were ended have begun again. */
 #define PROXIES_SPAN_NS (10 * CLOCK_NS_PER_S)
+#define QUORUM_SPAN_NS (10 * CLOCK_NS_PER_S)
 #define LOOK_NS (2 * CLOCK_NS_PER_MS)
 
 struct bench_net {
@@ -79,12 +80,17 @@ static dvs_err run_dvs(const char *const *argv, struct bench_fault *fault)
 /* ---- the lab ---- */
 
 static dvs_err make_lab(struct bench_net *net, const char *name, unsigned n_nodes,
-			struct bench_fault *fault)
+			unsigned token_ms, struct bench_fault *fault)
 {
-	char count[8];
-	const char *up[] = { "dvs", "lab", "up", count, "--name", name, "--filters", "tls", NULL };
+	char count[8], token[16];
+	/* The token is the last word, so that it can be left out. */
+	const char *up[] = { "dvs",	  "lab", "up",	    count, "--name", name,
+			     "--filters", "tls", "--token", token, NULL };
 
 	snprintf(count, sizeof(count), "%u", n_nodes);
+	snprintf(token, sizeof(token), "%u", token_ms);
+	if (token_ms == 0)
+		up[ARRAY_LEN(up) - 3] = NULL;
 	net->is_ours = true;
 	return run_dvs(up, fault);
 }
@@ -106,8 +112,8 @@ static dvs_err open_lab(struct bench_net *net, const char *name, unsigned n_node
 	return DVS_OK;
 }
 
-dvs_err bench_net_start(const char *name, unsigned n_nodes, struct bench_net **result,
-			struct bench_fault *fault)
+dvs_err bench_net_start(const char *name, unsigned n_nodes, unsigned token_ms,
+			struct bench_net **result, struct bench_fault *fault)
 {
 	struct bench_net *net = calloc(1, sizeof(*net));
 	char own_name[32];
@@ -121,7 +127,7 @@ dvs_err bench_net_start(const char *name, unsigned n_nodes, struct bench_net **r
 	if (net->own_pids < 0)
 		err = bench_fail_errno(fault, "/proc/self/ns/pid");
 	if (err == DVS_OK && !name)
-		err = make_lab(net, own_name, n_nodes, fault);
+		err = make_lab(net, own_name, n_nodes, token_ms, fault);
 	if (err == DVS_OK)
 		err = open_lab(net, name ? name : own_name, n_nodes, fault);
 	if (err == DVS_OK)
@@ -134,8 +140,8 @@ dvs_err bench_net_start(const char *name, unsigned n_nodes, struct bench_net **r
 /* It is somebody else's, who gets it back as it was. */
 static void leave_lab(struct bench_net *net)
 {
-	const char *rm[] = { "dvs", "lab", "exec", "--name",	 net->lab.name, "n0",
-			     "dvs", "dc",  "rm",   "--force", BENCH_NET_DC,	NULL };
+	const char *rm[] = { "dvs", "lab", "exec", "--name",  net->lab.name, "n0",
+			     "dvs", "dc",  "rm",   "--force", BENCH_NET_DC,  NULL };
 	struct bench_fault fault;
 
 	if (net->has_dc && run_dvs(rm, &fault) != DVS_OK)
@@ -306,11 +312,16 @@ dvs_err bench_net_make_dc(struct bench_net *net, struct bench_fault *fault)
 {
 	const char *create[] = { "dvs", "lab", "exec",	 "--name",     net->lab.name, "n0",
 				 "dvs", "dc",  "create", BENCH_NET_DC, NULL };
+	uint64_t deadline_ns = clock_now_ns() + QUORUM_SPAN_NS;
+	const struct timespec pause = clock_timespec(LOOK_NS);
 	dvs_err err;
 
 	if (net->has_dc)
 		return DVS_OK;
-	err = run_dvs(create, fault);
+	/* Just after the lab has come up its nodes may still be about to meet. */
+	while ((err = run_dvs(create, fault)) != DVS_OK && strstr(fault->text, "quorum") &&
+	       !clock_is_past(deadline_ns))
+		nanosleep(&pause, NULL);
 	net->has_dc = err == DVS_OK;
 	return err;
 }

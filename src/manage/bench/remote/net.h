@@ -19,9 +19,10 @@ struct bench_way {
 	enum config_filter filters[CONFIG_FILTERS_MAX];
 };
 
-/* Find the lab NAME, or make one of N_NODES (NULL: bring one up, which ends with bench_net_stop()). */
-DVS_MUST_USE dvs_err bench_net_start(const char *name, unsigned n_nodes, struct bench_net **net,
-				     struct bench_fault *fault);
+/* Find the lab NAME, which has at least N_NODES; or (NULL) bring one up of N_NODES, which ends with bench_net_stop().
+ * TOKEN_MS: corosync's, 0: as the lab has it. */
+DVS_MUST_USE dvs_err bench_net_start(const char *name, unsigned n_nodes, unsigned token_ms,
+				     struct bench_net **net, struct bench_fault *fault);
 /* NULL is fine. */
 void bench_net_stop(struct bench_net *net);
 

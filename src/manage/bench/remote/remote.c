@@ -3,12 +3,34 @@
 #include "manage/bench/remote/peers.h"
 #include "manage/bench/remote/ways.h"
 
+/* So that processes that keep all CPUs busy do not look like dead nodes; and what dvs gives a cluster by itself. */
+enum { TOKEN_BUSY_MS = 3000, TOKEN_DEFAULT_MS = 0 };
+
+static bool needs_three(enum bench_pattern pattern)
+{
+	return pattern == BENCH_REMOTE_MCAST || pattern == BENCH_REMOTE_DETECT;
+}
+
 static dvs_err remote_begin(struct bench_lab *lab, const struct bench_options *options,
 			    struct bench_fault *fault)
 {
-	uint32_t three = 1u << BENCH_REMOTE_MCAST | 1u << BENCH_REMOTE_DETECT;
+	return bench_net_start(options->lab, 2, TOKEN_BUSY_MS, &lab->net, fault);
+}
 
-	return bench_net_start(options->lab, options->patterns & three ? 3 : 2, &lab->net, fault);
+/* The patterns with three nodes come last, and have a lab of their own. */
+static dvs_err remote_cell(struct bench_lab *lab, const struct bench_options *options,
+			   const struct bench_cell *cell, struct bench_fault *fault)
+{
+	if (!needs_three(cell->pattern) || (lab->net && bench_net_nodes(lab->net) >= 3))
+		return DVS_OK;
+	if (options->lab)
+		return bench_fail(fault, DVS_BADARG, "lab '%s' has too few nodes: 3 are needed",
+				  options->lab);
+	/* Its server lives in the lab that goes, which could not end before it. */
+	bench_peer_iperf3.stop(lab);
+	bench_net_stop(lab->net);
+	lab->net = NULL;
+	return bench_net_start(NULL, 3, TOKEN_DEFAULT_MS, &lab->net, fault);
 }
 
 static void remote_end(struct bench_lab *lab)
@@ -63,4 +85,5 @@ const struct bench_suite bench_suite_remote = {
 	.wants = remote_wants,
 	.begin = remote_begin,
 	.end = remote_end,
+	.cell = remote_cell,
 };

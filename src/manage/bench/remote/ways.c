@@ -114,8 +114,10 @@ static dvs_err way_measure(struct bench_lab *lab, const struct bench_system *sys
 			   const struct bench_cell *cell, const struct bench_options *options,
 			   struct bench_sample *sample, struct bench_fault *fault)
 {
-	dvs_err err = bench_net_choose(lab->net, system->detail, fault);
+	dvs_err err = bench_net_make_dc(lab->net, fault);
 
+	if (err == DVS_OK)
+		err = bench_net_choose(lab->net, system->detail, fault);
 	if (err != DVS_OK)
 		return err;
 	if (cell->pattern == BENCH_REMOTE_DETECT)
