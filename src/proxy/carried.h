@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "ipc/inbox.h"
 #include "proxy/mirror.h"
@@ -32,6 +33,8 @@ enum {
 #define NEWS_CONNECTS_MAX 256u
 #define REFUSALS_MAX 64u
 #define TABLE_MIN 64u
+/* So long the last words of an endpoint wait for a far end that was not heard yet, or for the link. */
+#define LINGER_NS (5 * CLOCK_NS_PER_S)
 
 /* What the channels of a DC share: its turn and its limit. Under queue_lock. */
 struct share {
@@ -68,6 +71,9 @@ struct carried {
 	_Atomic uint32_t far_instance; /* 0: not known; written under lock */
 	_Atomic bool ending;	       /* because of its local end: drain, say end, forget */
 	_Atomic dvs_err end_reason;
+	uint64_t linger_until_ns; /* fixed when it is ending */
+	/* under mirror.table_lock */
+	struct list in_lingering;
 	/* under mirror.queue_lock */
 	struct list in_queue[LINK_CLASSES];
 	/* under mirror.news_lock */
@@ -121,6 +127,7 @@ struct mirror {
 	uint32_t by_name_size;
 	struct carried **by_index; /* IPC_CHANNELS_MAX */
 	uint32_t n_channels;
+	struct list lingering;	    /* channels that are ending, and out of the table */
 	pthread_mutex_t queue_lock; /* inmost */
 	struct list shares;
 	struct list turn[LINK_CLASSES];
@@ -145,8 +152,12 @@ void table_close(struct mirror *mirror);
 DVS_MUST_USE dvs_err table_add(struct mirror *mirror, struct carried *ch);
 /* False: it was out already. The table's reference is dropped. */
 bool table_remove(struct mirror *mirror, struct carried *ch);
-/* With a reference, or NULL. */
-struct carried *table_find(struct mirror *mirror, const struct mirror_name *name);
+/* Out of the table, but still found: until it has said its last. False: it was out already. */
+bool table_linger(struct mirror *mirror, struct carried *ch);
+void table_linger_over(struct mirror *mirror, struct carried *ch);
+/* The one with this instance, or (0) the present one. With a reference, or NULL. */
+struct carried *table_find(struct mirror *mirror, const struct mirror_name *name,
+			   uint32_t instance);
 struct carried *table_at(struct mirror *mirror, uint32_t index);
 /* Mark and ring all of them. */
 void table_mark_all(struct mirror *mirror, uint32_t due);

@@ -142,6 +142,13 @@ static dvs_err map_memory(const int fd[CONTROL_FDS_MAX], uint32_t peer_slot,
 	return DVS_OK;
 }
 
+static void log_name(const struct control *control, const char *what,
+		     const struct mirror_name *name, uint32_t instance)
+{
+	log_debug(control->log, what, LOG_U64("dc", name->dc), LOG_U64("remote", name->remote),
+		  LOG_U64("local", name->local), LOG_U64("instance", instance));
+}
+
 static void on_carry(struct control *control, struct message *message)
 {
 	struct control_carry_req carry;
@@ -160,15 +167,33 @@ static void on_carry(struct control *control, struct message *message)
 		if (err)
 			unmap_memory(&channel.memory);
 	}
-	if (err)
+	if (err) {
 		log_warning(control->log, "cannot carry a channel", LOG_U64("dc", carry.dc),
 			    LOG_U64("remote", carry.remote), LOG_U64("local", carry.local),
 			    LOG_STR("why", dvs_strerror(err)));
+		return;
+	}
+	log_name(control, "a channel begins", &channel.name, channel.instance);
+}
+
+static void on_carry_end(struct control *control, struct message *message)
+{
+	struct control_carry_end_req end;
+	struct mirror_name name;
+
+	if (control_carry_end_req_decode(&message->in, &end))
+		return;
+	name = (struct mirror_name){ end.dc, end.remote, end.local };
+	log_name(control,
+		 end.far == 0 ? "the local end of a channel is over" :
+		 end.far == 1 ? "the far end of a channel is over" :
+				"a channel is over",
+		 &name, end.instance);
+	mirror_end(control->mirror, &name, end.instance, end.far, dvs_err_from_number(end.reason));
 }
 
 static void on_event(struct control *control, struct message *message)
 {
-	struct control_carry_end_req end;
 	struct control_carry_limit_req limit;
 
 	switch (message->op) {
@@ -176,12 +201,7 @@ static void on_event(struct control *control, struct message *message)
 		on_carry(control, message);
 		break;
 	case CONTROL_CARRY_END:
-		if (control_carry_end_req_decode(&message->in, &end) == DVS_OK) {
-			struct mirror_name name = { end.dc, end.remote, end.local };
-
-			mirror_end(control->mirror, &name, end.instance, end.far,
-				   dvs_err_from_number(end.reason));
-		}
+		on_carry_end(control, message);
 		break;
 	case CONTROL_CARRY_LIMIT:
 		if (control_carry_limit_req_decode(&message->in, &limit) == DVS_OK)
@@ -242,6 +262,10 @@ static void on_reply(struct control *control, struct message *message)
 		if (ask->id != message->id)
 			continue;
 		err = message->err ? dvs_err_from_number(message->err) : DVS_OK;
+		log_debug(control->log, "dvsd was asked for a channel",
+			  LOG_U64("remote", ask->news.name.remote),
+			  LOG_U64("local", ask->news.name.local),
+			  LOG_STR("answer", dvs_err_name(err)));
 		/* After the others the far end asks again, as long as its own dvsd lets it wait. */
 		if (err == DVS_NODC || err == DVS_DENIED)
 			mirror_refuse(control->mirror, &ask->news.name, ask->news.instance, err);
@@ -261,6 +285,9 @@ static void say_over(struct control *control, const struct mirror_news *news)
 					       .clean = news->clean };
 	struct request request;
 
+	log_name(control,
+		 news->clean ? "the far end has said its last" : "the far end is a new one",
+		 &news->name, news->instance);
 	request_begin(&request, CONTROL_CARRY_OVER, control_new_id(control));
 	control_carry_over_req_encode(&request.out, &over);
 	(void)request_send(control, &request);

@@ -125,7 +125,7 @@ void *hear_place(void *context, enum link_class class, const struct frame_header
 		return NULL;
 	if (header->data_bytes > IPC_WINDOW_BYTES)
 		return NULL;
-	hearing.ch = table_find(mirror, &name);
+	hearing.ch = table_find(mirror, &name, header->dst_instance);
 	if (!hearing.ch)
 		return NULL;
 	pthread_mutex_lock(&hearing.ch->lock);
@@ -436,6 +436,8 @@ static void hear_channel(struct mirror *mirror, struct hearing *hearing)
 	/* Whoever takes it out of the table tells it. */
 	if (hearing->over && table_remove(mirror, ch))
 		news_over(ch, hearing->reason, hearing->clean);
+	else if (hearing->over)
+		table_linger_over(mirror, ch);
 }
 
 void hear_frame(void *context, enum link_class class, const struct frame_header *header,
@@ -456,7 +458,7 @@ void hear_frame(void *context, enum link_class class, const struct frame_header 
 		return;
 	hearing.ch = mirror->placing[class];
 	if (!hearing.ch)
-		hearing.ch = table_find(mirror, &name);
+		hearing.ch = table_find(mirror, &name, header->dst_instance);
 	if (hearing.ch)
 		hear_channel(mirror, &hearing);
 	if ((!hearing.ch || (hearing.over && !hearing.clean)) && wants_channel(header))

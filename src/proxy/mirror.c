@@ -165,22 +165,23 @@ dvs_err mirror_carry(struct mirror *mirror, const struct mirror_channel *channel
 void mirror_end(struct mirror *mirror, const struct mirror_name *name, uint32_t instance,
 		uint32_t far, dvs_err reason)
 {
-	struct carried *ch = table_find(mirror, name);
+	struct carried *ch = table_find(mirror, name, instance);
 
 	if (!ch)
 		return;
 	/* FAR 1: the frame end is waited for, as it is always. */
-	if (ch->instance == instance && far != 1 && table_remove(mirror, ch)) {
-		if (far == 0) {
-			atomic_store(&ch->end_reason, reason);
-			atomic_store(&ch->ending, true);
-			queue_push(mirror, LINK_MESSAGES, ch);
-			sender_wake(mirror, LINK_MESSAGES);
-		} else {
-			pthread_mutex_lock(&ch->lock);
-			ch->over = true;
-			pthread_mutex_unlock(&ch->lock);
-		}
+	if (far == 0 && !atomic_load(&ch->ending)) {
+		ch->linger_until_ns = clock_deadline_ns(LINGER_NS);
+		atomic_store(&ch->end_reason, reason);
+		atomic_store(&ch->ending, true);
+		if (table_linger(mirror, ch))
+			carried_mark(ch, 0);
+	} else if (far == 2) {
+		pthread_mutex_lock(&ch->lock);
+		ch->over = true;
+		pthread_mutex_unlock(&ch->lock);
+		if (!table_remove(mirror, ch))
+			table_linger_over(mirror, ch);
 	}
 	carried_put(ch);
 }

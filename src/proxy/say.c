@@ -10,6 +10,8 @@ struct look {
 	struct sender *sender;
 	struct carried *ch;
 	size_t bytes; /* put so far */
+	bool failed;  /* the connection is down */
+	bool waits;   /* something is to be put only when something else was acknowledged */
 };
 
 static struct frame_header header_of(const struct carried *ch, uint8_t type)
@@ -35,8 +37,10 @@ static bool put(struct look *look, struct frame_header *header, const struct wri
 
 	/* The reader of the other side takes no more than a window. */
 	if (!peer_link_put(sender->mirror->link, sender->class, header, body->start, body_bytes,
-			   data_bytes ? data : NULL, data_bytes))
+			   data_bytes ? data : NULL, data_bytes)) {
+		look->failed = true;
 		return false;
+	}
 	look->bytes += FRAME_HEADER_BYTES_MAX + body_bytes + data_bytes;
 	sender->gathered = true;
 	if (data_bytes && list_is_empty(flying)) {
@@ -132,7 +136,7 @@ static void say_recall(struct look *look, uint32_t number, uint8_t kind)
 
 	frame_recall_req_encode(&body, &recall);
 	(void)put(look, &header, &body, NULL, 0);
-	look->ch->sent_recall = number;
+	look->ch->sent_recall = look->failed ? 0 : number;
 }
 
 /* Take charge of a plain message, unless the channel was over just before. */
@@ -158,7 +162,7 @@ static bool overtakes(const struct carried *ch, uint32_t head)
 {
 	return (head & IPC_HAS_DATA) &&
 	       load_clipped(&ch->theirs->ext.out_bytes) > LINK_BULK_BYTES &&
-	       atomic_load(&ch->mine->carry.note_held) != 0 && !atomic_load(&ch->ending);
+	       atomic_load(&ch->mine->carry.note_held) != 0;
 }
 
 /* False: HEAD is no more what stands there. */
@@ -177,11 +181,13 @@ static bool look_at_call(struct look *look, uint32_t head)
 	if (kind == IPC_CARRIED || kind == IPC_REQUEST) {
 		if (head == ch->sent_call)
 			return true;
-		if (overtakes(ch, head))
+		if (overtakes(ch, head)) {
+			look->waits = true;
 			return true;
+		}
 		if (!(kind == IPC_REQUEST && is_answered(ch, head)) && !say_call(look, head))
 			return false;
-		ch->sent_call = head;
+		ch->sent_call = look->failed ? 0 : head;
 		return true;
 	}
 	if (ch->sent_recall == number)
@@ -217,7 +223,7 @@ static void say_outcome(struct look *look, bool asked)
 
 	if (IPC_KIND(head) == IPC_TAKEN && (asked || number != ch->told_taken)) {
 		put_number(look, FRAME_TAKEN, number);
-		ch->told_taken = number;
+		ch->told_taken = look->failed ? 0 : number;
 	} else if (IPC_KIND(head) == IPC_NONE && number != 0 && asked) {
 		put_number(look, FRAME_RECALLED, number);
 	}
@@ -270,7 +276,7 @@ static void say_replies(struct look *look, bool asked)
 	if (head == 0 || (head == look->ch->sent_reply && !asked))
 		return;
 	if (say_reply(look, head))
-		look->ch->sent_reply = head;
+		look->ch->sent_reply = look->failed ? 0 : head;
 	else /* an honest endpoint has answered a newer request meanwhile, or does so */
 		carried_mark(look->ch, 0);
 }
@@ -323,7 +329,7 @@ static bool say_note(struct look *look)
 
 /* ---- the end ---- */
 
-static void put_end(struct look *look, uint64_t note)
+static bool put_end(struct look *look, uint64_t note)
 {
 	struct carried *ch = look->ch;
 	struct frame_header header = header_of(ch, FRAME_END);
@@ -334,36 +340,39 @@ static void put_end(struct look *look, uint64_t note)
 
 	header.flags = ch->bulk_used ? END_ON_BOTH : 0;
 	frame_end_req_encode(&body, &end);
-	(void)put(look, &header, &body, NULL, 0);
+	return put(look, &header, &body, NULL, 0);
 }
 
-/* The local end is over, and all that it has said was put: say that, and no more. */
+/* Can the end be said so that it is heard? All that was to be said before was put, and the far end is there; it may be the one that is just being
+ * made because of what was said. */
+static bool may_end(const struct look *look)
+{
+	struct carried *ch = look->ch;
+	const struct peer_link *link = ch->mirror->link;
+
+	if (clock_is_past(ch->linger_until_ns))
+		return true;
+	return !look->waits && !look->failed && atomic_load(&ch->far_instance) != 0 &&
+	       (!ch->bulk_used || peer_link_is_up(link, LINK_BULK));
+}
+
+/* The local end is over: when all that it has said was put, say that, and no more. */
 static void say_end(struct look *look)
 {
 	struct carried *ch = look->ch;
-	bool first;
 
-	pthread_mutex_lock(&ch->lock);
-	first = !ch->over;
-	ch->over = true;
-	pthread_mutex_unlock(&ch->lock);
-	if (!first)
+	if (!may_end(look))
 		return;
 	/* What the far end has notified and this one has not received. */
-	put_end(look, atomic_exchange(&ch->mine->control.note, 0));
+	if (!put_end(look, atomic_load(&ch->mine->control.note)) &&
+	    !clock_is_past(ch->linger_until_ns))
+		return;
+	pthread_mutex_lock(&ch->lock);
+	ch->over = true;
+	pthread_mutex_unlock(&ch->lock);
 	if (ch->bulk_used)
 		hand_over(look, BULK_END);
-}
-
-/* One that will not be acknowledged, before the end: all in one go. */
-static void say_last_notes(struct look *look)
-{
-	struct carried *ch = look->ch;
-
-	if (!say_note(look))
-		return;
-	atomic_store(&ch->mine->carry.note_held, 0);
-	(void)say_note(look);
+	table_linger_over(ch->mirror, ch);
 }
 
 /* ---- looking ---- */
@@ -403,9 +412,8 @@ void say_messages(struct sender *sender, struct carried *ch)
 		put_number(&look, FRAME_NOTE_ACK, atomic_load(&ch->mine->carry.notes_in));
 	say_outcome(&look, due & DUE_OUTCOME);
 	say_replies(&look, due & DUE_REPLY);
-	if (ending)
-		say_last_notes(&look);
-	if (ending || !say_note(&look))
+	look.waits = say_note(&look);
+	if (!look.waits)
 		say_calls(&look, head);
 	if (ending)
 		say_end(&look);

@@ -27,6 +27,7 @@ struct carried *carried_new(struct mirror *mirror, const struct mirror_channel *
 	for (unsigned i = 0; i < LINK_CLASSES; i++)
 		list_init(&ch->in_queue[i]);
 	list_init(&ch->in_news);
+	list_init(&ch->in_lingering);
 	list_init(&ch->flying);
 	list_init(&ch->flying_bulk);
 	(void)pthread_mutex_init(&ch->lock, NULL);
@@ -47,6 +48,12 @@ void carried_put(struct carried *ch)
 void carried_mark(struct carried *ch, uint32_t due)
 {
 	atomic_fetch_or(&ch->due, due);
+	if (atomic_load(&ch->ending)) {
+		/* It has no number any more. */
+		queue_push(ch->mirror, LINK_MESSAGES, ch);
+		sender_wake(ch->mirror, LINK_MESSAGES);
+		return;
+	}
 	(void)inbox_ring_request(ch->mirror->setup.inbox, ch->index);
 }
 
@@ -107,6 +114,7 @@ static bool grow(struct mirror *mirror)
 
 bool table_open(struct mirror *mirror)
 {
+	list_init(&mirror->lingering);
 	mirror->by_name_size = TABLE_MIN;
 	mirror->by_name = calloc(TABLE_MIN, sizeof(*mirror->by_name));
 	mirror->by_index = calloc(IPC_CHANNELS_MAX, sizeof(*mirror->by_index));
@@ -116,6 +124,10 @@ bool table_open(struct mirror *mirror)
 
 void table_close(struct mirror *mirror)
 {
+	struct list *node;
+
+	while ((node = list_take_head(&mirror->lingering)))
+		carried_put(CONTAINER_OF(node, struct carried, in_lingering));
 	for (uint32_t i = 0; mirror->by_index && i < IPC_CHANNELS_MAX; i++) {
 		if (mirror->by_index[i])
 			carried_put(mirror->by_index[i]);
@@ -158,12 +170,9 @@ static void close_gap(struct mirror *mirror, uint32_t at)
 	}
 }
 
-bool table_remove(struct mirror *mirror, struct carried *ch)
+static bool remove_locked(struct mirror *mirror, struct carried *ch)
 {
-	bool found;
-
-	pthread_rwlock_wrlock(&mirror->table_lock);
-	found = mirror->by_index[ch->index] == ch;
+	bool found = mirror->by_index[ch->index] == ch;
 	if (found) {
 		uint32_t at = hash_of(mirror, &ch->name);
 
@@ -173,18 +182,66 @@ bool table_remove(struct mirror *mirror, struct carried *ch)
 		close_gap(mirror, at);
 		mirror->n_channels--;
 	}
+	return found;
+}
+
+bool table_remove(struct mirror *mirror, struct carried *ch)
+{
+	bool found;
+
+	pthread_rwlock_wrlock(&mirror->table_lock);
+	found = remove_locked(mirror, ch);
 	pthread_rwlock_unlock(&mirror->table_lock);
 	if (found)
 		carried_put(ch);
 	return found;
 }
 
-struct carried *table_find(struct mirror *mirror, const struct mirror_name *name)
+bool table_linger(struct mirror *mirror, struct carried *ch)
+{
+	bool found;
+
+	pthread_rwlock_wrlock(&mirror->table_lock);
+	found = remove_locked(mirror, ch);
+	/* The table's reference is this list's. */
+	if (found)
+		list_add_tail(&mirror->lingering, &ch->in_lingering);
+	pthread_rwlock_unlock(&mirror->table_lock);
+	return found;
+}
+
+void table_linger_over(struct mirror *mirror, struct carried *ch)
+{
+	bool found;
+
+	pthread_rwlock_wrlock(&mirror->table_lock);
+	found = !list_is_empty(&ch->in_lingering);
+	list_remove(&ch->in_lingering);
+	pthread_rwlock_unlock(&mirror->table_lock);
+	if (found)
+		carried_put(ch);
+}
+
+static struct carried *lingering_locked(struct mirror *mirror, const struct mirror_name *name,
+					uint32_t instance)
+{
+	LIST_FOREACH(node, &mirror->lingering) {
+		struct carried *ch = CONTAINER_OF(node, struct carried, in_lingering);
+
+		if (same_name(&ch->name, name) && (instance == 0 || ch->instance == instance))
+			return ch;
+	}
+	return NULL;
+}
+
+struct carried *table_find(struct mirror *mirror, const struct mirror_name *name, uint32_t instance)
 {
 	struct carried *ch;
 
 	pthread_rwlock_rdlock(&mirror->table_lock);
 	ch = look_up(mirror, name);
+	if (!ch || (instance != 0 && ch->instance != instance))
+		ch = lingering_locked(mirror, name, instance);
 	if (ch)
 		carried_get(ch);
 	pthread_rwlock_unlock(&mirror->table_lock);
@@ -210,6 +267,8 @@ void table_mark_all(struct mirror *mirror, uint32_t due)
 		if (mirror->by_name[i])
 			carried_mark(mirror->by_name[i], due);
 	}
+	LIST_FOREACH(node, &mirror->lingering)
+		carried_mark(CONTAINER_OF(node, struct carried, in_lingering), due);
 	pthread_rwlock_unlock(&mirror->table_lock);
 }
 
@@ -226,5 +285,7 @@ void table_push_all(struct mirror *mirror)
 			atomic_fetch_or(&ch->due, DUE_AGAIN);
 		queue_push(mirror, LINK_MESSAGES, ch);
 	}
+	LIST_FOREACH(node, &mirror->lingering)
+		queue_push(mirror, LINK_MESSAGES, CONTAINER_OF(node, struct carried, in_lingering));
 	pthread_rwlock_unlock(&mirror->table_lock);
 }

@@ -225,6 +225,33 @@ TEST(all_that_was_said_comes_before_the_end)
 	mirrored_close(&m);
 }
 
+TEST(the_last_word_waits_for_the_far_end_to_be_there)
+{
+	static const unsigned node[] = { 0, 1 };
+	struct mirror_name name = mirrored_name(0, A, B);
+	struct mirror_news news;
+	struct dvs_msg msg;
+
+	mirrored_open(&m, 2, node);
+	mirrored_join(&m, 0, A, B);
+	mirrored_carry(&m, 0, A, B);
+	mirrored_start(&m, 0);
+	endpoint_notify(&m.party[A].ep, channel_of(A), 9);
+	mirror_end(m.mirror[0], &name, m.half[0][A][B].channel.instance, 0, DVS_PEERDEAD);
+	m.half[0][A][B].carried = false;
+	/* Its number is another channel's at once. */
+	mirrored_start(&m, 1);
+	news = mirrored_news(&m, 1);
+	ck_assert_int_eq(news.kind, MIRROR_CONNECT);
+	mirrored_join(&m, 1, A, B);
+	mirrored_carry(&m, 1, A, B);
+	ck_assert_int_eq(receive(B, &msg, 20000), DVS_OK);
+	ck_assert_uint_eq(msg.u64[0], 9);
+	news = mirrored_news(&m, 1);
+	ck_assert(news.kind == MIRROR_OVER && news.clean);
+	mirrored_close(&m);
+}
+
 TEST(the_end_waits_for_the_bulk_connection)
 {
 	static uint8_t data[200000];
@@ -352,8 +379,9 @@ TEST(a_limit_holds_and_can_be_lifted)
 UNIT_MAIN_TIMEOUT("fault-mirrored-cases", 120, a_call_to_an_endpoint_without_a_channel_makes_one,
 		  who_cannot_have_a_channel_is_told,
 		  a_new_far_end_ends_the_conversation_with_the_old_one,
-		  all_that_was_said_comes_before_the_end, the_end_waits_for_the_bulk_connection,
-		  a_message_that_waits_there_is_taken_back,
+		  all_that_was_said_comes_before_the_end,
+		  the_last_word_waits_for_the_far_end_to_be_there,
+		  the_end_waits_for_the_bulk_connection, a_message_that_waits_there_is_taken_back,
 		  who_takes_back_waits_until_the_other_node_says_what_has_come_of_it,
 		  a_message_that_was_received_cannot_be_taken_back,
 		  a_request_that_was_given_up_is_not_received, a_limit_holds_and_can_be_lifted)
