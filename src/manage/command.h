@@ -52,6 +52,9 @@ enum option_id {
 	OPTION_RATE,
 	OPTION_DELAY,
 	OPTION_ONE_WAY,
+	OPTION_OFF,
+	OPTION_DETACH,
+	OPTION_FOLLOW,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -132,6 +135,11 @@ int cmd_init(struct cli *cli);
 int cmd_node_add(struct cli *cli);
 int cmd_join(struct cli *cli);
 int cmd_leave(struct cli *cli);
+int cmd_node_ls(struct cli *cli);
+int cmd_node_drain(struct cli *cli);
+int cmd_node_rm(struct cli *cli);
+int cmd_verify(struct cli *cli);
+int cmd_events(struct cli *cli);
 int cmd_ps(struct cli *cli);
 int cmd_proxy_ls(struct cli *cli);
 int cmd_top(struct cli *cli);

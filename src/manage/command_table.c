@@ -56,6 +56,18 @@ static const struct cli_option trace_options[] = {
 	LAST_OPTION,
 };
 
+static const struct cli_option node_drain_options[] = {
+	{ OPTION_OFF, 0, "off", NULL, NULL, "let it take part again" },
+	{ OPTION_DETACH, 'd', "detach", NULL, NULL, "do not wait until it is empty" },
+	LAST_OPTION,
+};
+
+static const struct cli_option events_options[] = {
+	{ OPTION_COUNT, 'n', "count", "COUNT", NULL, "end after COUNT events (default: go on)" },
+	{ OPTION_FOLLOW, 'f', "follow", NULL, NULL, "go on for ever, as without it" },
+	LAST_OPTION,
+};
+
 static const struct cli_option bench_ipc_options[] = {
 	{ OPTION_OF_BENCH, 0, "quick", NULL, NULL, "fewer and shorter measurements: under 20 s" },
 	{ OPTION_OF_BENCH, 0, "json", NULL, NULL,
@@ -113,6 +125,34 @@ static const struct cli_example dc_ls_examples[] = {
 static const struct cli_example dc_rm_examples[] = {
 	{ "dvs dc rm web", "if no endpoint is bound in it" },
 	{ "dvs dc rm web --force", "end its bindings first" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example node_ls_examples[] = {
+	{ "dvs node ls", "all nodes that the DVS knows" },
+	{ "dvs node ls -o wide", "also how far each change has come" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example node_drain_examples[] = {
+	{ "dvs node drain barn", "empty the node barn, and wait until it is" },
+	{ "dvs node drain barn --off", "let it take part again" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example node_rm_examples[] = {
+	{ "dvs node rm barn", "forget a node that will not come back" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example verify_examples[] = {
+	{ "dvs verify", "whether all nodes have the same state" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example events_examples[] = {
+	{ "dvs events -f", "until Ctrl-C" },
+	{ "dvs events -n 1 -o json", "the next one, as JSON" },
 	{ NULL, NULL },
 };
 
@@ -212,6 +252,57 @@ static const struct command commands[] = {
 		.min_words = 1,
 		.max_words = 1,
 		.page = "dvs-dc(1)",
+	},
+	{
+		.name = "node ls",
+		.arguments = "",
+		.help = "list the nodes",
+		.examples = node_ls_examples,
+		.run = cmd_node_ls,
+		.formats = OUTPUT_CAN_ALL,
+		.page = "dvs-node(1)",
+	},
+	{
+		.name = "node drain",
+		.arguments = "NODE",
+		.help = "empty a node before work on it",
+		.options = node_drain_options,
+		.examples = node_drain_examples,
+		.run = cmd_node_drain,
+		.formats = FORMATS_TEXT_OR_JSON,
+		.min_words = 1,
+		.max_words = 1,
+		.page = "dvs-node(1)",
+	},
+	{
+		.name = "node rm",
+		.arguments = "NODE",
+		.help = "forget a node that is down",
+		.examples = node_rm_examples,
+		.run = cmd_node_rm,
+		.formats = FORMATS_CREATED,
+		.min_words = 1,
+		.max_words = 1,
+		.page = "dvs-node(1)",
+	},
+	{
+		.name = "verify",
+		.arguments = "",
+		.help = "compare the state of all nodes",
+		.examples = verify_examples,
+		.run = cmd_verify,
+		.formats = OUTPUT_CAN_ALL,
+		.page = "dvs-verify(1)",
+	},
+	{
+		.name = "events",
+		.arguments = "",
+		.help = "follow what happens in the DVS",
+		.options = events_options,
+		.examples = events_examples,
+		.run = cmd_events,
+		.formats = FORMATS_LINES,
+		.page = "dvs-events(1)",
 	},
 	{
 		.name = "ps",

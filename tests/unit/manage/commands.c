@@ -435,9 +435,45 @@ TEST(output_that_cannot_be_written_is_a_failure)
 	fclose(err);
 }
 
-UNIT_MAIN("manage-commands", dc_create_makes_a_dc_and_says_nothing, dc_create_tells_the_id_in_json,
-	  dc_ls_lists, dc_rm_removes_and_asks_for_force, proxy_ls_lists_the_links,
-	  ps_lists_all_dcs_sorted, ps_of_no_dc_names_the_nearest, ps_tells_json_readers_everything,
+TEST(nodes_are_listed)
+{
+	check_prints("node ls", "NODE  NAME  ADDRESS   STATE  DRAINING  ENDPOINTS  SELF\n"
+				"   0  farm  10.0.0.1  up     no                2  yes\n"
+				"   1  barn  10.0.0.2  down   no                0  no\n");
+	check_prints("node ls -q", "farm\nbarn\n");
+}
+
+TEST(nodes_are_named_by_name_or_number)
+{
+	check_prints("node drain farm", "");
+	check_prints("node drain 1 --off", "");
+	check_prints("node rm barn -q", "barn\n");
+	check_failed("node rm 0",
+		     "dvs: remove node farm: that is not possible in the present state; "
+		     "only a node that is down can be forgotten\n");
+	ck_assert_int_eq(run("node drain stable").status, EXIT_USAGE);
+}
+
+TEST(verify_fails_when_nodes_differ)
+{
+	check_prints("verify", "NODE  EPOCH  APPLIED  DIGEST            SAME\n"
+			       "   0      3       40  0000000000000abc  yes\n"
+			       "   1      3       40  0000000000000abc  yes\n");
+	fake()->nodes_differ = 1;
+	ck_assert_int_eq(run("verify").status, EXIT_FAILED);
+}
+
+TEST(events_are_told_line_by_line)
+{
+	check_prints("events -n 1 --no-header",
+		     "00:00:01.000000  bound              1  web/17.1\n");
+}
+
+UNIT_MAIN("manage-commands", nodes_are_listed, nodes_are_named_by_name_or_number,
+	  verify_fails_when_nodes_differ, events_are_told_line_by_line,
+	  dc_create_makes_a_dc_and_says_nothing, dc_create_tells_the_id_in_json, dc_ls_lists,
+	  dc_rm_removes_and_asks_for_force, proxy_ls_lists_the_links, ps_lists_all_dcs_sorted,
+	  ps_of_no_dc_names_the_nearest, ps_tells_json_readers_everything,
 	  a_migrating_endpoint_shows_it, hostile_program_names_are_harmless_everywhere,
 	  huge_counters_fit_json, a_failure_in_the_middle_of_the_list_is_told,
 	  a_dc_removed_while_we_look_is_passed_over, without_a_dvsd_every_command_says_what_to_try,

@@ -51,7 +51,7 @@ offers()
 }
 
 offers 'a beginning is completed' 'inspect' ins
-offers 'the commands are offered' 'dc ps top proxy inspect trace ca init node join leave lab bench version help completion' ''
+offers 'the commands are offered' 'dc node verify events ps top proxy inspect trace ca init node join leave lab bench version help completion' ''
 offers 'a group offers its commands' 'create ls rm' dc ''
 offers 'a group offers what begins so' 'create' dc c
 offers 'options of a command' '--force' dc rm --fo

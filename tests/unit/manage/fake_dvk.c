@@ -244,3 +244,72 @@ int cmd_bench(struct cli *cli)
 		fprintf(cli->output.file, "%s\n", cli->rest[i]);
 	return EXIT_DONE;
 }
+
+/* ---- nodes: two, of which this is the first ---- */
+
+dvs_err dvk_node_next(struct dvk *dvk, uint32_t *cursor, struct dvk_node_info *info)
+{
+	static const struct dvk_node_info nodes[] = {
+		{ .node = { 0 },
+		  .name = "farm",
+		  .address = "10.0.0.1",
+		  .state = DVK_NODE_UP,
+		  .is_self = 1,
+		  .is_quorate = 1,
+		  .n_endpoints = 2,
+		  .epoch = 3,
+		  .n_applied = 40 },
+		{ .node = { 1 }, .name = "barn", .address = "10.0.0.2", .state = DVK_NODE_DOWN },
+	};
+
+	(void)dvk;
+	if (*cursor > 1)
+		return DVS_NODEST;
+	*info = nodes[(*cursor)++];
+	return DVS_OK;
+}
+
+dvs_err dvk_node_drain(struct dvk *admin, dvs_nodeid node, int on, uint32_t *n_left)
+{
+	(void)admin;
+	(void)on;
+	*n_left = 0;
+	return node.n <= 1 ? DVS_OK : DVS_NODEST;
+}
+
+dvs_err dvk_node_remove(struct dvk *admin, dvs_nodeid node)
+{
+	(void)admin;
+	return node.n == 0 ? DVS_BADSTATE : DVS_OK;
+}
+
+dvs_err dvk_verify(struct dvk *admin, uint32_t timeout_ms, struct dvk_node_digest *digests,
+		   uint32_t *n_digests)
+{
+	(void)admin;
+	(void)timeout_ms;
+	digests[0] = (struct dvk_node_digest){ { 0 }, 3, 40, 0xabc };
+	digests[1] = (struct dvk_node_digest){ { 1 }, 3, 40, fake()->nodes_differ ? 0xdef : 0xabc };
+	*n_digests = 2;
+	return DVS_OK;
+}
+
+dvs_err dvk_watch(struct dvk *admin)
+{
+	(void)admin;
+	return DVS_OK;
+}
+
+dvs_err dvk_event_next(struct dvk *admin, uint32_t timeout_ms, struct dvk_event *event,
+		       uint64_t *n_lost)
+{
+	(void)admin;
+	(void)timeout_ms;
+	*event = (struct dvk_event){ .time_ns = 1000000000,
+				     .what = "bound",
+				     .node = { 1 },
+				     .dc = "web",
+				     .ep = { 17 | 1 << DVS_EP_NUMBER_BITS } };
+	*n_lost = 0;
+	return DVS_OK;
+}

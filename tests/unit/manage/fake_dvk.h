@@ -32,6 +32,7 @@ struct fake {
 	dvs_err admin_err;   /* of dvk_admin_open() */
 	dvs_err control_err; /* of dvk_open() */
 	dvs_err create_err;
+	int nodes_differ; /* in dvk_verify() */
 	dvs_err next_err; /* of dvk_endpoint_next(), in place of the end of the list */
 	struct fake_record records[FAKE_RECORDS_MAX];
 	uint32_t n_records;
