@@ -9,8 +9,8 @@
 
 /* Shorter ones are sent as they are: compressing them costs more than it saves. */
 #define PLAIN_MIN 256u
-/* After a block that did not become smaller, so many are sent as they are. */
-#define SKIP_BLOCKS 7u
+/* When blocks one after another do not become smaller, so many are sent as they are at most before it is tried again. */
+#define SKIP_BLOCKS_MAX 7u
 /* Room for two blocks, sent when there is not enough for one more. */
 #define OUT_BYTES (2 * (BLOCK_PLAIN_MAX + BLOCK_HEAD_BYTES))
 #define IN_BYTES (2 * (BLOCK_PLAIN_MAX + BLOCK_HEAD_BYTES))
@@ -31,6 +31,7 @@ struct block {
 	uint8_t *out; /* OUT_BYTES */
 	size_t n_out;
 	uint32_t skip;
+	uint32_t skip_next;
 	/* the receiver's: */
 	void *decompressor;
 	uint8_t *in; /* IN_BYTES */
@@ -64,8 +65,10 @@ static bool block_put(struct block *block)
 		/* A sixteenth must be saved at least. */
 		stored = block->codec->compress(block->compressor, at + BLOCK_HEAD_BYTES,
 						n - n / 16, block->gathered, n);
-		if (stored == 0)
-			block->skip = SKIP_BLOCKS;
+		block->skip = stored == 0 ? block->skip_next : 0;
+		block->skip_next = stored == 0 ? block->skip_next * 2 + 1 : 0;
+		if (block->skip_next > SKIP_BLOCKS_MAX)
+			block->skip_next = SKIP_BLOCKS_MAX;
 	} else if (n >= PLAIN_MIN) {
 		block->skip--;
 	}

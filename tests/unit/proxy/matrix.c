@@ -183,7 +183,7 @@ TEST(a_link_comes_back_when_the_peer_is_another_process)
 			sides[who].incarnation++;
 			ck_assert(side_open(&sides[who]) == DVS_OK);
 			pair_wait_up(sides, 2);
-			ck_assert_uint_eq(sides[1 - who].told[LINK_MESSAGES].fresh, 2);
+			ck_assert_uint_eq(side_told(&sides[1 - who], LINK_MESSAGES).fresh, 2);
 			ck_assert_uint_eq(peer_link_figures(sides[1 - who].link)->reconnects, 2);
 			ck_assert_uint_eq(peer_link_figures(sides[1 - who].link)->bad_frames, 0);
 			pair_talk(sides, 20);

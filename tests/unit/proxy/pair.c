@@ -214,6 +214,16 @@ void side_close(struct side *side)
 	pthread_cond_destroy(&side->news);
 }
 
+struct told side_told(struct side *side, enum link_class class)
+{
+	struct told told;
+
+	pthread_mutex_lock(&side->lock);
+	told = side->told[class];
+	pthread_mutex_unlock(&side->lock);
+	return told;
+}
+
 static bool side_wait(struct side *side, const struct timespec *until)
 {
 	return pthread_cond_timedwait(&side->news, &side->lock, until) == 0;

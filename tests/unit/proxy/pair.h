@@ -50,6 +50,8 @@ void side_init(struct side *side, uint32_t node, uint32_t peer, uint32_t port);
 dvs_err side_open(struct side *side);
 void side_close(struct side *side);
 
+/* As it is now. */
+struct told side_told(struct side *side, enum link_class class);
 /* Wait until the class was up N times, and is; or down. False after PAIR_WAIT_MS. */
 bool side_wait_up(struct side *side, enum link_class class, unsigned int n);
 bool side_wait_down(struct side *side, enum link_class class, unsigned int n);

@@ -182,7 +182,7 @@ TEST(a_greeting_that_is_wrong_anywhere_is_refused_and_counted)
 		close(fd);
 		wait_bad(&side, i + 1);
 	}
-	ck_assert_uint_eq(side.told[LINK_MESSAGES].ups + side.told[LINK_BULK].ups, 0);
+	ck_assert_uint_eq(side_told(&side, LINK_MESSAGES).ups + side_told(&side, LINK_BULK).ups, 0);
 	side_close(&side);
 }
 END_TEST
@@ -205,7 +205,7 @@ TEST(a_greeting_that_ends_too_early_is_refused)
 		close(fd);
 	}
 	wait_bad(&side, whole);
-	ck_assert_uint_eq(side.told[LINK_MESSAGES].ups, 0);
+	ck_assert_uint_eq(side_told(&side, LINK_MESSAGES).ups, 0);
 	side_close(&side);
 }
 END_TEST
@@ -232,7 +232,7 @@ TEST(silent_strangers_are_shown_out_and_keep_nobody_away)
 		close(strangers[i]);
 	}
 	wait_bad(&sides[0], ARRAY_LEN(strangers));
-	ck_assert_uint_eq(sides[0].told[LINK_MESSAGES].downs, 0);
+	ck_assert_uint_eq(side_told(&sides[0], LINK_MESSAGES).downs, 0);
 	side_close(&sides[1]);
 	side_close(&sides[0]);
 }
@@ -265,7 +265,7 @@ TEST(a_bad_frame_ends_its_connection_and_is_counted_once)
 		ck_assert(side_wait_down(&side, LINK_MESSAGES, i + 1));
 		wait_bad(&side, i + 1);
 	}
-	ck_assert_uint_eq(side.told[LINK_MESSAGES].frames, 0);
+	ck_assert_uint_eq(side_told(&side, LINK_MESSAGES).frames, 0);
 	side_close(&side);
 }
 END_TEST
@@ -286,8 +286,8 @@ TEST(a_second_connection_of_a_class_takes_the_place_of_the_first)
 	greet_with(second, &greeting);
 	ck_assert(side_wait_up(&side, LINK_MESSAGES, 2));
 	ck_assert(is_closed(first));
-	ck_assert_uint_eq(side.told[LINK_MESSAGES].downs, 1);
-	ck_assert_uint_eq(side.told[LINK_MESSAGES].fresh, 1);
+	ck_assert_uint_eq(side_told(&side, LINK_MESSAGES).downs, 1);
+	ck_assert_uint_eq(side_told(&side, LINK_MESSAGES).fresh, 1);
 	close(first);
 	close(second);
 	side_close(&side);
@@ -335,8 +335,8 @@ static void wrong_papers(const struct papers *papers, size_t who)
 	while (bad_of(&sides[0]) < 5)
 		poll(NULL, 0, 1);
 	for (size_t i = 0; i < 2; i++) {
-		ck_assert_uint_eq(sides[i].told[LINK_MESSAGES].ups, 0);
-		ck_assert_uint_eq(sides[i].told[LINK_BULK].ups, 0);
+		ck_assert_uint_eq(side_told(&sides[i], LINK_MESSAGES).ups, 0);
+		ck_assert_uint_eq(side_told(&sides[i], LINK_BULK).ups, 0);
 		side_close(&sides[i]);
 		certs_remove(sides[i].keys);
 	}
@@ -389,7 +389,7 @@ TEST(a_certificate_of_another_node_is_refused)
 		while (bad_of(&sides[0]) < 5)
 			poll(NULL, 0, 1);
 		for (size_t side = 0; side < 2; side++) {
-			ck_assert_uint_eq(sides[side].told[LINK_MESSAGES].ups, 0);
+			ck_assert_uint_eq(side_told(&sides[side], LINK_MESSAGES).ups, 0);
 			side_close(&sides[side]);
 			certs_remove(sides[side].keys);
 		}
