@@ -17,6 +17,8 @@
 #define GRACE_WOKEN_NS (2 * CLOCK_NS_PER_MS)
 /* ... and one that may be polling the time to look. */
 #define GRACE_NS (50 * UINT64_C(1000))
+/* ... and one on another node the time for the way there and back. */
+#define GRACE_REMOTE_NS (20 * CLOCK_NS_PER_MS)
 
 struct call {
 	struct endpoint *ep;
@@ -263,7 +265,9 @@ static void set_deadline(struct call *c, struct wait_limit *limit)
 {
 	c->deadline_ns = limit_deadline_ns(limit);
 	if (limit->timeout_ms == 0)
-		c->deadline_ns += c->woke || c->ch->remote ? GRACE_WOKEN_NS : GRACE_NS;
+		c->deadline_ns += c->ch->remote ? GRACE_REMOTE_NS :
+				  c->woke	? GRACE_WOKEN_NS :
+						  GRACE_NS;
 }
 
 /* The partner last ran on this CPU: it cannot answer while we poll. If it is awake it has others to serve, and we had better not be

@@ -53,22 +53,25 @@ static dvs_err server_listen(struct host *host, struct server *server, const cha
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	AUTO_CLOSE int fd = -1;
+	char fresh[512];
 	int on = 1;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
+	/* Whoever sees the socket's name finds somebody listening. */
+	(void)snprintf(fresh, sizeof(fresh), "%s.new", path);
+	if (strlen(fresh) >= sizeof(address.sun_path)) {
 		log_error(&host->log,
 			  "the path of a socket is too long: choose a shorter run"
 			  " directory",
 			  LOG_STR("path", path));
 		return DVS_BADARG;
 	}
-	memcpy(address.sun_path, path, strlen(path) + 1);
+	memcpy(address.sun_path, fresh, strlen(fresh) + 1);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	(void)unlink(path);
+	(void)unlink(fresh);
 	/* Senders' credentials are asked for here, so that no frame can come without. */
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0 ||
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
-	    chmod(path, mode) != 0 || listen(fd, 4096) != 0) {
+	    chmod(fresh, mode) != 0 || listen(fd, 4096) != 0 || rename(fresh, path) != 0) {
 		log_error(&host->log, "cannot listen", LOG_STR("path", path),
 			  LOG_STR("error", strerror(errno)));
 		return DVS_IO;

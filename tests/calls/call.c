@@ -34,12 +34,13 @@ TEST(a_request_waits_for_its_answer)
 
 TEST(nothing_comes_between_request_and_answer)
 {
+	ONE_NODE_ONLY();
+
 	struct world *w = world_start();
 	struct m3 *me = world_bind(w);
 	struct actor *client = actor_bound(w, 0);
 	struct actor *third = actor_bound(w, 0);
 	struct dvs_msg msg;
-
 	begin(client, sendrecing(m3_self(me), 5));
 	GIVES(OK, m3_receive_request, me, &msg, DVS_FOREVER);
 	begin(third, sending(client->ep, 9));
@@ -305,13 +306,14 @@ static void take_request_and_kill(struct world *w, struct m3 *me)
 
 TEST(the_client_is_dead_when_it_is_answered)
 {
+	ONE_NODE_ONLY();
+
 	struct world *w = world_start();
 	struct m3 *me = world_bind(w);
 	struct m3_delivery got;
 	struct dvs_msg msg = message(1);
 	void *window;
 	size_t cap;
-
 	take_request_and_kill(w, me);
 	GIVES(OK, m3_delivered, me, &got);
 	GIVES(PEERDEAD, m3_reply, me, got.source, &msg);
@@ -355,13 +357,14 @@ TEST(the_server_dies_with_the_request)
 
 TEST(a_request_that_nobody_answers_times_out)
 {
+	ONE_NODE_ONLY();
+
 	struct world *w = world_start();
 	struct actor *server = actor_bound(w, 0);
 	struct m3 *me = world_bind(w);
 	struct dvs_msg msg = message(1);
 	uint64_t start_ms = now_ms();
 	void *window;
-
 	GIVES(TIMEOUT, m3_sendrec, me, server->ep, &msg, 60);
 	GIVES(TIMEOUT, m3_call, me, server->ep, &msg, &start_ms, 8, NULL, 0, NULL, 60);
 	ck_assert_uint_ge(now_ms() - start_ms, 120);

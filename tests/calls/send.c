@@ -215,13 +215,14 @@ TEST(callers_that_all_wait_are_received_in_turn)
 
 TEST(notifications_come_first_lowest_channel_first)
 {
+	ONE_NODE_ONLY();
+
 	struct world *w = world_start();
 	struct dvs_msg msg = message(0);
 	struct m3 *me = world_bind(w);
 	struct actor *a = actor_bound(w, 0);
 	struct actor *b = actor_bound(w, 0);
 	struct actor *c = actor_bound(w, 0);
-
 	/* The channels are numbered as they come. */
 	ck_assert_int_eq(play(a, notifying(m3_self(me), 0))->err, DVS_OK);
 	ck_assert_int_eq(play(b, notifying(m3_self(me), 0))->err, DVS_OK);

@@ -57,6 +57,14 @@ void gives(const char *call, dvs_err got, dvs_err wanted, const char *file, int 
 
 #define EQUAL_EP(a, b) ck_assert_uint_eq((a).n, (b).n)
 
+/* For tests of what holds on one node only: there what one did is done when its call returns. */
+#define ONE_NODE_ONLY()          \
+	do {                     \
+		if (nodes() > 1) \
+			return;  \
+	} while (0)
+unsigned int nodes(void);
+
 /* ---- the world ---- */
 
 struct actor;
@@ -70,7 +78,7 @@ struct world {
 	char far_control[96];
 	pid_t far_dvsd;
 	struct dvk *far_dvk; /* to look what actors do */
-	struct dvk *dvk; /* the test's own link, see world_link() */
+	struct dvk *dvk;     /* the test's own link, see world_link() */
 	struct actor *actors;
 };
 
