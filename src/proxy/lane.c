@@ -10,9 +10,26 @@
 
 /* What a lane tells of its attempts: a reason once, until there is another. */
 struct attempts {
-	uint32_t retry_ms;
+	uint32_t retry_ms; /* 0: the next one at once */
+	uint64_t began_ns;
 	char told[TRANSPORT_TEXT_BYTES];
 };
+
+/* Not too soon after the last one; false: the link is being closed. */
+static bool attempts_wait(struct attempts *attempts, const struct peer_link *link)
+{
+	uint64_t next_ns = attempts->began_ns + attempts->retry_ms * CLOCK_NS_PER_MS;
+
+	if (attempts->retry_ms > 0 && !clock_is_past(next_ns) &&
+	    !link_pause(link, (uint32_t)clock_poll_ms(next_ns)))
+		return false;
+	attempts->began_ns = clock_now_ns();
+	attempts->retry_ms = attempts->retry_ms == 0 ? SESSION_RETRY_MIN_MS :
+						       attempts->retry_ms * 2;
+	if (attempts->retry_ms > SESSION_RETRY_MAX_MS)
+		attempts->retry_ms = SESSION_RETRY_MAX_MS;
+	return true;
+}
 
 static void lane_set_stream(struct lane *lane, struct stream *stream)
 {
@@ -27,7 +44,7 @@ static void lane_set_stream(struct lane *lane, struct stream *stream)
 static bool lane_connect(struct lane *lane, struct greeted *greeted, char *why, size_t why_bytes)
 {
 	struct peer_link *link = lane->link;
-	uint64_t deadline_ns = clock_deadline_ns(SESSION_GREET_MS * CLOCK_NS_PER_MS);
+	uint64_t deadline_ns = clock_deadline_ns(SESSION_CONNECT_MS * CLOCK_NS_PER_MS);
 	struct stream *stream;
 
 	if (link->transport->ops->connect(link->transport, deadline_ns, &stream, why, why_bytes) !=
@@ -50,12 +67,8 @@ static bool lane_next_by_connecting(struct lane *lane, struct attempts *attempts
 
 	while (!atomic_load(&link->is_stopping)) {
 		why[0] = '\0';
-		if (attempts->retry_ms > 0 && !link_pause(link, attempts->retry_ms))
+		if (!attempts_wait(attempts, link))
 			return false;
-		attempts->retry_ms = attempts->retry_ms == 0 ? SESSION_RETRY_MIN_MS :
-							       attempts->retry_ms * 2;
-		if (attempts->retry_ms > SESSION_RETRY_MAX_MS)
-			attempts->retry_ms = SESSION_RETRY_MAX_MS;
 		if (lane_connect(lane, greeted, why, sizeof(why)))
 			return true;
 		if (strcmp(why, attempts->told) != 0 && !atomic_load(&link->is_stopping)) {

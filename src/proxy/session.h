@@ -19,8 +19,11 @@
 /* A connection from which nothing comes for so long is given up. */
 #define SESSION_SILENCE_MS 5000u
 #define SESSION_PING_MS 1000u
+/* For the connection; whoever is not there by then is asked anew, as the first packet may have been lost. */
+#define SESSION_CONNECT_MS 1000u
 /* From the connection to the end of the greeting. */
 #define SESSION_GREET_MS 3000u
+/* Between the beginnings of two attempts. */
 #define SESSION_RETRY_MIN_MS 10u
 #define SESSION_RETRY_MAX_MS 1000u
 /* Connections that have not greeted yet: from the peer's address, and from others. When there are more, the oldest goes. */
