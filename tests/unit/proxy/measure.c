@@ -43,8 +43,18 @@ struct end {
 	uint8_t *data;
 };
 
+static double cpu_s(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
 struct shared {
 	_Atomic uint64_t bytes_at_answerer;
+	_Atomic uint64_t cpu_ns_at_answerer;
 	_Atomic bool is_over;
 };
 
@@ -156,15 +166,6 @@ static void end_open(struct end *end, uint32_t node, const char *dir, const stru
 	sem_wait(&end->is_up);
 }
 
-static double cpu_s(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
 static uint64_t ask(struct end *end, uint64_t deadline_ns)
 {
 	unsigned int window = end->pattern == ROUND_TRIP ? 1 : IN_FLIGHT;
@@ -189,6 +190,7 @@ static void ask_and_report(struct end *end, const char *name, struct shared *sha
 	uint64_t start_ns = clock_now_ns();
 	uint64_t deadline_ns = start_ns + (uint64_t)(seconds * 1e9);
 	uint64_t bytes = atomic_load(&shared->bytes_at_answerer);
+	uint64_t other_cpu_ns = atomic_load(&shared->cpu_ns_at_answerer);
 	double cpu = cpu_s();
 	double spent;
 
@@ -196,8 +198,10 @@ static void ask_and_report(struct end *end, const char *name, struct shared *sha
 		uint64_t n = ask(end, deadline_ns);
 
 		spent = (double)(clock_now_ns() - start_ns) / 1e9;
-		printf("%-14s %-5s %10.0f round trips/s  cpu %.2f\n", name,
-		       pattern_names[end->pattern], (double)n / spent, (cpu_s() - cpu) / spent);
+		cpu = cpu_s() - cpu +
+		      (double)(atomic_load(&shared->cpu_ns_at_answerer) - other_cpu_ns) / 1e9;
+		printf("%-14s %-5s %10.0f round trips/s, %.2f us of CPU each\n", name,
+		       pattern_names[end->pattern], (double)n / spent, cpu / (double)n * 1e6);
 	} else {
 		while (!clock_is_past(deadline_ns)) {
 			end_put(end, LINK_BULK, DATA_BYTES);
@@ -205,12 +209,13 @@ static void ask_and_report(struct end *end, const char *name, struct shared *sha
 		}
 		spent = (double)(clock_now_ns() - start_ns) / 1e9;
 		bytes = atomic_load(&shared->bytes_at_answerer) - bytes;
-		printf("%-14s %-5s %10.0f MB/s  cpu %.2f", name, pattern_names[end->pattern],
-		       (double)bytes / spent / 1e6, (cpu_s() - cpu) / spent);
+		cpu = cpu_s() - cpu +
+		      (double)(atomic_load(&shared->cpu_ns_at_answerer) - other_cpu_ns) / 1e9;
 		if (end->pattern == BOTH)
-			printf("  back %.0f MB/s",
-			       (double)atomic_load(&end->data_bytes) / spent / 1e6);
-		printf("\n");
+			bytes += atomic_load(&end->data_bytes);
+		printf("%-14s %-5s %10.0f MB/s, %.2f ns of CPU a byte\n", name,
+		       pattern_names[end->pattern], (double)bytes / spent / 1e6,
+		       cpu / (double)bytes * 1e9);
 	}
 	fflush(stdout);
 	atomic_store(&shared->is_over, true);
@@ -224,6 +229,7 @@ static void *copy_count(void *argument)
 
 	for (;;) {
 		atomic_store(&shared->bytes_at_answerer, atomic_load(&end->data_bytes));
+		atomic_store(&shared->cpu_ns_at_answerer, (uint64_t)(cpu_s() * 1e9));
 		usleep(1000);
 	}
 	return NULL;
