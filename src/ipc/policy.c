@@ -20,26 +20,27 @@ uint32_t policy_cpu(void)
 }
 
 /* Change the affinity from `now` to WANTED for a sleep. */
-static void bind_to(struct policy_binding *binding, const cpu_set_t *now, const cpu_set_t *wanted)
+static bool bind_to(struct policy_binding *binding, const cpu_set_t *now, const cpu_set_t *wanted)
 {
 	if (sched_setaffinity(0, sizeof(*wanted), wanted))
-		return;
+		return false;
 	memcpy(binding->mask, now, sizeof(*now));
 	binding->bound = true;
+	return true;
 }
 
-static void policy_bind(struct policy_binding *binding, uint32_t cpu)
+bool policy_bind(struct policy_binding *binding, uint32_t cpu)
 {
 	cpu_set_t now;
 	cpu_set_t one;
 
 	if (cpu == 0 || cpu > CPU_SETSIZE || sched_getaffinity(0, sizeof(now), &now))
-		return;
+		return false;
 	if (CPU_COUNT(&now) < 2 || !CPU_ISSET(cpu - 1, &now))
-		return;
+		return false;
 	CPU_ZERO(&one);
 	CPU_SET(cpu - 1, &one);
-	bind_to(binding, &now, &one);
+	return bind_to(binding, &now, &one);
 }
 
 void policy_avoid(struct policy_binding *binding, uint32_t cpu)
@@ -53,7 +54,7 @@ void policy_avoid(struct policy_binding *binding, uint32_t cpu)
 		return;
 	others = now;
 	CPU_CLR(cpu - 1, &others);
-	bind_to(binding, &now, &others);
+	(void)bind_to(binding, &now, &others);
 }
 
 void policy_unbind(struct policy_binding *binding)
@@ -74,7 +75,7 @@ void policy_home_begin(struct policy_home *home, uint32_t cpu)
 	if (home->bound_sleeps == 0)
 		return;
 	home->bound_sleeps--;
-	policy_bind(&home->binding, cpu);
+	(void)policy_bind(&home->binding, cpu);
 }
 
 void policy_home_end(struct policy_home *home, uint32_t cpu)

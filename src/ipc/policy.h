@@ -56,6 +56,9 @@ struct policy_binding {
 /* Keep the calling thread off CPU (plus 1) for a sleep. Nothing changes if that leaves no CPU. */
 void policy_avoid(struct policy_binding *binding, uint32_t cpu);
 
+/* Bind it to CPU (plus 1). False: nothing has changed. */
+bool policy_bind(struct policy_binding *binding, uint32_t cpu);
+
 void policy_unbind(struct policy_binding *binding);
 
 /* Sleeping on a certain CPU. The scheduler often wakes a thread there by itself; binding it for the sleep costs two system calls,

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "ipc/inbox.h"
 #include "proxy/mirror.h"
+#include "proxy/near.h"
 
 /* What readers (and the owner) want the sender to do with a channel. */
 enum {
@@ -111,12 +112,18 @@ struct sender {
 	struct list
 		flying; /* channels whose windows gathered frames refer to; each has a reference */
 	bool gathered;
+	/* of the sender of messages: */
+	const struct carried *
+		only; /* at which it looked in the last rounds, not to be looked into; NULL: at several */
+	unsigned streak;
+	uint32_t cpu; /* where its endpoint ran */
+	struct policy_home home;
 };
 
 struct mirror {
 	struct mirror_setup setup;
-	struct peer_link *link;
-	struct copies *copies; /* NULL: none are made */
+	_Atomic(struct peer_link *) link; /* NULL: not started yet; readers may run already */
+	struct copies *copies;		  /* NULL: none are made */
 	struct sender sender[LINK_CLASSES];
 	struct mirror_figures figures;
 	_Atomic bool stops;
@@ -140,6 +147,7 @@ struct mirror {
 	uint32_t n_refusals;
 	bool link_news;
 	char link_why[128];
+	struct near near; /* of the reader of messages */
 	/* By the reader of the class: where the data of the present frame goes. */
 	struct carried *placing[LINK_CLASSES];
 };

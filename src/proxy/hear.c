@@ -459,8 +459,11 @@ void hear_frame(void *context, enum link_class class, const struct frame_header 
 	hearing.ch = mirror->placing[class];
 	if (!hearing.ch)
 		hearing.ch = table_find(mirror, &name, header->dst_instance);
-	if (hearing.ch)
+	if (hearing.ch) {
 		hear_channel(mirror, &hearing);
+		if (class == LINK_MESSAGES)
+			near_heard(&mirror->near, hearing.ch);
+	}
 	if ((!hearing.ch || (hearing.over && !hearing.clean)) && wants_channel(header))
 		news_connect(mirror, &name, header->src_instance);
 	mirror->placing[class] = NULL;

@@ -176,6 +176,12 @@ bool peer_link_is_up(const struct peer_link *link, enum link_class class)
 	return atomic_load_explicit(&link->lanes[class].is_up, memory_order_acquire);
 }
 
+int peer_link_cpu(struct peer_link *link, enum link_class class)
+{
+	/* The reader, which asks, is the one that changes it. */
+	return stream_cpu(link->lanes[class].stream);
+}
+
 const struct link_figures *peer_link_figures(const struct peer_link *link)
 {
 	return &link->figures;

@@ -94,6 +94,8 @@ bool peer_link_put(struct peer_link *link, enum link_class class, struct frame_h
 void peer_link_flush(struct peer_link *link, enum link_class class);
 
 bool peer_link_is_up(const struct peer_link *link, enum link_class class);
+/* The CPU on which packets of the class are worked on; -1: unknown. Only from the event `idle` of that class. */
+int peer_link_cpu(struct peer_link *link, enum link_class class);
 const struct link_figures *peer_link_figures(const struct peer_link *link);
 const char *peer_link_transport(const struct peer_link *link);
 /* Names with commas between; "" for none. */

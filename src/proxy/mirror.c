@@ -37,7 +37,7 @@ dvs_err mirror_start(struct mirror *mirror, struct peer_link *link)
 {
 	dvs_err err;
 
-	mirror->link = link;
+	atomic_store(&mirror->link, link);
 	err = sender_start(mirror, LINK_MESSAGES);
 	if (!err)
 		err = sender_start(mirror, LINK_BULK);
@@ -63,6 +63,7 @@ void mirror_destroy(struct mirror *mirror)
 		hear_broken(mirror, i);
 	while ((node = list_take_head(&mirror->overs)))
 		carried_put(CONTAINER_OF(node, struct carried, in_news));
+	near_end(&mirror->near);
 	queue_clear(mirror);
 	table_close(mirror);
 	free(mirror);
@@ -106,15 +107,26 @@ static void on_down(void *context, enum link_class class, const char *why)
 	struct mirror *mirror = context;
 
 	hear_broken(mirror, class);
+	if (class == LINK_MESSAGES)
+		near_end(&mirror->near);
 	if (class == LINK_BULK && mirror->copies)
 		copies_link_changed(mirror->copies);
 	tell_link(mirror, why);
 }
 
+static int cpu_of_messages(void *context)
+{
+	struct peer_link *link = atomic_load(&((struct mirror *)context)->link);
+
+	return link ? peer_link_cpu(link, LINK_MESSAGES) : -1;
+}
+
 static void on_idle(void *context, enum link_class class)
 {
-	(void)context;
-	(void)class;
+	struct mirror *mirror = context;
+
+	if (class == LINK_MESSAGES)
+		near_idle(&mirror->near, cpu_of_messages, mirror);
 }
 
 struct link_events mirror_link_events(struct mirror *mirror)

@@ -12,6 +12,18 @@
 #define LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
 #define LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
 
+/* With one conversation at a time this thread sleeps where its endpoint runs (see near.h). */
+static void remember(struct sender *sender, const struct carried *ch, unsigned n_before)
+{
+	if (n_before == 0 && sender->only == ch) {
+		sender->streak += sender->streak < POLICY_ONLY_CLIENT;
+		sender->cpu = atomic_load_explicit(&ch->theirs->control.cpu, memory_order_relaxed);
+	} else {
+		sender->only = n_before == 0 ? ch : NULL;
+		sender->streak = 0;
+	}
+}
+
 /* All that may send now, once round. How long to wait until others may: *WAIT_NS. */
 static unsigned turn(struct sender *sender, uint64_t *wait_ns)
 {
@@ -24,6 +36,7 @@ static unsigned turn(struct sender *sender, uint64_t *wait_ns)
 			say_messages(sender, ch);
 		else
 			say_bulk(sender, ch);
+		remember(sender, ch, n);
 		carried_put(ch);
 		n++;
 	}
@@ -148,8 +161,10 @@ static bool has_waiting(struct mirror *mirror)
 }
 
 /* Until somebody rings, at most SPAN_NS. BLOCKED: who waits in the queue waits for tokens. */
-static void sleep_once(struct mirror *mirror, uint64_t span_ns, bool blocked)
+static void sleep_once(struct sender *sender, uint64_t span_ns, bool blocked)
 {
+	struct mirror *mirror = sender->mirror;
+	uint32_t cpu = sender->streak == POLICY_ONLY_CLIENT ? sender->cpu : 0;
 	struct ipc_inbox *inbox = mirror->setup.inbox;
 	uint32_t bell = atomic_fetch_or(&inbox->bell, IPC_BELL_SLEEPS) | IPC_BELL_SLEEPS;
 
@@ -157,7 +172,11 @@ static void sleep_once(struct mirror *mirror, uint64_t span_ns, bool blocked)
 	if (!has_bits(inbox) && !atomic_load(&mirror->stops) && !has_refusals(mirror) &&
 	    (blocked || !has_waiting(mirror))) {
 		atomic_fetch_add_explicit(&mirror->figures.sleeps, 1, memory_order_relaxed);
+		if (cpu)
+			policy_home_begin(&sender->home, cpu);
 		sleep_on(&inbox->bell, bell, span_ns);
+		if (cpu)
+			policy_home_end(&sender->home, cpu);
 	}
 	if (atomic_load_explicit(&inbox->bell, memory_order_relaxed) & IPC_BELL_SLEEPS)
 		atomic_fetch_and(&inbox->bell, ~IPC_BELL_SLEEPS);
@@ -186,7 +205,7 @@ static void *run_messages(void *arg)
 		count(mirror, n, sender->gathered);
 		say_flush(sender);
 		if (n == 0 && wait_ns != 0) {
-			sleep_once(mirror, wait_ns < span_ns ? wait_ns : span_ns,
+			sleep_once(sender, wait_ns < span_ns ? wait_ns : span_ns,
 				   wait_ns != UINT64_MAX);
 			/* Who was woken runs before those who were about to post as well: let them, then one write takes all. */
 			(void)sched_yield();

@@ -40,6 +40,9 @@ struct stream_ops {
 	bool (*can_send)(struct stream *stream);
 	/* Any thread: it is over, those who wait in it return. */
 	void (*shut)(struct stream *stream);
+	/* The CPU on which packets for it are worked on, -1: unknown. NULL in those of filters, and where nobody can tell. From the
+	 * receiving thread. */
+	int (*cpu)(struct stream *stream);
 	/* Nobody is in it any more. Closes what is below too. */
 	void (*close)(struct stream *stream);
 };
@@ -69,6 +72,13 @@ static inline bool stream_can_send(struct stream *stream)
 static inline void stream_shut(struct stream *stream)
 {
 	stream->ops->shut(stream);
+}
+
+static inline int stream_cpu(struct stream *stream)
+{
+	while (stream->lower)
+		stream = stream->lower;
+	return stream->ops->cpu ? stream->ops->cpu(stream) : -1;
 }
 
 /* NULL is fine. */

@@ -340,6 +340,13 @@ bool peer_link_is_up(const struct peer_link *link, enum link_class class)
 	return up;
 }
 
+int peer_link_cpu(struct peer_link *link, enum link_class class)
+{
+	(void)link;
+	(void)class;
+	return -1;
+}
+
 const struct link_figures *peer_link_figures(const struct peer_link *link)
 {
 	return &link->wire->figures;

@@ -87,6 +87,15 @@ static void socket_shut(struct stream *stream)
 	(void)shutdown(socket->fd, SHUT_RDWR);
 }
 
+static int socket_cpu(struct stream *stream)
+{
+	struct socket *socket = CONTAINER_OF(stream, struct socket, stream);
+	socklen_t bytes = sizeof(int);
+	int cpu = -1;
+
+	return getsockopt(socket->fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &bytes) == 0 ? cpu : -1;
+}
+
 static void socket_close(struct stream *stream)
 {
 	struct socket *socket = CONTAINER_OF(stream, struct socket, stream);
@@ -100,6 +109,7 @@ static const struct stream_ops socket_ops = {
 	.receive = socket_receive,
 	.can_send = socket_can_send,
 	.shut = socket_shut,
+	.cpu = socket_cpu,
 	.close = socket_close,
 };
 
