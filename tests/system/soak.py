@@ -166,14 +166,20 @@ class Soak:
         pairs = {(client, server) for client, (node, _) in self.clients.items()
                  if node in nodes for server in nodes}
         before = {pair: self.board.executed(*pair) for pair in pairs}
-        until = time.monotonic() + RECOVERY_S
+        began = time.monotonic()
+        until = began + RECOVERY_S
+        last = pairs
         while pairs:
             self.look()
+            last = pairs
             pairs = {pair for pair in pairs if self.board.executed(*pair) == before[pair]}
             if time.monotonic() > until:
                 raise Failure(f"{what}: after {RECOVERY_S} s these (client, server) have not "
                               f"met: {sorted(pairs)}")
             time.sleep(0.02)  # the board tells nobody
+        if time.monotonic() - began > 5:
+            self.tap.comment(f"  all have met after {time.monotonic() - began:.1f} s, last "
+                             f"these (client, server): {sorted(last)}")
 
     # ---- faults that nobody may notice ----
 
