@@ -210,6 +210,15 @@ class Lab:
                and line.split()[0].isdigit()]
         return [int(one) - 1 for one in ids], "Quorate:          Yes" in text
 
+    def nodes(self, node):
+        """The states of all nodes as NODE's dvsd knows them, by number."""
+        return {row["node"]: row["state"] for row in self.json(node, "node", "ls")["nodes"]}
+
+    def wait_nodes(self, node, up, timeout=60):
+        """Wait until NODE's dvsd takes exactly the nodes UP for up."""
+        wait_for(lambda: sorted(n for n, state in self.nodes(node).items() if state == "up")
+                 == sorted(up), f"n{node} takes the nodes {sorted(up)} for up", timeout, 0.05)
+
     def wait_members(self, node, members, timeout=60):
         """Wait until NODE's corosync sees exactly MEMBERS."""
         wait_for(lambda: self.members(node)[0] == sorted(members),

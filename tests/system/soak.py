@@ -367,8 +367,7 @@ def main():
     tap = Tap()
     tap.comment(f"seed {chosen.seed} (--seed), {chosen.seconds} s (--seconds)")
     with tempfile.TemporaryDirectory(prefix="dvs-soak.") as directory, Lab(NODES) as lab:
-        wait_for(lambda: lab.exec(0, "dvs", "dc", "create", "soak").returncode == 0,
-                 "a DC is made")
+        lab.run(0, "dvs", "dc", "create", "soak")
         for node in range(NODES):
             wait_for(lambda n=node: lab.path(n, CONTROL).exists(), f"the DC is on n{node}")
         soak = Soak(lab, int(chosen.seed), tap, Path(directory))

@@ -66,36 +66,43 @@ static bool do_kill(struct cli *cli, struct lab *lab, uint32_t node)
 	return cli_has(cli, OPTION_KEEP) || lab_inside(lab, node, lab_job_forget, NULL);
 }
 
-/* How many nodes NODE will see when it runs; 0 when that cannot be told, or is no quorum. */
-static uint32_t expected_view(struct lab *lab, uint32_t node)
+/* What NODE will see when it runs; nothing is expected when that cannot be told, or is no quorum. */
+static struct lab_expected expect(struct lab *lab, uint32_t node)
 {
 	struct lab_traffic *traffic = calloc(1, sizeof(*traffic));
 	struct lab_processes *processes = calloc(1, sizeof(*processes));
-	uint32_t n = 1;
+	struct lab_expected expected = { .n_corosync = 1, .n_dvsd = 1 };
 	bool known = traffic && processes && lab_traffic_read(lab, traffic);
 
 	if (known)
 		lab_find_processes(lab, processes);
 	for (uint32_t i = 0; known && i < lab->options.n_nodes; i++) {
+		const struct lab_lives *lives = &processes->of_node[i];
+
 		known = !lab_traffic_is_cut(traffic, i);
-		if (i != node && processes->of_node[i].corosync &&
-		    processes->of_node[i].n_stopped == 0)
-			n++;
+		if (i == node || lives->n_stopped > 0 || !lives->corosync)
+			continue;
+		expected.n_corosync++;
+		expected.n_dvsd += lives->dvsd > 0;
 	}
 	free(traffic);
 	free(processes);
-	return known && 2 * n > lab->options.n_nodes ? n : 0;
+	if (!known || 2 * expected.n_corosync <= lab->options.n_nodes)
+		expected.n_corosync = 0;
+	if (!known || 2 * expected.n_dvsd <= lab->options.n_nodes)
+		expected.n_dvsd = 0;
+	return expected;
 }
 
 static bool do_start(struct lab *lab, uint32_t node)
 {
-	uint32_t n_in_view = expected_view(lab, node);
+	struct lab_expected expected = expect(lab, node);
 
 	if (lab_node_is(lab, node, LAB_PAUSED))
 		return lab_fail(lab, "node n%u is paused; 'dvs lab resume n%u' continues it", node,
 				node);
 	return lab_node_mark(lab, node, LAB_OFF, false) && lab_find_programs(lab) &&
-	       lab_inside(lab, node, lab_services_start, &n_in_view);
+	       lab_inside(lab, node, lab_services_start, &expected);
 }
 
 static int finish(struct cli *cli, struct lab *lab, bool good)

@@ -144,11 +144,12 @@ static bool start_services(struct lab *lab)
 {
 	struct lab_running running[LAB_NODES_MAX];
 	uint32_t n = lab->options.n_nodes;
+	struct lab_expected expected = { .n_corosync = n, .n_dvsd = n };
 	uint32_t n_started = 0;
 	bool good = true;
 
 	while (n_started < n && good) {
-		good = lab_inside_start(lab, n_started, lab_services_start, &n,
+		good = lab_inside_start(lab, n_started, lab_services_start, &expected,
 					&running[n_started]);
 		n_started += good;
 	}

@@ -152,8 +152,13 @@ MUST_USE bool lab_network_up(struct lab *lab);
 /* Look for the programs that a lab needs, so that what is missing is said before anything is made. */
 MUST_USE bool lab_find_programs(struct lab *lab);
 
-/* A lab_job: start what does not run of NODE's services and wait until they serve, and until
- * *(uint32_t *)ARG nodes are in the quorum's view (0: do not wait for that). */
+/* How many others, and itself, a node is to see when it is up; 0: do not wait for that. */
+struct lab_expected {
+	uint32_t n_corosync;
+	uint32_t n_dvsd;
+};
+
+/* A lab_job: start what does not run of NODE's services, and wait until they serve and see what the struct lab_expected ARG says. */
 bool lab_services_start(struct lab *lab, uint32_t node, void *arg, FILE *why);
 
 /* ---- processes.c ---- */

@@ -20,6 +20,8 @@
 #include <corosync/corotypes.h>
 #include <corosync/quorum.h>
 
+#include <dvs/dvk.h>
+
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "manage/lab/lab.h"
@@ -296,17 +298,56 @@ static bool dvsd_start(FILE *why)
 	return true;
 }
 
+/* How many nodes this one sees up, and whether it is in the quorum. */
+static bool count_nodes(struct dvk *dvk, uint32_t *n_up)
+{
+	struct dvk_node_info info;
+	uint32_t cursor = 0;
+	bool is_quorate = false;
+
+	*n_up = 0;
+	while (dvk_node_next(dvk, &cursor, &info) == DVS_OK) {
+		is_quorate = is_quorate || (info.is_self && info.is_quorate);
+		*n_up += info.state == DVK_NODE_UP;
+	}
+	return is_quorate;
+}
+
+static bool wait_for_nodes(uint32_t n_wanted, FILE *why)
+{
+	uint64_t deadline_ns = clock_deadline_ns(START_SPAN_NS);
+	struct dvk *dvk = NULL;
+	uint32_t n_up = 0;
+	dvs_err err = dvk_admin_open(LAB_RUN_DIR, &dvk);
+
+	if (err != DVS_OK) {
+		fprintf(why, "ask dvsd for the nodes: %s", dvs_strerror(err));
+		return false;
+	}
+	while (!(count_nodes(dvk, &n_up) && n_up >= n_wanted) && !clock_is_past(deadline_ns))
+		(void)poll(NULL, 0, LOOK_MS);
+	dvk_close(dvk);
+	if (n_up >= n_wanted)
+		return true;
+	fprintf(why, "dvsd sees %u of %u nodes after %u s", n_up, n_wanted,
+		(unsigned int)(START_SPAN_NS / CLOCK_NS_PER_S));
+	tell_log("dvsd", why);
+	return false;
+}
+
 bool lab_services_start(struct lab *lab, uint32_t node, void *arg, FILE *why)
 {
-	const uint32_t *n_in_view = arg;
+	const struct lab_expected *expected = arg;
+	bool in_cluster = lab->options.engine == CONFIG_COROSYNC;
 
 	(void)node;
-	/* Who died before must not answer for who is to come. */
-	if (lab->options.engine == CONFIG_COROSYNC && !find_running("corosync") &&
-	    !corosync_start(why))
+	if (in_cluster && !find_running("corosync") && !corosync_start(why))
 		return false;
-	if (lab->options.engine == CONFIG_COROSYNC && *n_in_view > 0 &&
-	    !wait_for_view(*n_in_view, why))
+	if (in_cluster && expected->n_corosync > 0 && !wait_for_view(expected->n_corosync, why))
 		return false;
-	return lab->options.bare || find_running("dvsd") || dvsd_start(why);
+	if (lab->options.bare)
+		return true;
+	if (!find_running("dvsd") && !dvsd_start(why))
+		return false;
+	return !in_cluster || expected->n_dvsd == 0 || wait_for_nodes(expected->n_dvsd, why);
 }
