@@ -258,9 +258,9 @@ void flight_resolve(struct ordered *ordered)
 		struct own *own = CONTAINER_OF(link, struct own, link);
 		dvs_err err = DVS_OK;
 
-		if (ordered->snapshot_of_fresh && own->keep)
+		if (own->epoch < ordered->known_from && own->keep)
 			continue; /* told once too often is better than never */
-		if (ordered->snapshot_of_fresh)
+		if (own->epoch < ordered->known_from)
 			err = DVS_IO;
 		else if (seen->life != ordered->life || own->n > seen->n)
 			continue;

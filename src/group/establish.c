@@ -11,8 +11,6 @@
 #include "group/internal.h"
 
 #define WORD_BYTES 96u
-/* What a member may have promised, and has forgotten because it was started again. */
-#define EPOCH_SKIP (UINT64_C(1) << 16)
 
 void establish_stop(struct ordered *ordered)
 {
@@ -80,8 +78,6 @@ static void decide(struct ordered *ordered)
 
 		if (!(ordered->members & bit(node)))
 			continue;
-		if (word->life == 0)
-			decision->any_fresh = true;
 		if (word->attempt > attempt)
 			attempt = word->attempt;
 		if (decision->donor == GROUP_MEMBERS_MAX ||
@@ -89,8 +85,6 @@ static void decide(struct ordered *ordered)
 			decision->donor = node;
 	}
 	decision->epoch = attempt + 1;
-	if (decision->any_fresh)
-		decision->epoch += EPOCH_SKIP;
 	ordered->attempt = decision->epoch;
 	ordered->phase = PHASE_PROMISES;
 	ordered->promises_from = 0;
@@ -203,9 +197,11 @@ static void establish(struct ordered *ordered)
 	ordered->established = ordered->members;
 	ordered->died = ordered->said_bye = 0;
 	ordered->view_epoch = view.epoch;
+	if (ordered->life == 0 && !ordered->snapshot_taken)
+		ordered->known_from = view.epoch;
 	if (ordered->life == 0)
 		ordered->life = view.epoch;
-	ordered->snapshot_taken = ordered->snapshot_of_fresh = false;
+	ordered->snapshot_taken = false;
 	for (uint32_t node = 0; node < GROUP_MEMBERS_MAX; node++)
 		ordered->acked[node] = ordered->last.index;
 	ordered->phase = PHASE_OPEN;

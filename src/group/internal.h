@@ -57,7 +57,8 @@ struct entry {
 /* An entry of our own. */
 struct own {
 	struct list link;
-	uint64_t n; /* of its serial */
+	uint64_t n;	/* of its serial */
+	uint64_t epoch; /* in which it was cast */
 	uint64_t cookie;
 	enum entry_kind kind;
 	bool keep;
@@ -94,7 +95,6 @@ struct word {
 struct decision {
 	uint64_t epoch;
 	uint32_t donor;
-	bool any_fresh;
 };
 
 /* What a member takes over from the donor. */
@@ -108,6 +108,7 @@ struct transfer {
 	struct list tail;
 	bool need;    /* we asked for a snapshot */
 	bool loading; /* load_begin was called */
+	uint64_t known_from;
 	struct serial seen[GROUP_MEMBERS_MAX];
 	/* donor: */
 	bool sent_snapshot;
@@ -153,14 +154,17 @@ struct ordered {
 	struct serial seen_applied[GROUP_MEMBERS_MAX]; /* the last of each node among the applied */
 	struct serial seen[GROUP_MEMBERS_MAX];	       /* and with the log */
 
+	/* From this epoch on `seen` is complete: one who was started again does not know what there was before, and when
+	 * such a one is the donor nobody knows any more. */
+	uint64_t known_from;
+
 	/* the last established view */
 	uint64_t view_epoch;
 	uint64_t established;
 	uint64_t died;
 	uint64_t said_bye;
 	uint64_t lingering;
-	bool snapshot_taken;	/* since then, */
-	bool snapshot_of_fresh; /* from one who does not know what it had seen */
+	bool snapshot_taken; /* since then */
 
 	/* ours */
 	uint64_t last_n;

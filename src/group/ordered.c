@@ -90,6 +90,7 @@ static bool cast_entries(struct ordered *ordered)
 			break;
 		entry_write(&out, ordered->node, (struct serial){ ordered->life, own->n },
 			    own->kind, own->bytes, own->len);
+		own->epoch = ordered->decision.epoch;
 		list_remove(&own->link);
 		list_add_tail(&ordered->flight, &own->link);
 		ordered->queue_bytes -= own->len;
@@ -350,7 +351,9 @@ dvs_err ordered_open(const struct ordered_app *app, const struct ordered_positio
 	ordered->app = *app;
 	ordered->node = node;
 	ordered->reach = UINT64_MAX;
-	ordered->log_epoch = ordered->attempt = ordered->view_epoch = position->epoch;
+	ordered->log_epoch = ordered->view_epoch = position->epoch;
+	ordered->attempt = position->promised > position->epoch ? position->promised :
+								  position->epoch;
 	ordered->established = position->members;
 	ordered->applied.index = position->index;
 	ordered->applied.chain =
@@ -410,7 +413,7 @@ struct ordered_position ordered_position(const struct ordered *ordered)
 {
 	/* Not the epoch of the log: what of it is not applied is lost to who has no more than this. */
 	return (struct ordered_position){ ordered->view_epoch, ordered->applied.index,
-					  ordered->established };
+					  ordered->established, 0 };
 }
 
 uint32_t ordered_members(const struct ordered *ordered, uint32_t members[GROUP_MEMBERS_MAX])

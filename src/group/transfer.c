@@ -99,7 +99,7 @@ static dvs_err piece_emit(void *to, const void *bytes, size_t len)
 void on_need(struct ordered *ordered, uint32_t node, struct cursor *in)
 {
 	uint64_t epoch = cursor_u64(in);
-	uint8_t bytes[GROUP_MEMBERS_MAX * 16];
+	uint8_t bytes[8 + GROUP_MEMBERS_MAX * 16];
 	struct writer out = writer_over(bytes, sizeof(bytes));
 	dvs_err err;
 
@@ -109,6 +109,7 @@ void on_need(struct ordered *ordered, uint32_t node, struct cursor *in)
 	    ordered->transfer.sent_snapshot)
 		return;
 	ordered->transfer.sent_snapshot = true;
+	writer_u64(&out, ordered->life == 0 ? epoch : ordered->known_from);
 	for (uint32_t i = 0; i < GROUP_MEMBERS_MAX; i++) {
 		writer_u64(&out, ordered->seen_applied[i].life);
 		writer_u64(&out, ordered->seen_applied[i].n);
@@ -265,6 +266,7 @@ void on_snap_begin(struct ordered *ordered, uint32_t node, struct cursor *in)
 
 	if (!from_donor(ordered, node, epoch) || !transfer->need || transfer->loading)
 		return;
+	transfer->known_from = cursor_u64(in);
 	for (uint32_t i = 0; i < GROUP_MEMBERS_MAX; i++) {
 		transfer->seen[i].life = cursor_u64(in);
 		transfer->seen[i].n = cursor_u64(in);
@@ -305,7 +307,7 @@ void on_snap_end(struct ordered *ordered, uint32_t node, struct cursor *in)
 	memcpy(ordered->seen_applied, transfer->seen, sizeof(ordered->seen_applied));
 	ordered->lingering = ordered->words[node].lingering;
 	ordered->snapshot_taken = true;
-	ordered->snapshot_of_fresh = ordered->words[node].life == 0;
+	ordered->known_from = transfer->known_from;
 	tail_adopt(ordered);
 	ordered->app.load_end(ordered->app.context, true);
 	if (ordered->app.digest(ordered->app.context) != transfer->digest)

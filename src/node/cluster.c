@@ -295,8 +295,12 @@ dvs_err cluster_join(struct host *host, ordered_open_engine open_engine, void *a
 		.node_lost = on_node_lost,
 		.failed = on_failed,
 	};
-	dvs_err err = ordered_open(&app, &host->position, host->config.node, open_engine, argument,
-				   &host->ordered);
+	struct ordered_position position = host->position;
+	dvs_err err;
+
+	position.promised = host->started_ns / CLOCK_NS_PER_MS;
+	err = ordered_open(&app, &position, host->config.node, open_engine, argument,
+			   &host->ordered);
 
 	if (err != DVS_OK)
 		return err;

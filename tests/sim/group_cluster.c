@@ -236,9 +236,12 @@ static void app_load_end(void *context, bool ok)
 		return;
 	member->view_members = 0; /* the state has seen other views */
 	/* From one who does not know what it had of us. */
-	if (member->ordered->words[member->ordered->decision.donor].life == 0 &&
-	    member->ordered->life != 0)
-		member->cluster->n_forgotten++;
+	LIST_FOREACH(link, &member->ordered->flight) {
+		const struct own *own = CONTAINER_OF(link, struct own, link);
+
+		if (own->epoch < member->ordered->known_from)
+			member->cluster->n_forgotten++;
+	}
 }
 
 static uint64_t app_digest(void *context)
@@ -305,6 +308,7 @@ void member_start(struct cluster *cluster, uint32_t node, enum memory memory)
 				   .refused = app_refused,
 				   .failed = app_failed };
 	static const struct state_file none;
+	struct ordered_position position;
 	const struct state_file *file = memory == MEMORY_LAST ? &member->last :
 					memory == MEMORY_OLD  ? &member->file :
 								&none;
@@ -317,7 +321,11 @@ void member_start(struct cluster *cluster, uint32_t node, enum memory memory)
 	if (cluster->world.verbose)
 		printf("# node %u: started with %" PRIu64 "/%" PRIu64 "\n", node,
 		       file->position.epoch, file->position.index);
-	if (ordered_open(&app, &file->position, node, world_engine_open, &member->place,
+	position = file->position;
+	/* As the time does. */
+	if (!cluster->rough)
+		position.promised = ++cluster->n_starts << 16;
+	if (ordered_open(&app, &position, node, world_engine_open, &member->place,
 			 &member->ordered) != DVS_OK)
 		abort();
 }

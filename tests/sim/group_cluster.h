@@ -49,6 +49,7 @@ struct cluster {
 	uint32_t n_submitted;
 	/* What was seen under a name, by anyone. */
 	struct sight sights[SIGHTS];
+	uint64_t n_starts;
 	uint32_t n_views;
 	uint32_t n_snapshots;
 	uint32_t n_noquorum;
