@@ -95,10 +95,8 @@ void ask(struct host *host, const struct ask *first, enum ask_what what, const v
 void ask_asked(struct host *host, uint32_t from, struct cursor *in)
 {
 	static const ask_handler handlers[ASK_WHATS_END] = {
-		[ASK_DIGEST] = asked_digest,
-		[ASK_WAKEUP] = asked_wakeup,
-		[ASK_INFO] = asked_info,
-		[ASK_COMMIT] = asked_commit,
+		[ASK_DIGEST] = asked_digest, [ASK_WAKEUP] = asked_wakeup, [ASK_INFO] = asked_info,
+		[ASK_COMMIT] = asked_commit, [ASK_COPY] = asked_copy,
 	};
 	uint32_t to = cursor_u32(in);
 	struct asker asker = { .node = from, .number = cursor_u64(in) };

@@ -12,6 +12,7 @@ enum ask_what {
 	ASK_WAKEUP,	/* dc, ep */
 	ASK_INFO,	/* dc, ep, its process: what only its node knows of a binding */
 	ASK_COMMIT,	/* dc, ep, pid, migration: the endpoint is to go to that process */
+	ASK_COPY, /* dc, ep, the body of copy: for that endpoint, between that node and another one */
 	ASK_WHATS_END,
 };
 
@@ -61,5 +62,6 @@ void asked_digest(struct host *host, struct asker asker, struct cursor *in);
 void asked_wakeup(struct host *host, struct asker asker, struct cursor *in);
 void asked_info(struct host *host, struct asker asker, struct cursor *in);
 void asked_commit(struct host *host, struct asker asker, struct cursor *in);
+void asked_copy(struct host *host, struct asker asker, struct cursor *in);
 
 #endif

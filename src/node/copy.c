@@ -6,7 +6,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "node/ask.h"
 #include "node/copy.h"
+
+/* Another node may take so long for a copy that is asked of it. */
+#define COPY_ASK_MS 600000u
 
 static struct copy *copy_at(struct list *link)
 {
@@ -54,6 +58,8 @@ static void copy_end(struct host *host, struct copy *copy, dvs_err err)
 
 	if (copy->link)
 		link_reply(host, copy->link, CONTROL_COPY, copy->id, err);
+	if (copy->asker.number)
+		ask_answer(host, copy->asker, err, NULL, 0);
 	copy_free(host, copy);
 	for (unsigned int side = 0; side < 2; side++) {
 		if (use[side].binding)
@@ -175,7 +181,7 @@ static dvs_err copier_open(struct host *host)
 	return source_add(host, &host->copies_source, EPOLLIN);
 }
 
-/* ---- the request ---- */
+/* ---- what may be copied ---- */
 
 dvs_err copy_side_of(const struct binding *binding, struct copy_side *side)
 {
@@ -190,16 +196,24 @@ dvs_err copy_side_of(const struct binding *binding, struct copy_side *side)
 	return DVS_OK;
 }
 
-static dvs_err own_memory(const struct binding *self, const struct span *span, uint64_t bytes,
+/* Who copies. */
+struct party {
+	const struct core_endpoint *endpoint;
+	const struct binding *self; /* NULL: it is on another node */
+};
+
+static dvs_err own_memory(const struct party *by, const struct span *span, uint64_t bytes,
 			  struct copy_side *side, struct copy_use *use)
 {
-	if (span->ep != self->ep.n && span->ep != dvs_ep_number(self->ep))
+	dvs_ep ep = by->endpoint->ep;
+
+	if (!by->self || (span->ep != ep.n && span->ep != dvs_ep_number(ep)))
 		return DVS_NOGRANT;
 	if (span->offset > INT64_MAX - bytes)
 		return DVS_FAULT;
 	side->addr = span->offset;
-	*use = (struct copy_use){ .binding = self };
-	return copy_side_of(self, side);
+	*use = (struct copy_use){ .binding = by->self };
+	return copy_side_of(by->self, side);
 }
 
 /* That endpoint BY may use the grant of OWNER as SPAN says. */
@@ -220,92 +234,195 @@ dvs_err span_allowed(const struct binding *owner, dvs_ep by, const struct span *
 }
 
 /* The primary that owns the grant of SPAN; NULL: there is none, or SPAN is the caller's memory. */
-static const struct core_binding *span_owner(const struct host *host, const struct binding *self,
+static const struct core_binding *span_owner(const struct host *host, const struct party *by,
 					     const struct span *span)
 {
 	const struct core_endpoint *endpoint;
 
 	if (span->grant == 0)
 		return NULL;
-	endpoint = core_endpoint_find(self->core->endpoint->dc, span->ep);
+	endpoint = core_endpoint_find(by->endpoint->dc, span->ep);
 	return endpoint ? core_primary(endpoint, host->config.node) : NULL;
 }
 
-static bool span_is_far(const struct host *host, const struct binding *self,
-			const struct span *span)
+static bool span_is_far(const struct host *host, const struct party *by, const struct span *span)
 {
-	const struct core_binding *owner = span_owner(host, self, span);
+	const struct core_binding *owner = span_owner(host, by, span);
 
 	return owner && owner->node != host->config.node;
 }
 
-static dvs_err span_check(const struct host *host, const struct binding *self,
-			  const struct span *span, uint64_t bytes, struct copy_side *side,
-			  struct copy_use *use)
+static dvs_err span_check(const struct host *host, const struct party *by, const struct span *span,
+			  uint64_t bytes, struct copy_side *side, struct copy_use *use)
 {
 	const struct binding *owner;
 
 	if (span->grant == 0)
-		return own_memory(self, span, bytes, side, use);
-	owner = binding_from_core(span_owner(host, self, span));
+		return own_memory(by, span, bytes, side, use);
+	owner = binding_from_core(span_owner(host, by, span));
 	if (!owner || binding_is_stand_in(owner))
 		return DVS_NODEST;
 	*use = (struct copy_use){ .binding = owner, .grant = span->grant };
-	return span_allowed(owner, self->ep, span, bytes, side);
+	return span_allowed(owner, by->endpoint->ep, span, bytes, side);
 }
 
 /* One side is on another node: its proxy asks there whether that is allowed. */
-static dvs_err far_check(struct host *host, const struct binding *self, const struct span *near,
+static dvs_err far_check(struct host *host, const struct party *by, const struct span *near,
 			 const struct span *far, struct copy *copy)
 {
 	struct copy_side *side = far->right == M3_GRANT_WRITE ? &copy->job.from : &copy->job.to;
 
 	copy->far = *far;
-	copy->by = self->ep;
-	return far_copy_find(host, span_owner(host, self, far), copy, side) == DVS_OK ?
-		       span_check(host, self, near, copy->job.bytes, side, &copy->use[0]) :
+	copy->by = by->endpoint->ep;
+	return far_copy_find(host, span_owner(host, by, far), copy, side) == DVS_OK ?
+		       span_check(host, by, near, copy->job.bytes, side, &copy->use[0]) :
 		       DVS_NODEDOWN;
 }
 
-static dvs_err copy_check(struct host *host, const struct link *link,
+static void spans_of(const struct control_copy_req *req, struct span *from, struct span *to)
+{
+	*from = (struct span){ req->from_ep, req->from_grant, req->from_offset, M3_GRANT_READ };
+	*to = (struct span){ req->to_ep, req->to_grant, req->to_offset, M3_GRANT_WRITE };
+}
+
+static bool may_copy(const struct party *by)
+{
+	return (by->endpoint->privileges.may & DVS_MAY_COPY) != 0;
+}
+
+static dvs_err copy_check(struct host *host, const struct party *by,
 			  const struct control_copy_req *req, struct copy *copy)
 {
-	struct span from = { req->from_ep, req->from_grant, req->from_offset, M3_GRANT_READ };
-	struct span to = { req->to_ep, req->to_grant, req->to_offset, M3_GRANT_WRITE };
-	const struct binding *self = process_binding(link->process, req->ep);
+	struct span from;
+	struct span to;
+	bool own;
 	dvs_err err;
 
-	if (!self)
-		return DVS_NOTBOUND;
-	if (req->bytes > DVS_COPY_MAX)
-		return DVS_TOOBIG;
+	spans_of(req, &from, &to);
 	copy->job.bytes = req->bytes;
-	if (span_is_far(host, self, &from)) {
-		err = far_check(host, self, &to, &from, copy);
-	} else if (span_is_far(host, self, &to)) {
-		err = far_check(host, self, &from, &to, copy);
+	if (span_is_far(host, by, &from)) {
+		err = far_check(host, by, &to, &from, copy);
+	} else if (span_is_far(host, by, &to)) {
+		err = far_check(host, by, &from, &to, copy);
 	} else {
-		err = span_check(host, self, &from, req->bytes, &copy->job.from, &copy->use[0]);
+		err = span_check(host, by, &from, req->bytes, &copy->job.from, &copy->use[0]);
 		if (err == DVS_OK)
-			err = span_check(host, self, &to, req->bytes, &copy->job.to, &copy->use[1]);
+			err = span_check(host, by, &to, req->bytes, &copy->job.to, &copy->use[1]);
 	}
 	if (err != DVS_OK)
 		return err;
-	if (copy->use[0].binding != self && copy->use[1].binding != self &&
-	    !(self->core->endpoint->privileges.may & DVS_MAY_COPY))
-		return DVS_DENIED;
-	return DVS_OK;
+	own = by->self && (copy->use[0].binding == by->self || copy->use[1].binding == by->self);
+	return own || may_copy(by) ? DVS_OK : DVS_DENIED;
 }
+
+/* COPY has been checked: it is done, now or in its turn. */
+static void copy_begin(struct host *host, struct copy *copy)
+{
+	host->n_copies++;
+	if (copy->link)
+		copy->link->n_copies++;
+	if (copy->carrier) {
+		list_add_tail(&host->copying, &copy->of_host);
+		far_copy_start(host, copy);
+		return;
+	}
+	list_add_tail(&host->copies, &copy->of_host);
+	copies_start(host);
+}
+
+/* ---- between two other nodes ---- */
+
+static bool on_elsewhere(struct host *host, struct ask *ask, uint32_t node, dvs_err err,
+			 struct cursor *answer)
+{
+	(void)node;
+	(void)answer;
+	if (ask->link)
+		link_reply(host, ask->link, ask->op, ask->id, err);
+	return true;
+}
+
+/* Neither side is here: the node that is to get the data does it. */
+static void copy_elsewhere(struct host *host, const struct request *request, const struct party *by,
+			   const struct control_copy_req *req, uint32_t node)
+{
+	const struct ask first = { .done = on_elsewhere,
+				   .node = node,
+				   .link = request->link,
+				   .op = request->op,
+				   .id = request->id };
+	uint8_t bytes[ASK_BYTES_MAX];
+	struct writer out = writer_over(bytes, sizeof(bytes));
+
+	writer_u32(&out, by->endpoint->dc->id.n);
+	writer_u32(&out, by->endpoint->ep.n);
+	control_copy_req_encode(&out, req);
+	ask(host, &first, ASK_COPY, bytes, writer_len(&out), COPY_ASK_MS);
+}
+
+void asked_copy(struct host *host, struct asker asker, struct cursor *in)
+{
+	const struct core_dc *dc = core_dc_find(host->core, (dvs_dcid){ cursor_u32(in) });
+	uint32_t ep = cursor_u32(in);
+	struct party by = { .endpoint = dc ? core_endpoint_find(dc, ep) : NULL };
+	struct control_copy_req req;
+	struct copy *copy = NULL;
+	dvs_err err = control_copy_req_decode(in, &req);
+
+	if (err == DVS_OK && !by.endpoint)
+		err = DVS_NODEST;
+	if (err == DVS_OK) {
+		copy = calloc(1, sizeof(*copy));
+		err = copy ? copy_check(host, &by, &req, copy) : DVS_NOMEM;
+	}
+	if (err == DVS_OK)
+		err = host->n_copies < COPIES_MAX ? copier_open(host) : DVS_FULL;
+	if (err != DVS_OK) {
+		free(copy);
+		ask_answer(host, asker, err, NULL, 0);
+		return;
+	}
+	copy->asker = asker;
+	copy->dc = dc->id;
+	copy_begin(host, copy);
+}
+
+/* True when another node does it, and will answer. */
+static bool is_elsewhere(struct host *host, const struct request *request, const struct party *by,
+			 const struct control_copy_req *req)
+{
+	struct span from;
+	struct span to;
+
+	spans_of(req, &from, &to);
+	if (!may_copy(by) || req->bytes == 0 || !span_is_far(host, by, &from) ||
+	    !span_is_far(host, by, &to))
+		return false;
+	copy_elsewhere(host, request, by, req, span_owner(host, by, &to)->node);
+	return true;
+}
+
+/* ---- the request ---- */
 
 void op_copy(struct host *host, struct request *request)
 {
+	struct party by = { .self = NULL };
 	struct control_copy_req req;
 	struct copy *copy = NULL;
 	dvs_err err = control_copy_req_decode(&request->body, &req);
 
 	if (err == DVS_OK) {
+		by.self = process_binding(request->link->process, req.ep);
+		err = by.self ? DVS_OK : DVS_NOTBOUND;
+	}
+	if (err == DVS_OK && req.bytes > DVS_COPY_MAX)
+		err = DVS_TOOBIG;
+	if (err == DVS_OK) {
+		by.endpoint = by.self->core->endpoint;
+		if (is_elsewhere(host, request, &by, &req))
+			return;
 		copy = calloc(1, sizeof(*copy));
-		err = copy ? copy_check(host, request->link, &req, copy) : DVS_NOMEM;
+		err = copy ? copy_check(host, &by, &req, copy) : DVS_NOMEM;
 	}
 	if (err == DVS_OK)
 		err = host->n_copies < COPIES_MAX && request->link->n_copies < COPIES_OF_LINK_MAX ?
@@ -319,15 +436,7 @@ void op_copy(struct host *host, struct request *request)
 	copy->link = request->link;
 	copy->id = request->id;
 	copy->dc = request->link->dc;
-	host->n_copies++;
-	copy->link->n_copies++;
-	if (copy->carrier) {
-		list_add_tail(&host->copying, &copy->of_host);
-		far_copy_start(host, copy);
-		return;
-	}
-	list_add_tail(&host->copies, &copy->of_host);
-	copies_start(host);
+	copy_begin(host, copy);
 }
 
 void copies_close(struct host *host)

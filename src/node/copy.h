@@ -3,6 +3,7 @@
 #ifndef NODE_COPY_H
 #define NODE_COPY_H
 
+#include "node/ask.h"
 #include "node/carrier.h"
 #include "node/copier.h"
 #include "node/grant.h"
@@ -27,7 +28,8 @@ struct copy {
 	struct link *link; /* NULL: it is gone, nobody waits for the answer */
 	uint32_t id;
 	struct copy_use use[2];
-	dvs_err stopped; /* why, if it was */
+	struct asker asker; /* the node for which it is done; number 0: for LINK */
+	dvs_err stopped;    /* why, if it was */
 	dvs_dcid dc;
 	/* With another node: */
 	struct carrier *carrier; /* whose proxy does it; NULL: the copier */
