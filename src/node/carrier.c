@@ -290,6 +290,24 @@ static void carrier_free(struct host *host, struct carrier *carrier)
 	free(carrier);
 }
 
+void carriers_restart(struct host *host)
+{
+	for (uint32_t node = 0; node < CORE_NODES_MAX; node++) {
+		struct carrier *carrier = host->carriers[node];
+
+		if (!carrier || !carrier->up)
+			continue;
+		carrier->delay_ns = PROXY_DELAY_FIRST_NS;
+		if (carrier->child) {
+			(void)syscall(SYS_pidfd_send_signal, carrier->child->source.fd, SIGKILL,
+				      NULL, 0);
+		} else {
+			timer_cancel(&host->timers, &carrier->start_timer);
+			carrier_start(host, carrier);
+		}
+	}
+}
+
 void carriers_free(struct host *host)
 {
 	for (uint32_t node = 0; node < CORE_NODES_MAX; node++) {

@@ -81,6 +81,8 @@ struct carrier *carrier_get(struct host *host, uint32_t node);
 DVS_MUST_USE dvs_err carrier_open(struct host *host, uint32_t node, const char *address);
 /* NODE is down, after the core knows it: end its proxy. */
 void carrier_close(struct host *host, uint32_t node);
+/* The configuration of links has changed: all proxies begin anew with it, at once. */
+void carriers_restart(struct host *host);
 void carriers_free(struct host *host);
 /* FD is the link of a proxy with PID; taken over. Used when one is started, and by tests. */
 DVS_MUST_USE dvs_err carrier_link(struct host *host, struct carrier *carrier, int fd, uint32_t pid);

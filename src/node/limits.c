@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How much a DC may send over each link: the configuration names DCs, the proxies are told numbers. Read anew on SIGHUP; what else changed in the file
- * takes a restart, and is named in the log. */
+/* How much a DC may send over each link: the configuration names DCs, the proxies are told numbers. Read anew on SIGHUP, and
+ * so are links; what else changed in the file takes a restart, and is named in the log. */
 #include <string.h>
 
 #include "node/api.h"
@@ -72,6 +72,18 @@ static void complain(struct host *host, const char *key)
 		    LOG_STR("file", host->options.config_path));
 }
 
+/* They are the proxies', which read the file themselves. */
+static void take_links(struct host *host, const struct config *config)
+{
+	if (config->port == host->config.port &&
+	    memcmp(config->link, host->config.link, sizeof(config->link)) == 0)
+		return;
+	host->config.port = config->port;
+	memcpy(host->config.link, config->link, sizeof(config->link));
+	log_info(&host->log, "the links have changed, the proxies begin again");
+	carriers_restart(host);
+}
+
 void config_reload(struct host *host)
 {
 	static const char what[] = "configuration not read anew";
@@ -95,9 +107,7 @@ void config_reload(struct host *host)
 		complain(host, "address");
 	if (config.engine != host->config.engine)
 		complain(host, "engine");
-	if (config.port != host->config.port ||
-	    memcmp(config.link, host->config.link, sizeof(config.link)) != 0)
-		complain(host, "links");
+	take_links(host, &config);
 	take_limits(host, &config);
 	log_info(&host->log, "limits read anew", LOG_STR("file", host->options.config_path),
 		 LOG_U64("limits", config.n_limits));

@@ -253,22 +253,47 @@ static void find_proxies(struct bench_net *net)
 						       ARRAY_LEN(net->proxies) - net->n_proxies);
 }
 
+static bool has_pid(const struct bench_net *net, pid_t pid)
+{
+	for (size_t i = 0; i < net->n_proxies; i++)
+		if (net->proxies[i] == pid)
+			return true;
+	return false;
+}
+
+/* Whether all proxies there are have begun since BEFORE, of N, was looked at. */
+static bool all_are_new(const struct bench_net *net, const pid_t *before, size_t n)
+{
+	uint32_t n_nodes = net->lab.options.n_nodes;
+
+	for (size_t i = 0; i < n; i++)
+		if (has_pid(net, before[i]))
+			return false;
+	return net->n_proxies >= (size_t)n_nodes * (n_nodes - 1);
+}
+
+/* Let every dvsd read its file; it ends its proxies and starts them again. */
 static dvs_err restart_proxies(struct bench_net *net, struct bench_fault *fault)
 {
 	uint64_t deadline_ns = clock_now_ns() + PROXIES_SPAN_NS;
-	uint32_t n = net->lab.options.n_nodes;
 	const struct timespec pause = clock_timespec(LOOK_NS);
+	pid_t before[BENCH_PROCESSES_MAX], dvsd;
+	size_t n;
 
 	find_proxies(net);
-	bench_kill_processes(net->proxies, net->n_proxies);
-	/* Nothing tells us when dvsd has started them again. */
+	n = net->n_proxies;
+	memcpy(before, net->proxies, n * sizeof(before[0]));
+	for (uint32_t i = 0; i < net->lab.options.n_nodes; i++)
+		if (bench_find_processes(net->lab.holders[i], "dvsd", &dvsd, 1) == 1)
+			kill(dvsd, SIGHUP);
+	/* Nothing tells us when that is done. */
 	do {
 		if (clock_is_past(deadline_ns))
-			return bench_fail(fault, DVS_TIMEOUT, "%zu of %u proxies run",
-					  net->n_proxies, n * (n - 1));
+			return bench_fail(fault, DVS_TIMEOUT, "%zu proxies run, not all anew",
+					  net->n_proxies);
 		nanosleep(&pause, NULL);
 		find_proxies(net);
-	} while (net->n_proxies < (size_t)n * (n - 1));
+	} while (!all_are_new(net, before, n));
 	return DVS_OK;
 }
 

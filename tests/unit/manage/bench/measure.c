@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -87,6 +88,85 @@ TEST(thinking_is_not_part_of_the_round_trip)
 	ck_assert_int_eq(bed_measure(&bed), DVS_OK);
 	ck_assert_double_lt(bed.sample.msg_per_s, 10000);
 	ck_assert_double_lt(bed.sample.rt_ns * bed.sample.msg_per_s, 0.9e9);
+}
+
+static dvs_err prepare_slowly(struct bench_link *link)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	(void)link;
+	nanosleep(&pause, NULL);
+	return DVS_OK;
+}
+
+TEST(what_prepares_a_call_is_not_part_of_it)
+{
+	struct bed bed;
+
+	bed_make(&bed);
+	bed.system.prepare = prepare_slowly;
+	bed.cell = (struct bench_cell){ BENCH_FAN_IN, 1, 1, 64, true };
+	bed.options.sample_ms = 50;
+	ck_assert_int_eq(bed_measure(&bed), DVS_OK);
+	ck_assert_double_lt(bed.sample.msg_per_s, 1000);
+	ck_assert_double_lt(bed.sample.rt_ns * bed.sample.msg_per_s, 0.9e9);
+}
+
+static dvs_err prepare_in_vain(struct bench_link *link)
+{
+	return bench_fail(&link->fault, DVS_IO, "not prepared");
+}
+
+TEST(a_preparation_that_fails_ends_the_measurement)
+{
+	struct bed bed;
+
+	bed_make(&bed);
+	bed.system.prepare = prepare_in_vain;
+	bed_expect(&bed, DVS_IO, "not prepared");
+}
+
+/* One process speaks for both clients: it calls as the first of them, and here that is all it can do. */
+static dvs_err setup_for_one(struct bench_link *link)
+{
+	unsigned clients = link->clients;
+	dvs_err err;
+
+	link->clients = 1;
+	err = bench_system_pipe.setup(link);
+	link->clients = clients;
+	return err;
+}
+
+static dvs_err answer_yourself(struct bench_link *link, const void *request,
+			       struct bench_msg *reply)
+{
+	struct bench_msg msg;
+
+	memcpy(&msg, request, sizeof(msg));
+	(void)link;
+	*reply = msg;
+	return DVS_OK;
+}
+
+TEST(a_crowd_counts_a_call_for_each_of_its_clients)
+{
+	struct bed bed;
+	double alone;
+
+	bed_make(&bed);
+	bed.system.solo = true;
+	bed.system.setup = setup_for_one;
+	bed.system.call = answer_yourself;
+	bed.cell = (struct bench_cell){ BENCH_FAN_IN, 1, 1, 64, true };
+	ck_assert_int_eq(bed_measure(&bed), DVS_OK);
+	alone = bed.sample.rt_ns * bed.sample.msg_per_s;
+	bed.cell.clients = 8;
+	bed.system.crowd = true;
+	ck_assert_int_eq(bed_measure(&bed), DVS_OK);
+	/* Eight calls at a time, each as long as before. */
+	ck_assert_double_gt(bed.sample.rt_ns * bed.sample.msg_per_s, 7 * alone);
+	ck_assert_double_lt(bed.sample.rt_ns * bed.sample.msg_per_s, 9 * alone);
 }
 
 static dvs_err reply_with_another_number(struct bench_link *link, unsigned client,
@@ -198,6 +278,9 @@ TEST(a_signal_ends_it_and_everybody_in_it)
 
 UNIT_MAIN_TIMEOUT("bench-measure", 30, a_good_system_is_measured,
 		  rate_and_round_trip_tell_the_same_story, thinking_is_not_part_of_the_round_trip,
-		  an_old_reply_is_noticed, a_damaged_request_is_noticed,
-		  a_server_that_dies_ends_the_measurement, a_server_that_cannot_start_says_why,
-		  a_setup_that_fails_is_undone, a_signal_ends_it_and_everybody_in_it)
+		  what_prepares_a_call_is_not_part_of_it,
+		  a_preparation_that_fails_ends_the_measurement,
+		  a_crowd_counts_a_call_for_each_of_its_clients, an_old_reply_is_noticed,
+		  a_damaged_request_is_noticed, a_server_that_dies_ends_the_measurement,
+		  a_server_that_cannot_start_says_why, a_setup_that_fails_is_undone,
+		  a_signal_ends_it_and_everybody_in_it)
