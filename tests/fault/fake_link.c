@@ -24,6 +24,7 @@ struct connection {
 	struct list queue[2]; /* of frames to end 0, 1 */
 	unsigned waiting;     /* ends that wish it to come up */
 	unsigned epoch;	      /* counts the times it did */
+	bool stalled;	      /* nothing arrives: it is about to be cut */
 	bool cut;
 	bool writable[2]; /* end 0, 1 may put */
 	uint64_t n_frames;
@@ -135,9 +136,19 @@ static void cut_locked(struct connection *c)
 void fake_wire_cut(struct fake_wire *wire, enum link_class class)
 {
 	struct connection *c = &wire->connection[class];
+	uint64_t rng;
 
 	pthread_mutex_lock(&c->lock);
-	cut_locked(c);
+	rng = rng_next(&c->rng);
+	c->stalled = true;
+	pthread_mutex_unlock(&c->lock);
+	/* So that something is on its way. */
+	rng_pause(&rng, 2000);
+	pthread_mutex_lock(&c->lock);
+	c->stalled = false;
+	if (!c->cut)
+		cut_locked(c);
+	(void)pthread_cond_broadcast(&c->changed);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -199,7 +210,8 @@ static void read_all(struct reader *reader, struct connection *c)
 		bool more;
 
 		pthread_mutex_lock(&c->lock);
-		while (list_is_empty(queue) && !c->cut && !atomic_load(&link->closes))
+		while ((list_is_empty(queue) || c->stalled) && !c->cut &&
+		       !atomic_load(&link->closes))
 			(void)pthread_cond_wait(&c->changed, &c->lock);
 		node = atomic_load(&link->closes) ? NULL : list_take_head(queue);
 		more = !list_is_empty(queue);
