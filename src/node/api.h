@@ -327,6 +327,7 @@ void op_wait(struct host *host, struct request *request);
 void op_connect(struct host *host, struct request *request);
 void op_carry_connect(struct host *host, struct request *request);
 /* carriage.c */
+void op_carry_ready(struct host *host, struct request *request);
 void op_carry_over(struct host *host, struct request *request);
 /* carrier.c */
 void op_link_report(struct host *host, struct request *request);

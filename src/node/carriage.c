@@ -254,8 +254,13 @@ void carriages_tell(struct host *host, struct carrier *carrier)
 	}
 }
 
+bool channel_is_ready(const struct channel *channel)
+{
+	return !channel->carriage || channel->carriage->ready;
+}
+
 static struct carriage *carriage_find(const struct host *host, const struct carrier *carrier,
-				      const struct control_carry_over_req *what)
+				      const struct control_carry_ready_req *what)
 {
 	struct map_node *node = map_first(&host->channels, channel_key((dvs_dcid){ what->dc },
 								       (dvs_ep){ what->remote },
@@ -271,6 +276,23 @@ static struct carriage *carriage_find(const struct host *host, const struct carr
 	return NULL;
 }
 
+void op_carry_ready(struct host *host, struct request *request)
+{
+	struct control_carry_ready_req req;
+	struct carriage *carriage = NULL;
+	dvs_err err = control_carry_ready_req_decode(&request->body, &req);
+
+	if (err == DVS_OK) {
+		carriage = carriage_find(host, request->link->carrier, &req);
+		err = carriage ? DVS_OK : DVS_NODEST;
+	}
+	if (err == DVS_OK && !carriage->ready) {
+		carriage->ready = true;
+		watch_touch(host, watch_number((dvs_dcid){ req.dc }, req.remote));
+	}
+	request_answer(host, request, err);
+}
+
 void op_carry_over(struct host *host, struct request *request)
 {
 	struct control_carry_over_req req;
@@ -278,7 +300,10 @@ void op_carry_over(struct host *host, struct request *request)
 	dvs_err err = control_carry_over_req_decode(&request->body, &req);
 
 	if (err == DVS_OK) {
-		carriage = carriage_find(host, request->link->carrier, &req);
+		const struct control_carry_ready_req name = { req.dc, req.remote, req.local,
+							      req.instance };
+
+		carriage = carriage_find(host, request->link->carrier, &name);
 		err = carriage ? DVS_OK : DVS_NODEST;
 	}
 	if (err == DVS_OK && carriage->state == CARRIAGE_LEAVING) {

@@ -68,6 +68,7 @@ struct carriage {
 	struct control_carry_req told;
 	enum carriage_state state;
 	uint64_t since_ns; /* it leaves */
+	bool ready;	   /* the far end is there */
 	bool clean;	   /* OVER: all that the far end said is here */
 	bool owns_index;   /* the channel's remote end has another number by now */
 	dvs_err reason;	   /* for which the partner is told when it has left */
@@ -98,6 +99,8 @@ void carrier_send(struct host *host, struct carrier *carrier, struct frame *fram
 /* Tell CHANNEL, which has a stand-in on one side, to its proxy, with MEMORY. NOMEM. Nothing for a channel without. */
 DVS_MUST_USE dvs_err channel_carry(struct host *host, struct channel *channel,
 				   struct shared_fd *memory);
+/* Whether the far end of CHANNEL has it too. */
+bool channel_is_ready(const struct channel *channel);
 /* As it was before dvsd was started again: the memory tells the instance. NOMEM; PROTO: it does not. */
 DVS_MUST_USE dvs_err channel_carry_again(struct host *host, struct channel *channel,
 					 struct shared_fd *memory);

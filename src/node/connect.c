@@ -57,36 +57,72 @@ static dvs_err make(struct host *host, struct binding *from, struct binding *to,
 	return err;
 }
 
-static dvs_err connect_make(struct host *host, const struct pending *pending, struct binding *from,
-			    struct binding *to)
+/* The process gets its channel. */
+static void connect_answer(struct host *host, const struct pending *pending,
+			   const struct channel *channel, unsigned int side,
+			   struct shared_fd *memory)
 {
 	struct control_channel_req event;
 	struct control_connect_rep rep;
+	struct frame frame;
+
+	channel_fill(channel, side, &event);
+	rep = (struct control_connect_rep){ .peer = event.peer,
+					    .my_index = event.my_index,
+					    .peer_index = event.peer_index,
+					    .peer_slot = event.peer_slot,
+					    .side = event.side,
+					    .may_call = event.may_call,
+					    .may_serve = event.may_serve,
+					    .peer_may_relay = event.peer_may_relay,
+					    .remote = event.remote };
+	frame_begin(&frame, pending->op, pending->id, DVS_OK);
+	control_connect_rep_encode(&frame.out, &rep);
+	frame_attach(&frame, memory);
+	frame_attach(&frame, channel->end[1 - side].binding->process->area_fd);
+	link_send(host, pending->link, &frame);
+}
+
+/* TIMEOUT: the far end is waited for; but who does not want to wait has a channel without. */
+static dvs_err connect_make(struct host *host, struct pending *pending, struct binding *from,
+			    struct binding *to)
+{
 	struct shared_fd *memory;
 	struct channel *channel;
-	struct frame frame;
-	dvs_err err;
+	dvs_err err = make(host, from, to, &channel, &memory);
 
-	err = make(host, from, to, &channel, &memory);
-	if (err == DVS_OK) {
-		channel_fill(channel, 0, &event);
-		rep = (struct control_connect_rep){ .peer = event.peer,
-						    .my_index = event.my_index,
-						    .peer_index = event.peer_index,
-						    .peer_slot = event.peer_slot,
-						    .side = event.side,
-						    .may_call = event.may_call,
-						    .may_serve = event.may_serve,
-						    .peer_may_relay = event.peer_may_relay,
-						    .remote = event.remote };
-		frame_begin(&frame, pending->op, pending->id, DVS_OK);
-		control_connect_rep_encode(&frame.out, &rep);
-		frame_attach(&frame, memory);
-		frame_attach(&frame, to->process->area_fd);
-		link_send(host, pending->link, &frame);
+	if (err == DVS_OK && channel->carriage && !pending->last_try) {
+		pending->instance = channel->carriage->told.instance;
+		pending->watch = watch_number(pending->dc, pending->to);
+		err = DVS_TIMEOUT;
+	} else if (err == DVS_OK) {
+		connect_answer(host, pending, channel, 0, memory);
 	}
 	shared_fd_drop(memory);
 	return err;
+}
+
+/* PENDING has made a channel with CORE. BADSTATE: the process is told of it by an event; TIMEOUT: the far end is waited for;
+ * NODEST: it is over. */
+static dvs_err connect_go_on(struct host *host, struct pending *pending, struct binding *from,
+			     const struct core_binding *core)
+{
+	const struct binding *to = binding_from_core(core);
+	struct channel *channel = to ? channel_find(host, from, to) : NULL;
+
+	if (!channel)
+		return DVS_NODEST;
+	if (!channel->carriage || channel->carriage->told.instance != pending->instance)
+		return DVS_BADSTATE;
+	if (channel_is_ready(channel)) {
+		connect_answer(host, pending, channel, channel->end[1].binding == from,
+			       channel->carriage->memory);
+		return DVS_OK;
+	}
+	pending->watch = watch_number(pending->dc, pending->to);
+	if (pending->last_try)
+		channel_destroy(host, channel);
+	return DVS_TIMEOUT;
 }
 
 static dvs_err connect_check(const struct host *host, const struct pending *pending,
@@ -105,7 +141,7 @@ static dvs_err connect_check(const struct host *host, const struct pending *pend
 	return *to ? DVS_OK : DVS_NODEST;
 }
 
-static dvs_err connect_to(struct host *host, const struct pending *pending, struct binding *from,
+static dvs_err connect_to(struct host *host, struct pending *pending, struct binding *from,
 			  struct core_binding *core)
 {
 	struct binding *to = binding_here(host, core);
@@ -123,7 +159,8 @@ static bool node_is_down(const struct host *host, const struct pending *pending)
 	return pending->what != 0 && !host->carriers[pending->what - 1]->up;
 }
 
-static bool connect_try(struct host *host, struct pending *pending)
+/* TIMEOUT: it must wait for what its watch says. */
+static dvs_err connect_once(struct host *host, struct pending *pending)
 {
 	const struct core_endpoint *endpoint;
 	struct core_binding *core;
@@ -131,23 +168,34 @@ static bool connect_try(struct host *host, struct pending *pending)
 	dvs_err err = connect_check(host, pending, &from, &endpoint);
 
 	if (err == DVS_NODEST && node_is_down(host, pending))
-		err = DVS_NODEDOWN;
-	if (err == DVS_OK) {
-		core = core_primary(endpoint, host->config.node);
-		pending->watch = must_wait(host, pending, from->core, from->ep.n);
-		/* The one that asks may be about to migrate: it parks when it has its answer. */
-		if (pending->watch == 0 && endpoint->migrating)
-			pending->watch = watch_number(pending->link->dc, pending->to);
-		if (pending->watch == 0)
-			pending->watch = must_wait(host, pending, core, pending->to);
-		pending->what = core && host->carriers[core->node] ? core->node + 1 : 0;
-		if (pending->watch != 0)
-			return false;
-		err = connect_to(host, pending, from, core);
-		if (err == DVS_OK)
-			return true;
+		return DVS_NODEDOWN;
+	if (err != DVS_OK)
+		return err;
+	core = core_primary(endpoint, host->config.node);
+	if (pending->instance != 0) {
+		err = connect_go_on(host, pending, from, core);
+		if (err != DVS_NODEST)
+			return err;
+		pending->instance = 0;
 	}
-	link_reply(host, pending->link, pending->op, pending->id, err);
+	pending->watch = must_wait(host, pending, from->core, from->ep.n);
+	/* The one that asks may be about to migrate: it parks when it has its answer. */
+	if (pending->watch == 0 && endpoint->migrating)
+		pending->watch = watch_number(pending->dc, pending->to);
+	if (pending->watch == 0)
+		pending->watch = must_wait(host, pending, core, pending->to);
+	pending->what = core && host->carriers[core->node] ? core->node + 1 : 0;
+	return pending->watch != 0 ? DVS_TIMEOUT : connect_to(host, pending, from, core);
+}
+
+static bool connect_try(struct host *host, struct pending *pending)
+{
+	dvs_err err = connect_once(host, pending);
+
+	if (err == DVS_TIMEOUT)
+		return false;
+	if (err != DVS_OK)
+		link_reply(host, pending->link, pending->op, pending->id, err);
 	return true;
 }
 

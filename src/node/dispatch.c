@@ -42,6 +42,7 @@ static const struct op ops[OPS_END] = {
 	[CONTROL_REJOIN_ENDPOINT] = { op_rejoin_endpoint, NEEDS_PROCESS },
 	[CONTROL_REJOIN_LINKS] = { op_rejoin_links, NEEDS_PROCESS },
 	[CONTROL_CARRY_CONNECT] = { op_carry_connect, NEEDS_NOTHING },
+	[CONTROL_CARRY_READY] = { op_carry_ready, NEEDS_NOTHING },
 	[CONTROL_CARRY_OVER] = { op_carry_over, NEEDS_NOTHING },
 	[CONTROL_LINK_REPORT] = { op_link_report, NEEDS_NOTHING },
 	[CONTROL_LINK_NEXT] = { op_link_next, NEEDS_NOTHING },

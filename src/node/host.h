@@ -357,6 +357,8 @@ struct pending {
 	uint64_t watch;
 	bool watching; /* in the map */
 	dvs_dcid dc;   /* when it is not the link's */
+	uint32_t
+		instance; /* of the channel that was made and whose far end is waited for; 0: none */
 	uint32_t op;
 	uint32_t id;
 	uint32_t ep;

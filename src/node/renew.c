@@ -226,9 +226,12 @@ static bool channel_renew(struct host *host, struct channel *channel)
 		tell_again(host, channel->end[side].binding);
 	}
 	/* a proxy may have asked for it */
-	if (channel->carriage)
-		watch_touch(host, watch_number((dvs_dcid){ channel->carriage->told.dc },
-					       channel->carriage->told.local));
+	if (channel->carriage) {
+		dvs_dcid dc = { channel->carriage->told.dc };
+
+		watch_touch(host, watch_number(dc, channel->carriage->told.local));
+		watch_touch(host, watch_number(dc, channel->carriage->told.remote));
+	}
 	return true;
 }
 

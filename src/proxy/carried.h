@@ -79,6 +79,7 @@ struct carried {
 	struct list in_queue[LINK_CLASSES];
 	/* under mirror.news_lock */
 	struct list in_news;
+	struct list in_ready;
 	dvs_err over_reason;
 	bool over_clean;
 	/* under lock, which is not held while something is put or waited for */
@@ -141,6 +142,7 @@ struct mirror {
 	uint32_t round[LINK_CLASSES]; /* by the sender of the class */
 	pthread_mutex_t news_lock;
 	struct list overs;
+	struct list ready; /* channels whose far end was heard first */
 	struct mirror_news connects[NEWS_CONNECTS_MAX];
 	uint32_t n_connects;
 	struct mirror_news refusals[REFUSALS_MAX]; /* for the sender of messages */
@@ -224,6 +226,8 @@ void sender_init(struct mirror *mirror, enum link_class class);
 
 /* The channel is over, and out of the table: news for the owner. */
 void news_over(struct carried *ch, dvs_err reason, bool clean);
+/* A frame of the far end has come for the first time. */
+void news_ready(struct carried *ch);
 void news_connect(struct mirror *mirror, const struct mirror_name *name, uint32_t far_instance);
 
 /* ---- numbers of calls: 24 bits ---- */

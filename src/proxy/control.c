@@ -266,13 +266,28 @@ static void on_reply(struct control *control, struct message *message)
 			  LOG_U64("remote", ask->news.name.remote),
 			  LOG_U64("local", ask->news.name.local),
 			  LOG_STR("answer", dvs_err_name(err)));
-		/* After the others the far end asks again, as long as its own dvsd lets it wait. */
+		/* The far end waits as long as its own dvsd lets it. */
 		if (err == DVS_NODC || err == DVS_DENIED)
 			mirror_refuse(control->mirror, &ask->news.name, ask->news.instance, err);
 		list_remove(&ask->node);
 		control->n_asks--;
+		if (err == DVS_TIMEOUT)
+			ask_connect(control, &ask->news);
 		free(ask);
 	}
+}
+
+static void say_ready(struct control *control, const struct mirror_news *news)
+{
+	struct control_carry_ready_req ready = { .dc = news->name.dc,
+						 .remote = news->name.remote,
+						 .local = news->name.local,
+						 .instance = news->instance };
+	struct request request;
+
+	request_begin(&request, CONTROL_CARRY_READY, control_new_id(control));
+	control_carry_ready_req_encode(&request.out, &ready);
+	(void)request_send(control, &request);
 }
 
 static void say_over(struct control *control, const struct mirror_news *news)
@@ -348,6 +363,9 @@ static void handle_news(struct control *control)
 			break;
 		case MIRROR_OVER:
 			say_over(control, &news);
+			break;
+		case MIRROR_READY:
+			say_ready(control, &news);
 			break;
 		case MIRROR_LINK:
 			memcpy(control->why, news.why, sizeof(control->why));

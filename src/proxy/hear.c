@@ -64,6 +64,7 @@ static bool is_of_this(struct hearing *hearing)
 	if (far == 0) {
 		atomic_store(&ch->far_instance, header->src_instance);
 		atomic_store(&ch->mine->carry.far_instance, header->src_instance);
+		news_ready(ch);
 		return true;
 	}
 	/* They grow: an older one is late. A newer one says that this conversation is over. */
@@ -416,7 +417,7 @@ static bool wants_channel(const struct frame_header *header)
 {
 	return header->dst_instance == 0 && header->src_instance != 0 &&
 	       (header->type == FRAME_CALL || header->type == FRAME_NOTE ||
-		header->type == FRAME_RECALL);
+		header->type == FRAME_RECALL || header->type == FRAME_PULL);
 }
 
 static void hear_channel(struct mirror *mirror, struct hearing *hearing)

@@ -19,6 +19,7 @@ dvs_err mirror_create(const struct mirror_setup *setup, struct mirror **made)
 	mirror->setup = *setup;
 	list_init(&mirror->shares);
 	list_init(&mirror->overs);
+	list_init(&mirror->ready);
 	for (unsigned i = 0; i < LINK_CLASSES; i++) {
 		list_init(&mirror->turn[i]);
 		sender_init(mirror, i);
@@ -64,6 +65,8 @@ void mirror_destroy(struct mirror *mirror)
 	while ((node = list_take_head(&mirror->overs)))
 		carried_put(CONTAINER_OF(node, struct carried, in_news));
 	near_end(&mirror->near);
+	while ((node = list_take_head(&mirror->ready)))
+		carried_put(CONTAINER_OF(node, struct carried, in_ready));
 	queue_clear(mirror);
 	table_close(mirror);
 	free(mirror);
@@ -170,6 +173,8 @@ dvs_err mirror_carry(struct mirror *mirror, const struct mirror_channel *channel
 		return err;
 	}
 	carried_mark(ch, DUE_AGAIN | DUE_PULL);
+	if (atomic_load(&ch->far_instance) != 0)
+		news_ready(ch);
 	carried_put(ch);
 	return DVS_OK;
 }
@@ -225,6 +230,19 @@ void news_over(struct carried *ch, dvs_err reason, bool clean)
 	mirror->setup.wake(mirror->setup.context);
 }
 
+void news_ready(struct carried *ch)
+{
+	struct mirror *mirror = ch->mirror;
+
+	pthread_mutex_lock(&mirror->news_lock);
+	if (list_is_empty(&ch->in_ready)) {
+		carried_get(ch);
+		list_add_tail(&mirror->ready, &ch->in_ready);
+	}
+	pthread_mutex_unlock(&mirror->news_lock);
+	mirror->setup.wake(mirror->setup.context);
+}
+
 static bool same_pair(const struct mirror_name *a, const struct mirror_name *b)
 {
 	return a->dc == b->dc && a->remote == b->remote && a->local == b->local;
@@ -259,13 +277,26 @@ static void take_over_news(struct list *node, struct mirror_news *news)
 	carried_put(ch);
 }
 
+static void take_ready_news(struct list *node, struct mirror_news *news)
+{
+	struct carried *ch = CONTAINER_OF(node, struct carried, in_ready);
+
+	*news = (struct mirror_news){ .kind = MIRROR_READY,
+				      .name = ch->name,
+				      .instance = ch->instance };
+	carried_put(ch);
+}
+
 bool mirror_next_news(struct mirror *mirror, struct mirror_news *news)
 {
+	struct list *ready;
 	struct list *node;
 	bool any = true;
 
 	pthread_mutex_lock(&mirror->news_lock);
-	node = list_take_head(&mirror->overs);
+	/* before its end */
+	ready = list_take_head(&mirror->ready);
+	node = ready ? ready : list_take_head(&mirror->overs);
 	if (!node && mirror->n_connects) {
 		*news = mirror->connects[--mirror->n_connects];
 	} else if (!node && mirror->link_news) {
@@ -276,7 +307,9 @@ bool mirror_next_news(struct mirror *mirror, struct mirror_news *news)
 		any = false;
 	}
 	pthread_mutex_unlock(&mirror->news_lock);
-	if (node)
+	if (ready)
+		take_ready_news(ready, news);
+	else if (node)
 		take_over_news(node, news);
 	return any;
 }

@@ -38,6 +38,7 @@ struct mirror_channel {
 enum mirror_news_kind {
 	MIRROR_CONNECT, /* frames came for a channel that is not there: dvsd is to be asked for it */
 	MIRROR_OVER,	/* the channel is forgotten: dvsd is to be told */
+	MIRROR_READY,	/* the far end is there */
 	MIRROR_LINK,	/* the connection of a class came or went */
 };
 

@@ -406,7 +406,8 @@ void say_messages(struct sender *sender, struct carried *ch)
 	}
 	/* Seen first: what was said before it is there then. */
 	head = atomic_load_explicit(&ch->theirs->request.head, memory_order_acquire);
-	if (due & DUE_PULL)
+	/* A far end that was not heard yet may not be there: this makes it. */
+	if ((due & DUE_PULL) || ((due & DUE_AGAIN) && atomic_load(&ch->far_instance) == 0))
 		(void)put(&look, &pull, &empty, NULL, 0);
 	if (due & DUE_NOTE_ACK)
 		put_number(&look, FRAME_NOTE_ACK, atomic_load(&ch->mine->carry.notes_in));

@@ -28,6 +28,7 @@ struct carried *carried_new(struct mirror *mirror, const struct mirror_channel *
 		list_init(&ch->in_queue[i]);
 	list_init(&ch->in_news);
 	list_init(&ch->in_lingering);
+	list_init(&ch->in_ready);
 	list_init(&ch->flying);
 	list_init(&ch->flying_bulk);
 	(void)pthread_mutex_init(&ch->lock, NULL);

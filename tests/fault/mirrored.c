@@ -123,7 +123,7 @@ struct mirror_news mirrored_news(struct mirrored *m, unsigned node)
 	struct mirror_news news = { .kind = MIRROR_LINK };
 	uint64_t rng = 1;
 
-	while (news.kind == MIRROR_LINK) {
+	while (news.kind == MIRROR_LINK || news.kind == MIRROR_READY) {
 		if (mirror_next_news(m->mirror[node], &news))
 			continue;
 		ck_assert_msg(!clock_is_past(deadline_ns), "no news from node %u", node);

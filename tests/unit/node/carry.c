@@ -231,6 +231,7 @@ TEST(who_may_not_call_gets_no_channel)
 
 TEST(a_node_that_is_not_up_is_waited_for)
 {
+	struct control_carry_req carried;
 	struct core_process third;
 	const struct letter *answer;
 	struct peer *proxy;
@@ -246,10 +247,77 @@ TEST(a_node_that_is_not_up_is_waited_for)
 	nothing_else();
 	/* it is told when the node is up, be its proxy there or not */
 	proxy = rig_proxy(&scene.rig, 2);
+	carried = peer_carry(proxy, NULL);
+	nothing_else();
+	ck_assert_int_eq(peer_carry_ready(proxy, &carried), DVS_OK);
 	answer = peer_mail(scene.client, CONTROL_CONNECT, id);
 	ck_assert_ptr_nonnull(answer);
 	ck_assert_uint_eq(answer->err, DVS_OK);
-	(void)peer_carry(proxy, NULL);
+	scene_close();
+}
+
+TEST(a_channel_is_there_when_the_far_end_is)
+{
+	struct control_connect_rep rep;
+	const struct letter *answer;
+	struct cursor in;
+	uint32_t id;
+
+	scene_open();
+	id = peer_connect(scene.client, scene.ep, scene.server, 5000);
+	scene.carried = peer_carry(scene.proxy, &scene.memory);
+	nothing_else();
+	ck_assert_int_eq(peer_carry_ready(scene.proxy, &scene.carried), DVS_OK);
+	answer = peer_mail(scene.client, CONTROL_CONNECT, id);
+	ck_assert_ptr_nonnull(answer);
+	ck_assert_uint_eq(answer->err, DVS_OK);
+	ck_assert_uint_eq(answer->inodes[0], scene.memory);
+	in = cursor_over(answer->bytes + FRAME_HEAD_BYTES, answer->len - FRAME_HEAD_BYTES);
+	ck_assert_int_eq(control_connect_rep_decode(&in, &rep), DVS_OK);
+	ck_assert_uint_eq(rep.side, 1 - scene.carried.side);
+	ck_assert_uint_eq(rep.my_index, scene.carried.peer_index);
+	scene_close();
+}
+
+TEST(a_channel_whose_far_end_does_not_come_is_forgotten)
+{
+	uint32_t id;
+
+	scene_open();
+	id = peer_connect(scene.client, scene.ep, scene.server, 5000);
+	scene.carried = peer_carry(scene.proxy, &scene.memory);
+	rig_wait(&scene.rig, 6 * CLOCK_NS_PER_S);
+	ck_assert_uint_eq(peer_mail(scene.client, CONTROL_CONNECT, id)->err, DVS_TIMEOUT);
+	expect_end(scene.proxy, &scene.carried, 0);
+	ck_assert_uint_eq(scene.rig.host.carriers[1]->n_carriages, 0);
+	scene_close();
+}
+
+TEST(who_waits_for_a_far_end_that_moves_gets_the_new_channel)
+{
+	struct core_command command = { .op = CORE_MIGRATE_START };
+	struct control_carry_req next;
+	struct control_channel_req event;
+	uint32_t id;
+
+	scene_open();
+	id = peer_connect(scene.client, scene.ep, scene.server, 5000);
+	scene.carried = peer_carry(scene.proxy, &scene.memory);
+	command.dc = scene.rig.dc;
+	command.ep = scene.server.n;
+	ck_assert_int_eq(rig_command(&scene.rig, &command), DVS_OK);
+	command.op = CORE_PARKED;
+	command.migration = 1;
+	ck_assert_int_eq(rig_command(&scene.rig, &command), DVS_OK);
+	command.op = CORE_MIGRATE_COMMIT;
+	command.process = rig_far_process(&scene.rig, 1);
+	ck_assert_int_eq(rig_command(&scene.rig, &command), DVS_OK);
+	expect_end(scene.proxy, &scene.carried, 1);
+	ck_assert_int_eq(peer_carry_over(scene.proxy, &scene.carried, true), DVS_OK);
+	next = peer_carry(scene.proxy, NULL);
+	event = peer_channel(scene.client, NULL);
+	ck_assert_uint_eq(event.my_index, next.peer_index);
+	ck_assert_uint_eq(peer_mail(scene.client, CONTROL_CONNECT, id)->err, DVS_BADSTATE);
 	scene_close();
 }
 
@@ -398,6 +466,9 @@ UNIT_MAIN("node-carry", a_channel_with_another_node_is_shared_with_its_proxy,
 	  a_channel_is_made_for_a_frame_that_came, a_frame_may_be_faster_than_the_order,
 	  an_endpoint_of_a_third_node_is_not_carried_by_this_proxy,
 	  who_may_not_call_gets_no_channel, a_node_that_is_not_up_is_waited_for,
+	  a_channel_is_there_when_the_far_end_is,
+	  a_channel_whose_far_end_does_not_come_is_forgotten,
+	  who_waits_for_a_far_end_that_moves_gets_the_new_channel,
 	  a_node_that_goes_down_is_not_waited_for, the_last_words_of_a_remote_end_are_waited_for,
 	  they_are_not_waited_for_longer_than_a_second,
 	  a_new_proxy_is_told_that_an_end_is_waited_for,

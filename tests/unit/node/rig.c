@@ -409,6 +409,19 @@ dvs_err peer_carry_over(struct peer *proxy, const struct control_carry_req *carr
 	return peer_ask(proxy, CONTROL_CARRY_OVER, &body);
 }
 
+dvs_err peer_carry_ready(struct peer *proxy, const struct control_carry_req *carried)
+{
+	uint8_t bytes[64];
+	struct writer body = writer_over(bytes, sizeof(bytes));
+	struct control_carry_ready_req req = { .dc = carried->dc,
+					       .remote = carried->remote,
+					       .local = carried->local,
+					       .instance = carried->instance };
+
+	control_carry_ready_req_encode(&body, &req);
+	return peer_ask(proxy, CONTROL_CARRY_READY, &body);
+}
+
 uint32_t peer_carry_connect(struct peer *proxy, dvs_ep remote, dvs_ep local, uint32_t timeout_ms)
 {
 	uint8_t bytes[64];
