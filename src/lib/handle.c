@@ -295,7 +295,9 @@ static dvs_err gone_reason(uint32_t reason)
 {
 	if (reason == DVS_DENIED)
 		return DVS_DENIED;
-	return reason == DVS_NODEDOWN ? DVS_NODEDOWN : DVS_PEERDEAD;
+	if (reason == DVS_NODEDOWN)
+		return DVS_NODEDOWN;
+	return reason == DVS_NOQUORUM ? DVS_NOQUORUM : DVS_PEERDEAD;
 }
 
 static void read_mail(struct m3 *self, struct mail *mail)

@@ -35,6 +35,8 @@ void effects_apply(struct host *host);
 /* What an endpoint without its own wish is told: used by the effects and after a rejoin. */
 void binding_announce(struct host *host, struct binding *binding);
 void send_migrate(struct host *host, const struct binding *binding, uint8_t what, uint32_t number);
+/* What its process is told to be: primary (1) or silent (2). */
+uint8_t binding_role(const struct binding *binding);
 void binding_send_role(struct host *host, const struct binding *binding);
 void binding_send_may(struct host *host, const struct binding *binding);
 void process_send_unbound(struct host *host, struct process *process, dvs_ep ep, uint32_t slot);

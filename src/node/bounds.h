@@ -59,6 +59,9 @@
 /* After a restart: how long a process may take to come back before it counts as complete. */
 #define REJOIN_GRACE_NS (10 * CLOCK_NS_PER_S)
 
+/* How long a dvsd that starts looks for the others before it counts itself as cut off. */
+#define QUORUM_START_NS (3 * CLOCK_NS_PER_S)
+
 /* A node whose dvsd is gone and whose machine is not counts as down after so long. */
 #define NODE_AWAY_NS (10 * CLOCK_NS_PER_S)
 

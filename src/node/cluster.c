@@ -137,16 +137,10 @@ static void on_ready(void *context, bool ready)
 {
 	struct host *host = context;
 
-	if (ready) {
-		log_info(&host->log, "in the quorum");
-		happened(host, &(struct news){ .what = "quorum.won", .node = host->config.node });
-	} else {
-		log_warning(&host->log,
-			    "outside the quorum: nothing can be bound, moved or promoted here "
-			    "until the nodes meet again");
-		happened(host, &(struct news){ .what = "quorum.lost", .node = host->config.node });
-		processes_cut(host);
-	}
+	if (ready)
+		quorum_won(host);
+	else
+		quorum_lost(host);
 }
 
 /* ---- the state, to and from other nodes ---- */
@@ -307,6 +301,8 @@ dvs_err cluster_join(struct host *host, ordered_open_engine open_engine, void *a
 	host->ordered_source =
 		(struct source){ .fd = ordered_fd(host->ordered), .ready = on_source };
 	err = source_add(host, &host->ordered_source, EPOLLIN);
+	if (err == DVS_OK && !order_is_ready(host))
+		err = quorum_await(host);
 	if (err == DVS_OK)
 		ordered_dispatch(host->ordered);
 	return err;

@@ -21,6 +21,17 @@ void node_await(struct host *host, uint32_t node);
 /* nodes.c: proxies for the nodes that are up, and for no others. */
 void nodes_carry(struct host *host);
 
+/* quorum.c */
+void quorum_lost(struct host *host);
+void quorum_won(struct host *host);
+/* This dvsd has just started: it counts as outside if it is not in the quorum soon. NOMEM. */
+DVS_MUST_USE dvs_err quorum_await(struct host *host);
+/* Silence BINDING, a primary, if this node is outside the quorum and a backup of it is where the quorum can be. */
+void binding_fence(struct host *host, struct binding *binding);
+void binding_unfence(struct host *host, struct binding *binding);
+/* OK: calls can reach CORE (may be NULL) as far as the quorum goes. NOQUORUM, NODEST. */
+DVS_MUST_USE dvs_err quorum_reaches(const struct host *host, const struct core_binding *core);
+
 /* adopt.c: CORE, of the other nodes, is the state from now on. Takes it over. */
 void adopt(struct host *host, struct core *core);
 /* PROCESS has it from before, without a binding in the core; NULL. */

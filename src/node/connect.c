@@ -3,6 +3,7 @@
  * not there to take it: not yet taken by its process, a backup, migrating, or slow to read. */
 #include "node/api.h"
 #include "node/carrier.h"
+#include "node/cluster.h"
 
 /* One of another node is there as soon as its proxy is. */
 static uint64_t must_wait_remote(struct host *host, const struct pending *pending,
@@ -138,7 +139,9 @@ static dvs_err connect_check(const struct host *host, const struct pending *pend
 	if (!core_may_call((*from)->core->endpoint, dvs_ep_number((dvs_ep){ pending->to })))
 		return DVS_DENIED;
 	*to = core_endpoint_find(dc, pending->to);
-	return *to ? DVS_OK : DVS_NODEST;
+	if (!*to)
+		return DVS_NODEST;
+	return quorum_reaches(host, core_primary(*to, host->config.node));
 }
 
 static dvs_err connect_to(struct host *host, struct pending *pending, struct binding *from,

@@ -64,13 +64,18 @@ struct binding *binding_from_core(const struct core_binding *binding)
 	return binding ? binding->host : NULL;
 }
 
+uint8_t binding_role(const struct binding *binding)
+{
+	return binding->fenced ? CORE_BACKUP : (uint8_t)binding->core->role;
+}
+
 void binding_announce(struct host *host, struct binding *binding)
 {
 	struct control_bound_req event = {
 		.ep = binding->ep.n,
 		.slot = binding->slot,
 		.binding = (uint8_t)binding->core->kind,
-		.role = (uint8_t)binding->core->role,
+		.role = binding_role(binding),
 		.may = binding->core->endpoint->privileges.may,
 	};
 	struct frame frame;
@@ -94,7 +99,7 @@ void binding_send_role(struct host *host, const struct binding *binding)
 {
 	struct control_role_req event = { .ep = binding->ep.n,
 					  .slot = binding->slot,
-					  .role = (uint8_t)binding->core->role };
+					  .role = binding_role(binding) };
 	struct frame frame;
 
 	if (!binding->process)
@@ -130,6 +135,7 @@ static void on_bound(struct host *host, const struct core_effect *effect)
 		binding->core = core;
 		core->host = binding;
 		limbo_over(host, binding);
+		binding_unfence(host, binding);
 		return;
 	}
 	binding = binding_create(host);

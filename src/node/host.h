@@ -107,6 +107,8 @@ struct host {
 	struct list formers;	      /* former cores */
 	size_t n_limbo;
 	bool saying_up;
+	bool outside; /* the quorum, and it is sure */
+	struct timer outside_timer;
 	struct map asks; /* by number */
 	uint64_t last_ask;
 	size_t n_watchers;
@@ -290,6 +292,7 @@ struct binding {
 	bool heir;	    /* became the primary: partners that are lost may have channels with it
 			     * of which it knows nothing */
 	bool woken;	    /* to be told when its process is there */
+	bool fenced;	    /* a primary that is silent: see quorum.c */
 	bool limbo;	    /* in a former core only: see adopt.c */
 	bool asked;	    /* whether the core may have it again */
 	bool quiet;	    /* ended by its own process: that needs no event */

@@ -330,7 +330,7 @@ void process_end(struct host *host, struct process *process)
 		process_forget(host, process);
 		return;
 	}
-	if (!order_is_ready(host))
+	if (host->outside)
 		process_cut(host, process);
 	order_command(host, &command, &order, true);
 }

@@ -4,6 +4,7 @@
  * only, and one is there again when both sides have told the same of it. */
 #include "node/api.h"
 #include "node/carrier.h"
+#include "node/cluster.h"
 
 /* What one side told: true when it fits what is known of the channel. */
 static bool link_fits(const struct channel *channel, unsigned int side, const struct binding *mine,
@@ -209,8 +210,10 @@ void op_rejoin_endpoint(struct host *host, struct request *request)
 			(req.role == CORE_BACKUP && binding->core->role == CORE_PRIMARY);
 	binding->tid = req.tid;
 	binding->migration = req.migration;
+	if (binding->core->role == CORE_PRIMARY)
+		binding_fence(host, binding);
 	rep = (struct control_rejoin_endpoint_rep){
-		.role = (uint8_t)binding->core->role,
+		.role = binding_role(binding),
 		.may = binding->core->endpoint->privileges.may,
 	};
 	frame_begin(&frame, request->op, request->id, DVS_OK);
