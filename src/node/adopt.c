@@ -297,6 +297,8 @@ void adopt(struct host *host, struct core *core)
 		 LOG_U64("to_ask_for", host->n_limbo));
 	if (host->n_limbo == 0)
 		formers_free(host);
+	/* first: on a node that is down nothing is bound */
+	cluster_say_up(host);
 	ask_for_limbo(host, CORE_PRIMARY);
 	ask_for_limbo(host, CORE_BACKUP);
 	watch_touch_all(host);

@@ -30,7 +30,7 @@ static bool is_up(const struct host *host)
 }
 
 /* Whoever is in a view says himself that he is up: only he knows his name and his address. */
-static void say_up(struct host *host)
+void cluster_say_up(struct host *host)
 {
 	struct core_command command = { .op = CORE_NODE_UP,
 					.node = host->config.node,
@@ -97,7 +97,7 @@ void cluster_view(struct host *host, const struct ordered_view *view)
 			node_await(host, node);
 	}
 	nodes_carry(host);
-	say_up(host);
+	cluster_say_up(host);
 }
 
 static void on_view(void *context, const struct ordered_view *view)

@@ -15,6 +15,9 @@ void cluster_close(struct host *host);
 /* These nodes are there; what follows from it is applied here. */
 void cluster_view(struct host *host, const struct ordered_view *view);
 
+/* Let the others know that this node is up, unless they do. */
+void cluster_say_up(struct host *host);
+
 /* nodes.c: NODE is away: unless it comes back it counts as down. */
 void node_await(struct host *host, uint32_t node);
 
