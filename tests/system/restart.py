@@ -214,7 +214,7 @@ def a_binding_that_was_made_for_another_is_kept(dvsd):
     child.run("l.hello() and None")
     assert child.run("l.event('bound').ep") == given
     again(dvsd)
-    child.run("globals().update(o=l, l=Link(l.socket.getpeername()))")
+    child.run(f"globals().update(o=l, l=Link('{dvsd.control('a')}'))")
     child.run("l.hello(rejoin=1, fds=[o.area, o.stats]) and None")
     child.run("l.ask('rejoin_links', links=[]) and None")
     assert child.run("l.event('bound').ep") == given, "it is told of it again"
