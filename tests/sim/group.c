@@ -178,7 +178,8 @@ static bool run(uint64_t seed, struct tally *tally, bool verbose)
 	cluster_open(&cluster, seed, 2 + (uint32_t)(seed / 5 % 4));
 	cluster.world.verbose = verbose;
 	cluster.rough = seed % 5 == 4;
-	faults = 1 + world_roll(&cluster.world, 12);
+	/* Many at a time strike those who are still establishing a view. */
+	faults = 1 + world_roll(&cluster.world, seed % 3 == 0 ? 100 : 12);
 	for (uint32_t node = 0; node < cluster.world.n_nodes; node++)
 		member_start(&cluster, node, MEMORY_NONE);
 	if (world_roll(&cluster.world, 2) == 0) {
