@@ -162,8 +162,8 @@ static dvs_err dvs_open(struct actor *actor, dvs_ep want, struct dvk **dvk, stru
 /* It waits when all clients do, and is killed then. */
 static dvs_err be_server(struct actor *actor)
 {
-	struct dvk *dvk;
-	struct m3 *self;
+	struct dvk *dvk = NULL;
+	struct m3 *self = NULL;
 	struct dvs_msg msg;
 	dvs_err err = dvs_open(actor, dvs_ep_of(SERVER), &dvk, &self);
 
@@ -174,15 +174,16 @@ static dvs_err be_server(struct actor *actor)
 	if (err != DVS_OK)
 		return bench_fail(actor->fault, err, "receive: %s", dvs_strerror(err));
 	err = actor_ready(actor);
+	if (err != DVS_OK)
+		return err;
 	for (;;)
 		pause();
-	return err;
 }
 
 static dvs_err be_client(struct actor *actor)
 {
-	struct dvk *dvk;
-	struct m3 *self;
+	struct dvk *dvk = NULL;
+	struct m3 *self = NULL;
 	struct dvs_msg msg = { .type = 1 };
 	dvs_err err = dvs_open(actor, dvs_ep_any(), &dvk, &self);
 
