@@ -1,24 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TLS 1.3, with certificates on both sides. What the peer's says must be true: its number, and our cluster.
  *
- * OpenSSL gets its bytes from memory and leaves them there, so that its object is locked only while it computes, a record at
- * a time, and never while anybody waits for the network. */
+ * OpenSSL makes the handshake, in memory; the records after it are record.c's. */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/filter.h"
+#include "proxy/filter/record.h"
 
-#define RECORD_BYTES ((size_t)SSL3_RT_MAX_PLAIN_LENGTH)
-#define RECORD_ROOM (RECORD_BYTES + 512u)
-/* Sent when there is as much. */
-#define OUT_BYTES ((size_t)128 << 10)
-#define OUT_ROOM (OUT_BYTES + RECORD_ROOM)
-#define IN_BYTES ((size_t)128 << 10)
+/* Far more than a handshake has; its bytes come from whom nobody knows yet. */
+#define OUT_BYTES ((size_t)64 << 10)
+#define IN_BYTES ((size_t)64 << 10)
 /* One key of AES-GCM is good for 2^24.5 records (RFC 8446, 5.5). */
 #define REKEY_RECORDS (UINT64_C(1) << 22)
 #define CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
@@ -33,48 +29,39 @@ struct tls_filter {
 	char peer[NAME_BYTES];
 };
 
-struct out {
-	uint8_t *bytes; /* OUT_ROOM */
-	size_t used;
-};
-
-struct tls {
-	struct stream stream;
-	pthread_mutex_t lock;
-	/* under lock: */
+struct handshake {
+	struct stream *lower;
 	SSL *ssl;
-	struct out out; /* sealed, to be sent */
-	/* the receiver's, also where OpenSSL reads it: */
-	uint8_t *in; /* IN_BYTES */
+	struct record_secret client;
+	struct record_secret server;
+	uint8_t out[OUT_BYTES]; /* to be sent */
+	size_t n_out;
+	uint8_t in[IN_BYTES];
 	size_t in_start;
 	size_t in_end;
-	/* the sender's: */
-	struct out sending;
-	uint8_t *record; /* RECORD_BYTES: small pieces go into one record */
-	uint64_t n_records;
-	uint64_t rekey_records;
 };
 
 /* What OpenSSL wants to send. */
 static int tls_bio_write(BIO *bio, const char *bytes, int len)
 {
-	struct tls *tls = BIO_get_data(bio);
+	struct handshake *handshake = BIO_get_data(bio);
 	size_t n = (size_t)len;
 
 	BIO_clear_retry_flags(bio);
-	if (len <= 0 || n > OUT_ROOM - tls->out.used) {
+	if (len <= 0 || n > OUT_BYTES - handshake->n_out) {
 		BIO_set_retry_write(bio);
 		return -1;
 	}
-	memcpy(tls->out.bytes + tls->out.used, bytes, n);
-	tls->out.used += n;
+	memcpy(handshake->out + handshake->n_out, bytes, n);
+	handshake->n_out += n;
 	return len;
 }
 
+/* It takes a record and no more: what is behind the handshake stays here. */
 static int tls_bio_read(BIO *bio, char *bytes, int len)
 {
-	struct tls *tls = BIO_get_data(bio);
-	size_t n = tls->in_end - tls->in_start;
+	struct handshake *handshake = BIO_get_data(bio);
+	size_t n = handshake->in_end - handshake->in_start;
 
 	BIO_clear_retry_flags(bio);
 	if (n == 0 || len <= 0) {
@@ -83,8 +70,8 @@ static int tls_bio_read(BIO *bio, char *bytes, int len)
 	}
 	if (n > (size_t)len)
 		n = (size_t)len;
-	memcpy(bytes, tls->in + tls->in_start, n);
-	tls->in_start += n;
+	memcpy(bytes, handshake->in + handshake->in_start, n);
+	handshake->in_start += n;
 	return (int)n;
 }
 
@@ -104,155 +91,41 @@ static const char *tls_error_text(void)
 	return text ? text : "the connection broke";
 }
 
-/* Send what is sealed. By the sending thread, without the lock. */
-static bool tls_send_out(struct tls *tls)
+/* LINE is a name, the client's random number, and the secret, as OpenSSL tells the keys of a connection. */
+static void tls_learn_secret(const SSL *ssl, const char *line)
 {
-	struct out sealed;
-	struct iovec piece;
+	struct handshake *handshake = SSL_get_app_data(ssl);
+	bool is_client = strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) == 0;
+	bool is_server = strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) == 0;
+	struct record_secret *secret = is_client ? &handshake->client : &handshake->server;
+	const char *digits = strrchr(line, ' ');
 
-	pthread_mutex_lock(&tls->lock);
-	sealed = tls->out;
-	tls->out = tls->sending;
-	tls->out.used = 0;
-	tls->sending = sealed;
-	pthread_mutex_unlock(&tls->lock);
-	if (sealed.used == 0)
-		return true;
-	piece = (struct iovec){ sealed.bytes, sealed.used };
-	return stream_send(tls->stream.lower, &piece, 1);
+	if ((is_client || is_server) && digits &&
+	    OPENSSL_hexstr2buf_ex(secret->bytes, sizeof(secret->bytes), &secret->len, digits + 1,
+				  '\0') != 1)
+		secret->len = 0;
 }
 
-/* One record of LEN bytes. */
-static bool tls_seal(struct tls *tls, const void *bytes, size_t len)
+static bool tls_send_out(struct handshake *handshake)
 {
-	bool is_sealed;
-	bool is_full;
-	size_t written;
+	struct iovec piece = { handshake->out, handshake->n_out };
 
-	pthread_mutex_lock(&tls->lock);
-	ERR_clear_error();
-	is_sealed = (++tls->n_records % tls->rekey_records != 0 ||
-		     SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1) &&
-		    SSL_write_ex(tls->ssl, bytes, len, &written) == 1;
-	is_full = tls->out.used >= OUT_BYTES;
-	pthread_mutex_unlock(&tls->lock);
-	return is_sealed && (!is_full || tls_send_out(tls));
+	handshake->n_out = 0;
+	return piece.iov_len == 0 || stream_send(handshake->lower, &piece, 1);
 }
 
-static bool tls_send(struct stream *stream, struct iovec *pieces, size_t n)
+/* More from the network; as receive(). OpenSSL has read all that was there. */
+static ssize_t tls_fill(struct handshake *handshake, uint64_t deadline_ns)
 {
-	struct tls *tls = CONTAINER_OF(stream, struct tls, stream);
-	size_t waiting = 0;
-
-	while (n > 0) {
-		size_t len = pieces->iov_len;
-
-		if (waiting == 0 && len >= RECORD_BYTES) {
-			len = RECORD_BYTES;
-			if (!tls_seal(tls, pieces->iov_base, len))
-				return false;
-		} else {
-			if (len > RECORD_BYTES - waiting)
-				len = RECORD_BYTES - waiting;
-			memcpy(tls->record + waiting, pieces->iov_base, len);
-			waiting += len;
-		}
-		stream_advance(&pieces, &n, len);
-		/* A full record; or what waits is not to be split by a large piece. */
-		if (waiting == RECORD_BYTES ||
-		    (waiting > 0 && (n == 0 || pieces->iov_len >= RECORD_BYTES))) {
-			if (!tls_seal(tls, tls->record, waiting))
-				return false;
-			waiting = 0;
-		}
-	}
-	return tls_send_out(tls);
-}
-
-/* What can be opened without more from the network; 0: nothing. */
-static ssize_t tls_open_records(struct tls *tls, const struct iovec *room, size_t n)
-{
-	size_t total = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t used = 0;
-
-		while (used < room[i].iov_len) {
-			size_t got = 0;
-			int error = SSL_ERROR_NONE;
-
-			pthread_mutex_lock(&tls->lock);
-			ERR_clear_error();
-			if (SSL_read_ex(tls->ssl, (char *)room[i].iov_base + used,
-					room[i].iov_len - used, &got) != 1)
-				error = SSL_get_error(tls->ssl, 0);
-			pthread_mutex_unlock(&tls->lock);
-			used += got;
-			total += got;
-			if (error == SSL_ERROR_NONE)
-				continue;
-			if (error == SSL_ERROR_WANT_READ || total > 0)
-				return (ssize_t)total;
-			stream_say(&tls->stream, "tls: %s", tls_error_text());
-			return STREAM_BROKEN;
-		}
-	}
-	return (ssize_t)total;
-}
-
-/* More from the network; as receive(). */
-static ssize_t tls_fill(struct tls *tls, uint64_t deadline_ns)
-{
-	struct iovec room = { tls->in, IN_BYTES };
-	ssize_t got = stream_receive(tls->stream.lower, &room, 1, deadline_ns);
+	struct iovec room = { handshake->in, IN_BYTES };
+	ssize_t got = stream_receive(handshake->lower, &room, 1, deadline_ns);
 
 	if (got > 0) {
-		tls->in_start = 0;
-		tls->in_end = (size_t)got;
-	} else if (got == STREAM_BROKEN) {
-		stream_say(&tls->stream, "%s", tls->stream.lower->why);
+		handshake->in_start = 0;
+		handshake->in_end = (size_t)got;
 	}
 	return got;
 }
-
-static ssize_t tls_receive(struct stream *stream, const struct iovec *room, size_t n,
-			   uint64_t deadline_ns)
-{
-	struct tls *tls = CONTAINER_OF(stream, struct tls, stream);
-
-	for (;;) {
-		ssize_t got = tls_open_records(tls, room, n);
-
-		if (got != 0)
-			return got;
-		/* It has read all that was there, and wants more. */
-		got = tls_fill(tls, deadline_ns);
-		if (got <= 0)
-			return got;
-	}
-}
-
-static void tls_close(struct stream *stream)
-{
-	struct tls *tls = CONTAINER_OF(stream, struct tls, stream);
-
-	stream_close(stream->lower);
-	SSL_free(tls->ssl);
-	free(tls->out.bytes);
-	free(tls->sending.bytes);
-	free(tls->in);
-	free(tls->record);
-	pthread_mutex_destroy(&tls->lock);
-	free(tls);
-}
-
-static const struct stream_ops tls_ops = {
-	.send = tls_send,
-	.receive = tls_receive,
-	.can_send = stream_lower_can_send,
-	.shut = stream_lower_shut,
-	.close = tls_close,
-};
 
 /* The one value of KIND in the subject of CERTIFICATE is VALUE. */
 static bool tls_subject_is(const X509 *certificate, int kind, const char *value)
@@ -280,10 +153,10 @@ static bool tls_names(const X509 *certificate, const char *node, const char *clu
 	       tls_subject_is(certificate, NID_organizationName, cluster);
 }
 
-static dvs_err tls_check_peer(const struct tls_filter *filter, const struct tls *tls, char *text,
-			      size_t text_bytes)
+static dvs_err tls_check_peer(const struct tls_filter *filter, const struct handshake *handshake,
+			      char *text, size_t text_bytes)
 {
-	X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
+	X509 *certificate = SSL_get1_peer_certificate(handshake->ssl);
 	bool is_right = certificate && tls_names(certificate, filter->peer, filter->cluster);
 
 	X509_free(certificate);
@@ -294,9 +167,9 @@ static dvs_err tls_check_peer(const struct tls_filter *filter, const struct tls 
 	return DVS_DENIED;
 }
 
-static dvs_err tls_handshake_failed(const struct tls *tls, char *text, size_t text_bytes)
+static dvs_err tls_refused(const struct handshake *handshake, char *text, size_t text_bytes)
 {
-	long verdict = SSL_get_verify_result(tls->ssl);
+	long verdict = SSL_get_verify_result(handshake->ssl);
 
 	if (verdict != X509_V_OK)
 		snprintf(text, text_bytes, "its certificate is refused: %s",
@@ -309,7 +182,8 @@ static dvs_err tls_handshake_failed(const struct tls *tls, char *text, size_t te
 	return DVS_DENIED;
 }
 
-static dvs_err tls_handshake(struct tls *tls, uint64_t deadline_ns, char *text, size_t text_bytes)
+static dvs_err tls_shake(struct handshake *handshake, uint64_t deadline_ns, char *text,
+			 size_t text_bytes)
 {
 	for (;;) {
 		int done;
@@ -318,15 +192,15 @@ static dvs_err tls_handshake(struct tls *tls, uint64_t deadline_ns, char *text, 
 		ssize_t got;
 
 		ERR_clear_error();
-		done = SSL_do_handshake(tls->ssl);
-		error = SSL_get_error(tls->ssl, done);
+		done = SSL_do_handshake(handshake->ssl);
+		error = SSL_get_error(handshake->ssl, done);
 		/* Also after a failure: it tells the peer why. */
-		is_sent = tls_send_out(tls);
+		is_sent = tls_send_out(handshake);
 		if (done == 1 && is_sent)
 			return DVS_OK;
 		if (done != 1 && error != SSL_ERROR_WANT_READ)
-			return tls_handshake_failed(tls, text, text_bytes);
-		got = is_sent ? tls_fill(tls, deadline_ns) : STREAM_END;
+			return tls_refused(handshake, text, text_bytes);
+		got = is_sent ? tls_fill(handshake, deadline_ns) : STREAM_END;
 		if (got > 0)
 			continue;
 		snprintf(text, text_bytes, "tls: %s",
@@ -336,61 +210,78 @@ static dvs_err tls_handshake(struct tls *tls, uint64_t deadline_ns, char *text, 
 	}
 }
 
-static struct tls *tls_new(struct tls_filter *filter, struct stream *lower, bool listens)
+static void handshake_free(struct handshake *handshake)
 {
-	struct tls *tls = calloc(1, sizeof(*tls));
+	if (!handshake)
+		return;
+	SSL_free(handshake->ssl);
+	OPENSSL_cleanse(&handshake->client, sizeof(handshake->client));
+	OPENSSL_cleanse(&handshake->server, sizeof(handshake->server));
+	free(handshake);
+}
+
+static struct handshake *handshake_new(struct tls_filter *filter, struct stream *lower,
+				       bool listens)
+{
+	struct handshake *handshake = calloc(1, sizeof(*handshake));
 	BIO *bio = BIO_new(filter->method);
 
-	if (!tls || !bio) {
-		free(tls);
+	if (handshake)
+		handshake->ssl = SSL_new(filter->context);
+	if (!handshake || !handshake->ssl || !bio) {
 		BIO_free(bio);
+		handshake_free(handshake);
 		return NULL;
 	}
-	tls->stream = (struct stream){ .ops = &tls_ops, .lower = lower };
-	pthread_mutex_init(&tls->lock, NULL);
-	tls->rekey_records = filter->rekey_records;
-	tls->out.bytes = malloc(OUT_ROOM);
-	tls->sending.bytes = malloc(OUT_ROOM);
-	tls->in = malloc(IN_BYTES);
-	tls->record = malloc(RECORD_BYTES);
-	tls->ssl = SSL_new(filter->context);
-	BIO_set_data(bio, tls);
+	handshake->lower = lower;
+	BIO_set_data(bio, handshake);
 	BIO_set_init(bio, 1);
-	if (!tls->ssl || !tls->out.bytes || !tls->sending.bytes || !tls->in || !tls->record) {
-		BIO_free(bio);
-		tls->stream.lower = NULL;
-		tls_close(&tls->stream);
-		return NULL;
-	}
-	SSL_set_bio(tls->ssl, bio, bio);
+	SSL_set_bio(handshake->ssl, bio, bio);
+	(void)SSL_set_app_data(handshake->ssl, handshake);
 	if (listens)
-		SSL_set_accept_state(tls->ssl);
+		SSL_set_accept_state(handshake->ssl);
 	else
-		SSL_set_connect_state(tls->ssl);
-	return tls;
+		SSL_set_connect_state(handshake->ssl);
+	return handshake;
+}
+
+static dvs_err tls_use(const struct tls_filter *filter, const struct handshake *handshake,
+		       bool listens, struct stream **upper, char *text, size_t text_bytes)
+{
+	const struct record_setup setup = {
+		.cipher = SSL_get_current_cipher(handshake->ssl),
+		.sending = listens ? &handshake->server : &handshake->client,
+		.receiving = listens ? &handshake->client : &handshake->server,
+		.rekey_records = filter->rekey_records,
+		.ahead = handshake->in + handshake->in_start,
+		.ahead_bytes = handshake->in_end - handshake->in_start,
+	};
+
+	*upper = record_stream(handshake->lower, &setup);
+	if (*upper)
+		return DVS_OK;
+	snprintf(text, text_bytes, "no memory, or no keys: %s", tls_error_text());
+	return DVS_NOMEM;
 }
 
 static dvs_err tls_wrap(struct filter *base, struct stream *lower, bool listens,
 			uint64_t deadline_ns, struct stream **upper, char *text, size_t text_bytes)
 {
 	struct tls_filter *filter = CONTAINER_OF(base, struct tls_filter, filter);
-	struct tls *tls = tls_new(filter, lower, listens);
+	struct handshake *handshake = handshake_new(filter, lower, listens);
 	dvs_err err;
 
-	if (!tls) {
+	if (!handshake) {
 		snprintf(text, text_bytes, "no memory");
 		return DVS_NOMEM;
 	}
-	err = tls_handshake(tls, deadline_ns, text, text_bytes);
+	err = tls_shake(handshake, deadline_ns, text, text_bytes);
 	if (err == DVS_OK)
-		err = tls_check_peer(filter, tls, text, text_bytes);
-	if (err != DVS_OK) {
-		tls->stream.lower = NULL;
-		tls_close(&tls->stream);
-		return err;
-	}
-	*upper = &tls->stream;
-	return DVS_OK;
+		err = tls_check_peer(filter, handshake, text, text_bytes);
+	if (err == DVS_OK)
+		err = tls_use(filter, handshake, listens, upper, text, text_bytes);
+	handshake_free(handshake);
+	return err;
 }
 
 static void tls_filter_close(struct filter *base)
@@ -438,6 +329,7 @@ static bool tls_configure(SSL_CTX *context)
 {
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	(void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_keylog_callback(context, tls_learn_secret);
 	return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
 	       SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
 	       SSL_CTX_set_ciphersuites(context, CIPHERS) == 1 &&

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Filters by themselves, over a stream that gives one byte at a time, or as many as there are. */
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "certs.h"
@@ -258,6 +260,127 @@ TEST(sealed_bytes_that_were_changed_are_refused)
 }
 END_TEST
 
+/* A peer that is all OpenSSL's: it says what TLS is. */
+struct judge {
+	pthread_t thread;
+	const char *dir;
+	int fd;
+	bool listens;
+	bool is_content;
+	size_t len;
+};
+
+static bool judge_talk(SSL *ssl, size_t len)
+{
+	uint8_t *expected = malloc(len);
+	uint8_t *got = malloc(len);
+	size_t at = 0;
+	size_t n = 0;
+	bool is_right;
+
+	pair_fill(expected, len, 1);
+	while (at < len && SSL_read_ex(ssl, got + at, len - at, &n) == 1)
+		at += n;
+	is_right = at == len && memcmp(got, expected, len) == 0;
+	/* Back, with new keys in the midst of it. */
+	is_right = is_right && SSL_write_ex(ssl, got, len / 2, &n) == 1 &&
+		   SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 &&
+		   SSL_write_ex(ssl, got + len / 2, len - len / 2, &n) == 1;
+	free(expected);
+	free(got);
+	return is_right;
+}
+
+static void *judge_run(void *argument)
+{
+	struct judge *judge = argument;
+	SSL_CTX *context = SSL_CTX_new(TLS_method());
+	char path[128];
+	SSL *ssl;
+
+	snprintf(path, sizeof(path), "%s/ca.pem", judge->dir);
+	SSL_CTX_load_verify_file(context, path);
+	snprintf(path, sizeof(path), "%s/node.pem", judge->dir);
+	SSL_CTX_use_certificate_chain_file(context, path);
+	snprintf(path, sizeof(path), "%s/node.key", judge->dir);
+	SSL_CTX_use_PrivateKey_file(context, path, SSL_FILETYPE_PEM);
+	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_num_tickets(context, 0);
+	ssl = SSL_new(context);
+	SSL_set_fd(ssl, judge->fd);
+	judge->is_content = (judge->listens ? SSL_accept(ssl) : SSL_connect(ssl)) == 1 &&
+			    SSL_version(ssl) == TLS1_3_VERSION &&
+			    SSL_get_verify_result(ssl) == X509_V_OK && judge_talk(ssl, judge->len);
+	SSL_free(ssl);
+	SSL_CTX_free(context);
+	return NULL;
+}
+
+static void judged(struct end *end, struct judge *judge)
+{
+	uint8_t *bytes = malloc(judge->len);
+	uint8_t *back = malloc(judge->len);
+
+	pair_fill(bytes, judge->len, 1);
+	end->bytes = bytes;
+	end->len = judge->len;
+	end_wrap(end);
+	ck_assert_msg(end->is_wrapped, "%s", end->text);
+	end_send(end);
+	ck_assert_msg(stream_receive_all(end->stream, back, judge->len,
+					 clock_deadline_ns(WAIT_NS)) == (ssize_t)judge->len,
+		      "%s", end->stream->why);
+	ck_assert_int_eq(memcmp(back, bytes, judge->len), 0);
+	free(bytes);
+	free(back);
+}
+
+TEST(what_is_sealed_is_tls_as_openssl_has_it)
+{
+	struct authority authority;
+
+	authority_make(&authority, "farm");
+	for (uint32_t i = 0; i < 2; i++) {
+		struct end end = { .ops = &filter_tls, .listens = i == 0 };
+		const struct filter_setup setup = {
+			.config = &end.config,
+			.node = i,
+			.peer = 1 - i,
+			.rekey_records = REKEY_RECORDS,
+		};
+		struct judge judge = { .listens = i != 0, .len = 200000 };
+		char dir[64];
+		int fds[2];
+
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+		certs_dir(dir);
+		certs_write(dir, &authority, &authority, "farm", i == 0 ? "node1" : "node0", 60,
+			    3600);
+		judge.dir = dir;
+		judge.fd = fds[1];
+		ck_assert_int_eq(pthread_create(&judge.thread, NULL, judge_run, &judge), 0);
+		config_defaults(&end.config);
+		snprintf(end.config.cluster, sizeof(end.config.cluster), "farm");
+		certs_dir(end.config.dir);
+		certs_write(end.config.dir, &authority, &authority, "farm",
+			    i == 0 ? "node0" : "node1", 60, 3600);
+		end.stream = trickle_over(fds[0], 5000, &end.figures);
+		ck_assert(filter_tls.open(&setup, &end.filter, end.text, sizeof(end.text)) ==
+			  DVS_OK);
+		judged(&end, &judge);
+		pthread_join(judge.thread, NULL);
+		ck_assert(judge.is_content);
+		stream_close(end.stream);
+		filter_tls.close(end.filter);
+		close(fds[1]);
+		certs_remove(end.config.dir);
+		certs_remove(dir);
+	}
+	authority_free(&authority);
+}
+END_TEST
+
 UNIT_MAIN_TIMEOUT("proxy-filters", 60, filters_take_bytes_one_by_one,
 		  filters_take_as_much_as_there_is, what_can_be_compressed_is,
-		  sealed_bytes_that_were_changed_are_refused)
+		  sealed_bytes_that_were_changed_are_refused,
+		  what_is_sealed_is_tls_as_openssl_has_it)
