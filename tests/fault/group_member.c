@@ -4,13 +4,15 @@
  *
  *	group-member NODE LIFE
  *
- * Entries are numbered NODE, LIFE, 1 and up. Orders, a line each: "submit N", "keep N" (entries), "list" (the state), "close". What happens is
+ * Entries are numbered NODE, LIFE, 1 and up. Orders, a line each: "submit N", "keep N" (entries), "state ASKED", "list" (the
+ * entries), "close". What happens is
  * told in lines:
  *
  *	ready 0|1
  *	view EPOCH INDEX members 0,1,2 left 3:1 joined 1
  *	lost NODE			its machine went after its program had
- *	state INDEX DIGEST TOLD_APPLIED NOQUORUM WHILE_AWAY UNKNOWN WAITING		when nothing of ours waits any more; or asked
+ *	state INDEX DIGEST TOLD_APPLIED NOQUORUM WHILE_AWAY UNKNOWN WAITING ASKED
+ *					asked for; or, with "-", when nothing of ours waits any more
  *	entry NODE LIFE N ...		with "list", then "end"
  */
 #include <inttypes.h>
@@ -60,18 +62,19 @@ static void entries_add(struct entries *entries, uint64_t entry)
 	entries->digest ^= entries->digest >> 31;
 }
 
-static void tell_state(const struct member *member)
+static void tell_state(const struct member *member, const char *asked)
 {
 	printf("state %" PRIu64 " %" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-	       " %" PRIu64 "\n",
+	       " %" PRIu64 " %s\n",
 	       ordered_position(member->ordered).index, member->entries.digest, member->n_applied,
-	       member->n_noquorum, member->n_while_away, member->n_unknown, member->n_waiting);
+	       member->n_noquorum, member->n_while_away, member->n_unknown, member->n_waiting,
+	       asked);
 }
 
 static void settled(struct member *member)
 {
 	if (--member->n_waiting == 0)
-		tell_state(member);
+		tell_state(member, "-");
 }
 
 static void app_apply(void *context, uint32_t node, uint64_t cookie, const void *bytes, size_t len)
@@ -221,8 +224,8 @@ static void order(struct member *member, const char *line)
 		submit(member, strtoul(line + 5, NULL, 10), true);
 	else if (strcmp(line, "close") == 0)
 		member->over = true;
-	else if (strcmp(line, "state") == 0)
-		tell_state(member);
+	else if (strncmp(line, "state ", 6) == 0)
+		tell_state(member, line + 6);
 	else if (strcmp(line, "list") == 0) {
 		for (size_t i = 0; i < member->entries.n; i++)
 			printf("entry %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",

@@ -13,7 +13,7 @@ import threading
 import time
 
 from dvsd import BUILD, Tap
-from lab import Lab, requires_lab
+from lab import Lab, requires_lab, wait_for
 
 NODES = 3
 PROGRAM = BUILD / "tests/fault/group-member"
@@ -29,6 +29,7 @@ class Member:
         self.lines = queue.Queue()
         self.told = []
         self.ready = False
+        self.asked = 0
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -70,9 +71,23 @@ class Member:
 
     def settle(self):
         """All that was submitted is settled: (applied, refused, while away, unknown)."""
-        self.order("state")
-        line = self.until(lambda line: line[0] == "state" and line[7] == "0", "settled")
-        return tuple(int(n) for n in line[3:7])
+        while True:
+            counts = self.counts()
+            if counts[4] == 0:
+                return counts[:4]
+            self.until(lambda line: line[0] == "state", "settled")
+
+    def counts(self):
+        """Now: applied, refused, while away, unknown, waiting."""
+        self.asked += 1
+        asked = str(self.asked)
+        self.order(f"state {asked}")
+        line = self.until(lambda line: line[0] == "state" and line[8] == asked, "state")
+        return tuple(int(n) for n in line[3:8])
+
+    def refused(self, at_least):
+        counts = self.counts()
+        return counts if counts[1] >= at_least else None
 
     def entries(self):
         self.order("list")
@@ -174,11 +189,9 @@ class Test:
         for node in (1, 2):
             self.members[node].order("submit 1000")
             self.members[node].settle()
-        refused = self.members[0]
-        refused.order("state")
-        line = refused.until(lambda line: line[0] == "state", "state")
-        self.tap.ok(int(line[4]) >= 10 and int(line[7]) >= 10,
-                    "the minority refuses what is not to be kept", line)
+        counts = wait_for(lambda: self.members[0].refused(10), "the minority refuses")
+        self.tap.ok(counts[4] >= 10, "the minority refuses what is not to be kept, and nothing else",
+                    counts)
         self.lab.heal()
         for member in self.all():
             member.view(range(NODES))
