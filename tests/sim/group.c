@@ -11,6 +11,13 @@
  * The first, the third and the fourth only hold as long as a majority at any time has not been started again since it was in a view: that
  * is so in four seeds of five. In the fifth everything may happen, and in the end they must be of one mind all the same.
  *
+ * It was seen to fail with each of these in the code: the donor chosen by its number, or by its position without the epoch; entries applied when
+ * delivered; an epoch that does not rise above what was promised; a chain, or a digest and a chain, that is not compared; views that are not in the chain; words of
+ * other views counted; words cast without the quorum; agreement before the snapshot is there; a snapshot without what it has seen of whom; nothing cast again; serials
+ * without lives; a position with the epoch of the log; and what one who was started again does not know taken for known.
+ * It does not see that entries of other epochs are dropped (their serials betray them as well), nor that promises are waited for: that would take a member that alone
+ * gets the last word just when it is cut off, and then a log longer than the one of those who went on.
+ *
  *	sim-group [--seed N] [--seeds N]	one seed, told again in detail; or so many */
 #include <inttypes.h>
 #include <stdio.h>
