@@ -33,6 +33,12 @@ static const core_handler handlers[CORE_OPS_END] = {
 	[CORE_NODE_REMOVE] = step_node_remove,
 	[CORE_NODE_DRAIN] = step_node_drain,
 	[CORE_REBIND] = step_rebind,
+	[CORE_GROUP_JOIN] = step_group_join,
+	[CORE_GROUP_LEAVE] = step_group_leave,
+	[CORE_GROUP_GIVEN] = step_group_given,
+	[CORE_RESTORE_VIEWS] = step_restore_views,
+	[CORE_RESTORE_GROUP] = step_restore_group,
+	[CORE_RESTORE_MEMBER] = step_restore_member,
 };
 
 dvs_err core_create(struct core **core)
@@ -71,7 +77,8 @@ void core_destroy(struct core *core)
 
 bool core_op_is_restore(enum core_op op)
 {
-	return op >= CORE_RESTORE_COUNTERS && op <= CORE_RESTORE_NODE;
+	return (op >= CORE_RESTORE_COUNTERS && op <= CORE_RESTORE_NODE) ||
+	       (op >= CORE_RESTORE_VIEWS && op <= CORE_RESTORE_MEMBER);
 }
 
 dvs_err core_step(struct core *core, const struct core_command *command,

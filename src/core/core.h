@@ -65,6 +65,29 @@ struct core_holder {
 struct core_dc;
 struct core_endpoint;
 
+/* Of groups in a DC, and of members in a group. */
+#define CORE_GROUPS_MAX 1024u
+#define CORE_MEMBERS_MAX 64u
+
+struct core_member {
+	struct list of_group; /* oldest first */
+	struct list of_binding;
+	struct core_group *group;
+	struct core_binding *binding;
+	uint64_t awaits; /* the view as of which it is to be given the state; 0: it has it */
+	uint64_t donor;	 /* the binding that gives it; 0: none is needed */
+};
+
+struct core_group {
+	struct list of_dc;
+	struct core_dc *dc;
+	char name[DVS_NAME_MAX + 1];
+	uint64_t id;   /* its first view */
+	uint64_t view; /* the present one */
+	struct list members;
+	uint32_t n_members;
+};
+
 struct core_binding {
 	struct list of_endpoint; /* oldest first */
 	struct list of_holder;
@@ -75,8 +98,9 @@ struct core_binding {
 	enum core_role role;
 	uint32_t node;
 	uint32_t slot;
-	bool given; /* bound by another process: its own may not know of it yet */
-	void *host; /* the host's; the core keeps it and never looks at it */
+	bool given;	     /* bound by another process: its own may not know of it yet */
+	struct list members; /* of groups */
+	void *host;	     /* the host's; the core keeps it and never looks at it */
 };
 
 /* What the endpoint owed to PEER when it parked. */
@@ -118,6 +142,8 @@ struct core_dc {
 	uint32_t n_bindings;
 	uint32_t next_client[CORE_NODES_MAX];
 	struct core_number *pages[CORE_PAGES];
+	struct list groups; /* by age */
+	uint32_t n_groups;
 };
 
 struct core;
@@ -152,6 +178,12 @@ enum core_op {
 	CORE_NODE_REMOVE, /* one that is down is forgotten */
 	CORE_NODE_DRAIN,
 	CORE_REBIND, /* a binding that ended with its node, whose process has it still */
+	CORE_GROUP_JOIN,
+	CORE_GROUP_LEAVE, /* id: the member's binding */
+	CORE_GROUP_GIVEN, /* it has the state as of the view count */
+	CORE_RESTORE_VIEWS,
+	CORE_RESTORE_GROUP,
+	CORE_RESTORE_MEMBER,
 	CORE_OPS_END,
 };
 
@@ -271,6 +303,13 @@ struct core_binding *core_binding_of(const struct core_endpoint *endpoint,
 				     const struct core_process *process);
 struct core_holder *core_holder_find(const struct core *core, const struct core_process *process);
 bool core_process_equal(const struct core_process *a, const struct core_process *b);
+/* The group after GROUP, NULL: the first one. NULL: there is none. */
+struct core_group *core_group_next(const struct core_dc *dc, const struct core_group *group);
+struct core_group *core_group_find(const struct core_dc *dc, const char *name);
+/* The member with that binding, or NULL. */
+struct core_member *core_member_find(const struct core_group *group, uint64_t binding);
+/* Grows with each change of any group. */
+uint64_t core_last_view(const struct core *core);
 /* Whether OP is for snapshots only. */
 bool core_op_is_restore(enum core_op op);
 bool core_name_ok(const char *name);

@@ -83,6 +83,7 @@ dvs_err dc_add(struct core *core, uint32_t id, const char *name, uint32_t owner_
 		return DVS_NOMEM;
 	dc->id.n = id;
 	dc->owner_uid = owner_uid;
+	list_init(&dc->groups);
 	memcpy(dc->name, name, strlen(name) + 1);
 	memmove(&core->dcs[at + 1], &core->dcs[at], (core->n_dcs - at) * sizeof(struct core_dc *));
 	core->dcs[at] = dc;

@@ -11,6 +11,7 @@ struct core {
 	size_t n_endpoints;
 	uint32_t next_dc;
 	uint64_t next_binding;
+	uint64_t last_view; /* of all groups */
 	struct map holders;
 	struct core_node nodes[CORE_NODES_MAX];
 	bool restoring; /* a snapshot is being read */
@@ -75,6 +76,19 @@ dvs_err step_node_remove(struct core *, const struct core_command *, struct core
 dvs_err step_node_drain(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_restore_node(struct core *, const struct core_command *, struct core_effects *);
 DVS_MUST_USE dvs_err nodes_emit(const struct core *core, core_emit emit, void *context);
+
+/* group.c */
+void binding_leave_groups(struct core *core, struct core_binding *binding);
+/* The members of NODE leave: it is down, or its dvsd is gone. */
+void groups_leave_node(struct core *core, uint32_t node);
+dvs_err step_group_join(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_group_leave(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_group_given(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_views(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_group(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_member(struct core *, const struct core_command *, struct core_effects *);
+void groups_restore_end(struct core_dc *dc);
+DVS_MUST_USE dvs_err groups_emit(const struct core *core, core_emit emit, void *context);
 
 /* move.c */
 /* The primary and NEXT change places: adds 2 effects. */

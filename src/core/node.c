@@ -114,6 +114,8 @@ dvs_err step_node_up(struct core *core, const struct core_command *command,
 		return DVS_NOMEM;
 	node = &core->nodes[command->node];
 	effects_add_node(effects, CORE_NODE_IS_UP, command->node, node->state);
+	if (node->incarnation != command->count)
+		groups_leave_node(core, command->node);
 	node->state = CORE_UP;
 	node->incarnation = command->count;
 	memcpy(node->name, command->name, sizeof(node->name));
@@ -135,6 +137,7 @@ dvs_err step_node_away(struct core *core, const struct core_command *command,
 		return DVS_NOMEM;
 	effects_add_node(effects, CORE_NODE_IS_AWAY, command->node, node->state);
 	node->state = CORE_AWAY;
+	groups_leave_node(core, command->node);
 	return DVS_OK;
 }
 

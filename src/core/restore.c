@@ -192,8 +192,10 @@ void restore_end(struct core *core)
 	if (!core->restoring)
 		return;
 	core->restoring = false;
-	for (size_t i = 0; i < core->n_dcs; i++)
+	for (size_t i = 0; i < core->n_dcs; i++) {
 		restore_end_dc(core, core->dcs[i]);
+		groups_restore_end(core->dcs[i]);
+	}
 }
 
 static dvs_err emit_parked(const struct core_endpoint *endpoint, core_emit emit, void *context)
@@ -314,7 +316,7 @@ dvs_err core_snapshot(const struct core *core, core_emit emit, void *context)
 		err = nodes_emit(core, emit, context);
 	for (size_t i = 0; i < core->n_dcs && err == DVS_OK; i++)
 		err = emit_dc(core->dcs[i], emit, context);
-	return err;
+	return err == DVS_OK ? groups_emit(core, emit, context) : err;
 }
 
 /* FNV-1a over the bytes of the snapshot. */

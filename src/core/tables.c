@@ -210,6 +210,7 @@ void binding_attach(struct core_binding *binding, struct core_endpoint *endpoint
 {
 	binding->endpoint = endpoint;
 	list_init(&binding->of_holder);
+	list_init(&binding->members);
 	list_add_tail(&endpoint->bindings, &binding->of_endpoint);
 	endpoint->n_bindings++;
 	endpoint->dc->n_bindings++;
@@ -225,6 +226,7 @@ void binding_detach_holder(struct core *core, struct core_binding *binding)
 
 	if (!holder)
 		return;
+	binding_leave_groups(core, binding);
 	list_remove(&binding->of_holder);
 	holder->n_bindings--;
 	binding->holder = NULL;

@@ -86,6 +86,7 @@ static dvs_err dvk_new(struct dvk **out)
 	dvk->fd = dvk->area_fd = dvk->stats_fd = -1;
 	list_init(&dvk->exchanges);
 	list_init(&dvk->handles);
+	list_init(&dvk->groups);
 	list_init(&dvk->unclaimed);
 	list_init(&dvk->events);
 	for (unsigned i = 0; i < DVK_BUCKETS; i++)

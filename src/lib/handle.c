@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "ipc/inbox.h"
+#include "lib/group.h"
 #include "lib/partner.h"
 #include "lib/trace.h"
 
@@ -215,6 +216,8 @@ void handle_event(struct dvk *dvk, struct frame *frame)
 		frame_close_fds(frame->fd);
 		return;
 	}
+	if (group_event_locked(dvk, frame))
+		return;
 	mail = calloc(1, sizeof(*mail));
 	self = NULL;
 	if (mail && decode(frame, mail, &ep, &slot) == DVS_OK)

@@ -63,6 +63,7 @@ struct dvk {
 	uint32_t n_events;
 	uint64_t n_events_lost;
 	bool watches; /* asked to be told of them */
+	struct list groups; /* struct dvs_group */
 	struct page_pool pages;
 	uint64_t peer_area; /* inode of the first partner's inbox area; 0: none */
 	uint64_t broken_ns; /* since when there is no link; 0: there is one */

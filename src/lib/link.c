@@ -260,6 +260,14 @@ dvs_err link_wait(struct dvk *dvk, struct list *list, uint64_t deadline_ns, stru
 	return *node ? DVS_OK : DVS_TIMEOUT;
 }
 
+void link_turn(struct dvk *dvk, const struct list *list, const dvs_err *over, uint64_t deadline_ns)
+{
+	pthread_mutex_lock(&dvk->lock);
+	if (list_is_empty(list) && *over == DVS_OK && !clock_is_past(deadline_ns))
+		turn_locked(dvk, deadline_ns);
+	pthread_mutex_unlock(&dvk->lock);
+}
+
 void link_tell(struct dvk *dvk, struct exchange *x, const struct writer *out)
 {
 	if (!writer_ok(out))

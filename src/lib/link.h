@@ -37,6 +37,9 @@ void link_tell(struct dvk *dvk, struct exchange *x, const struct writer *out);
 DVS_MUST_USE dvs_err link_wait(struct dvk *dvk, struct list *list, uint64_t deadline_ns,
 			       struct list **node);
 
+/* Wait for whatever comes, until DEADLINE_NS; not if LIST has something or *OVER is an error. */
+void link_turn(struct dvk *dvk, const struct list *list, const dvs_err *over, uint64_t deadline_ns);
+
 /* Read what has come, without waiting. */
 void link_pump(struct dvk *dvk);
 

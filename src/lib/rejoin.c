@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "lib/group.h"
 #include "lib/handle.h"
 #include "lib/link.h"
 
@@ -220,6 +221,7 @@ bool rejoin_locked(struct dvk *dvk)
 	if (err == DVS_NODVSD)
 		return false;
 	frame_close_fds(x.fd);
+	groups_end_locked(dvk);
 	if (err) {
 		/* dvsd knows nothing of us any more. */
 		LIST_FOREACH(node, &dvk->handles)

@@ -97,7 +97,7 @@ static int cluster_of(struct cli *cli, const char *dir, struct config *config)
 
 int cmd_ca_init(struct cli *cli)
 {
-	static struct config config;
+	struct config config;
 	AUTO_PEM struct ca_pem cert;
 	AUTO_PEM struct ca_pem key;
 	const char *dir = dir_of(cli);

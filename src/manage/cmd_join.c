@@ -160,7 +160,7 @@ static int remove_all(struct cli *cli)
 
 int cmd_leave(struct cli *cli)
 {
-	static struct config config;
+	struct config config;
 	char text[CONFIG_TEXT_MAX];
 	int status = machine_is_root(cli, LEAVE);
 

@@ -222,7 +222,7 @@ static void tell_what_is_next(struct cli *cli, const struct addition *addition, 
 
 int cmd_node_add(struct cli *cli)
 {
-	static struct addition addition;
+	struct addition addition = { 0 };
 	struct files files;
 	char path[FILES_PATH_MAX];
 	bool with_bundle = !cli_has(cli, OPTION_NO_BUNDLE);

@@ -257,6 +257,16 @@ void channels_owed(struct host *host, struct binding *binding);
 /* Go on making channels anew as far as the queues take them. */
 void channels_renew_more(struct host *host);
 
+/* ---- seat.c: groups of DCs ---- */
+
+/* An ordered entry of a group, at its place. */
+DVS_MUST_USE dvs_err seats_apply(struct host *host, struct cursor *in);
+/* Members may have come or gone: tell those that are here. */
+void seats_follow(struct host *host);
+/* End those that are over. */
+void seats_settle(struct host *host);
+void seats_forget_link(struct link *link);
+
 /* ---- limits.c ---- */
 
 /* Tell a new proxy what each DC may send. */
@@ -323,6 +333,12 @@ void copies_node_down(struct host *host, const struct carrier *carrier);
 void op_copy_open(struct host *host, struct request *request);
 void op_copy_close(struct host *host, struct request *request);
 void op_copy_done(struct host *host, struct request *request);
+/* seat.c */
+void op_group_join(struct host *host, struct request *request);
+void op_group_leave(struct host *host, struct request *request);
+void op_group_cast(struct host *host, struct request *request);
+void op_group_give(struct host *host, struct request *request);
+void op_group_read(struct host *host, struct request *request);
 /* wait.c */
 void op_wait(struct host *host, struct request *request);
 /* connect.c */

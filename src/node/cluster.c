@@ -98,6 +98,7 @@ void cluster_view(struct host *host, const struct ordered_view *view)
 	}
 	nodes_carry(host);
 	cluster_say_up(host);
+	seats_follow(host);
 }
 
 static void on_view(void *context, const struct ordered_view *view)

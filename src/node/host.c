@@ -76,6 +76,7 @@ void host_settle(struct host *host)
 		pending_try_again(host, CONTAINER_OF(at, struct pending, of_due));
 	}
 	stand_ins_sweep(host);
+	seats_settle(host);
 }
 
 static void on_clock(struct host *host, struct source *source, uint32_t events)

@@ -159,7 +159,12 @@ struct host {
 	struct list copying; /* being worked on */
 	size_t n_copies;
 	uint64_t last_copy;
-	struct list foreign; /* pieces that other nodes copy from or to grants here */
+	struct list foreign;	       /* pieces that other nodes copy from or to grants here */
+	struct list seats;	       /* of members of groups, the processes of which are here */
+	uint64_t seats_view;	       /* the last view that they know of, */
+	const struct core *seats_core; /* and of which state */
+	bool seats_over;	       /* some are over, and end when the present event is done */
+	bool refusing; /* an order ends that was applied while this node was cut off, if at all */
 	struct copier *copier;
 	struct source copies_source; /* its descriptor is the copier's */
 };
@@ -217,6 +222,9 @@ struct link {
 	struct list traces;
 	unsigned int n_traces;
 	unsigned int n_copies;
+	struct list seats;
+	uint32_t last_seat;
+	unsigned int n_casts; /* of groups, under way */
 };
 
 /* A request as it arrives. */

@@ -180,6 +180,9 @@ struct link *link_new(struct host *host, struct server *server, int fd, uint32_t
 	list_init(&link->orders);
 	list_init(&link->asks);
 	list_init(&link->traces);
+	list_init(&link->seats);
+	/* no number of a former dvsd */
+	link->last_seat = (uint32_t)host->started_ns | 1u;
 	list_add_tail(&host->links, &link->of_host);
 	server->n_links++;
 	return link;
@@ -238,6 +241,7 @@ void link_destroy(struct host *host, struct link *link)
 	host->n_watchers -= link->watches;
 	copies_forget_link(host, link);
 	traces_end(link);
+	seats_forget_link(link);
 	link_drop_queue(host, link);
 	source_close(host, &link->source);
 	link->process = NULL;

@@ -52,6 +52,7 @@ dvs_err host_init(struct host *host, const struct options *options)
 	/* Numbers of a later dvsd are others. */
 	host->last_instance = (uint32_t)(host->started_ns / CLOCK_NS_PER_MS);
 	list_init(&host->copies);
+	list_init(&host->seats);
 	list_init(&host->copying);
 	list_init(&host->foreign);
 	return core_create(&host->core);

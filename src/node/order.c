@@ -172,6 +172,7 @@ void order_apply_here(struct host *host, const struct core_command *command)
 	if (err != DVS_OK)
 		log_debug(&host->log, "nothing follows from it", LOG_U64("op", command->op),
 			  LOG_STR("why", dvs_strerror(err)));
+	seats_follow(host);
 }
 
 void order_refused(void *context, uint64_t cookie, dvs_err err)
@@ -180,7 +181,9 @@ void order_refused(void *context, uint64_t cookie, dvs_err err)
 
 	/* Applied or not, nobody knows here what its effects were. */
 	host->effects.n = 0;
+	host->refusing = true;
 	order_end(host, order_take(host, cookie), err);
+	host->refusing = false;
 }
 
 /* A snapshot's commands come in snapshots only. */
@@ -217,6 +220,9 @@ void order_apply(void *context, uint32_t node, uint64_t cookie, const void *byte
 		ask_answered(host, node, &in);
 		err = DVS_OK;
 		break;
+	case ORDER_GROUP:
+		err = seats_apply(host, &in);
+		break;
 	default:
 		err = DVS_PROTO;
 		break;
@@ -226,6 +232,7 @@ void order_apply(void *context, uint32_t node, uint64_t cookie, const void *byte
 			  "an ordered entry is malformed: do all nodes run the same version?",
 			  LOG_U64("node", node), LOG_U64("bytes", len));
 	order_end(host, order, err);
+	seats_follow(host);
 }
 
 /* ---- submitting ---- */

@@ -41,7 +41,8 @@ struct order {
 	uint64_t number; /* for done */
 	uint32_t node;	 /* for done */
 	dvs_dcid dc;
-	struct binding *spare; /* for the binding that it makes */
+	struct binding *spare;	     /* for the binding that it makes */
+	char name[DVS_NAME_MAX + 1]; /* of a group */
 };
 
 /* Submit COMMAND. FIRST (may be NULL) is copied; its spare is taken over. With KEEP it waits for the quorum. */

@@ -56,6 +56,9 @@ def put(fields, values):
         elif kind.startswith("str"):
             data = (value or "").encode()
             out += struct.pack("<B" if int(kind[3:]) <= 255 else "<H", len(data)) + data
+        elif kind.startswith("bytes"):
+            data = value or b""
+            out += struct.pack("<B" if int(kind[5:]) <= 255 else "<H", len(data)) + data
         else:
             out += struct.pack(FORMATS[kind], value)
     return out
@@ -79,6 +82,12 @@ def get(fields, data, at=0):
             (n,) = struct.unpack_from(prefix, data, at)
             at += struct.calcsize(prefix)
             values[name] = data[at:at + n].decode()
+            at += n
+        elif kind.startswith("bytes"):
+            prefix = "<B" if int(kind[5:]) <= 255 else "<H"
+            (n,) = struct.unpack_from(prefix, data, at)
+            at += struct.calcsize(prefix)
+            values[name] = data[at:at + n]
             at += n
         else:
             (values[name],) = struct.unpack_from(FORMATS[kind], data, at)

@@ -180,7 +180,7 @@ int machine_is_free(struct cli *cli, const char *what)
 	static const char *const ours[] = { "node.yaml", "ca.pem", "ca.key", "node.pem",
 					    "node.key" };
 	static const char leave[] = "'dvs leave' takes the machine out of its cluster";
-	static struct config config;
+	struct config config;
 	AUTO_FREE char *conf = machine_corosync_conf();
 	struct nodelist nodes;
 	char text[CONFIG_TEXT_MAX];
@@ -221,7 +221,7 @@ bool machine_has_systemd(void)
 
 int machine_run(const char *const *argv)
 {
-	static char path[] = "PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
+	char path[] = "PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
 	char *environment[] = { path, NULL };
 	posix_spawn_file_actions_t actions;
 	char *words[8] = { NULL };
