@@ -337,16 +337,20 @@ static void say_report(struct control *control, bool now)
 {
 	struct control_link_report_req report;
 	struct request request;
+	size_t bytes;
 
 	if (!now && clock_now_ns() - control->told_ns < REPORT_MS * CLOCK_NS_PER_MS)
 		return;
 	control->told_ns = clock_now_ns();
 	fill_report(control, &report);
-	if (memcmp(&report, &control->told, sizeof(report)) == 0)
-		return;
-	control->told = report;
 	request_begin(&request, CONTROL_LINK_REPORT, control_new_id(control));
 	control_link_report_req_encode(&request.out, &report);
+	bytes = writer_len(&request.out) - HEADER_BYTES;
+	if (bytes == control->told_bytes &&
+	    memcmp(request.bytes + HEADER_BYTES, control->told, bytes) == 0)
+		return;
+	memcpy(control->told, request.bytes + HEADER_BYTES, bytes);
+	control->told_bytes = bytes;
 	(void)request_send(control, &request);
 }
 

@@ -39,7 +39,8 @@ struct control {
 	pthread_mutex_t lock;
 	struct list questions; /* of copies' threads; under lock */
 	/* the last report */
-	struct control_link_report_req told;
+	uint8_t told[CONTROL_LINK_REPORT_REQ_BYTES_MAX];
+	size_t told_bytes;
 	uint64_t told_ns;
 	char why[128];
 };

@@ -99,7 +99,7 @@ static bool grow(struct mirror *mirror)
 
 	if (mirror->n_channels * 2 < old_size)
 		return true;
-	mirror->by_name = calloc((size_t)old_size * 2, sizeof(*mirror->by_name));
+	mirror->by_name = calloc((size_t)old_size * 2, sizeof(struct carried *));
 	if (!mirror->by_name) {
 		mirror->by_name = old;
 		return false;
@@ -117,8 +117,8 @@ bool table_open(struct mirror *mirror)
 {
 	list_init(&mirror->lingering);
 	mirror->by_name_size = TABLE_MIN;
-	mirror->by_name = calloc(TABLE_MIN, sizeof(*mirror->by_name));
-	mirror->by_index = calloc(IPC_CHANNELS_MAX, sizeof(*mirror->by_index));
+	mirror->by_name = calloc(TABLE_MIN, sizeof(struct carried *));
+	mirror->by_index = calloc(IPC_CHANNELS_MAX, sizeof(struct carried *));
 	return mirror->by_name && mirror->by_index &&
 	       pthread_rwlock_init(&mirror->table_lock, NULL) == 0;
 }
