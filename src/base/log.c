@@ -137,6 +137,11 @@ struct log log_to_stderr(enum log_level level)
 	};
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return log_levels[level].name;
+}
+
 bool log_level_parse(const char *name, enum log_level *level)
 {
 	for (size_t i = 0; i < ARRAY_LEN(log_levels); i++) {

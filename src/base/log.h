@@ -43,6 +43,7 @@ struct log_field {
 MUST_USE struct log log_to_stderr(enum log_level level);
 
 /* "error", "warning", "info" or "debug"; false when NAME is none of them. */
+const char *log_level_name(enum log_level level);
 MUST_USE bool log_level_parse(const char *name, enum log_level *level);
 
 /* A line that cannot be written is lost: there is nobody to tell. errno is kept. */

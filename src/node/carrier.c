@@ -189,6 +189,7 @@ static dvs_err carrier_try_start(struct host *host, struct carrier *carrier)
 	struct spawn_proxy what = { .program = host->proxy,
 				    .config = host->options.config_path,
 				    .address = carrier->address,
+				    .log_level = log_level_name(host->log.level),
 				    .peer = carrier->node,
 				    .node = host->config.node };
 	uint32_t pid;

@@ -62,8 +62,9 @@ dvs_err spawn_proxy(const struct spawn_proxy *what, int *fd, uint32_t *pid)
 {
 	char peer[16];
 	char node[16];
-	const char *wanted[] = { what->program, "--peer", peer,	      "--address",  what->address,
-				 "--node",	node,	  "--config", what->config, NULL };
+	const char *wanted[] = { what->program,	  "--peer",   peer,	    "--address",
+				 what->address,	  "--node",   node,	    "--log-level",
+				 what->log_level, "--config", what->config, NULL };
 	char *args[ARRAY_LEN(wanted)];
 	AUTO_CLOSE int ours = -1;
 	AUTO_CLOSE int theirs = -1;
@@ -75,7 +76,7 @@ dvs_err spawn_proxy(const struct spawn_proxy *what, int *fd, uint32_t *pid)
 	(void)snprintf(peer, sizeof(peer), "%u", what->peer);
 	(void)snprintf(node, sizeof(node), "%u", what->node);
 	if (what->config[0] == '\0')
-		wanted[7] = NULL;
+		wanted[9] = NULL;
 	/* execv() only reads them */
 	memcpy(args, wanted, sizeof(args));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)

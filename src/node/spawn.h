@@ -11,6 +11,7 @@
 struct spawn_proxy {
 	const char *program;
 	const char *config; /* "": none */
+	const char *log_level;
 	const char *address;
 	uint32_t peer;
 	uint32_t node;

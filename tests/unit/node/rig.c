@@ -11,10 +11,9 @@
 #include "base/cleanup.h"
 #include "unit.h"
 
-void rig_open(struct rig *rig)
+static void host_begin(struct rig *rig)
 {
 	struct options options = { .run_dir = "/nonexistent", .log_level = LOG_LEVEL_ERROR };
-	struct core_command command = { .op = CORE_DC_CREATE, .name = "a" };
 
 	memset(rig, 0, sizeof(*rig));
 	ck_assert_int_eq(host_init(&rig->host, &options), DVS_OK);
@@ -23,21 +22,50 @@ void rig_open(struct rig *rig)
 	rig->host.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	rig->host.n_fds_max = 1024;
 	list_init(&rig->host.admin.of_host);
+}
+
+void rig_open(struct rig *rig)
+{
+	struct core_command command = { .op = CORE_DC_CREATE, .name = "a" };
+
+	host_begin(rig);
 	ck_assert_int_eq(rig_command(rig, &command), DVS_OK);
 	rig->dc.n = 1;
 	if (!server_find(&rig->host, rig->dc))
 		ck_assert_ptr_nonnull(server_new(&rig->host, rig->dc, "a"));
 }
 
+static dvs_err copy_command(void *context, const struct core_command *command)
+{
+	struct rig *rig = context;
+
+	return core_step(rig->host.core, command, &rig->host.effects);
+}
+
+void rig_open_again(struct rig *rig, const struct rig *former)
+{
+	host_begin(rig);
+	rig->dc = former->dc;
+	rig->last_serial = former->last_serial;
+	ck_assert_int_eq(core_snapshot(former->host.core, copy_command, rig), DVS_OK);
+	ck_assert_ptr_nonnull(server_new(&rig->host, rig->dc, "a"));
+	ck_assert_int_eq(recover(&rig->host), DVS_OK);
+}
+
 void rig_close(struct rig *rig)
 {
-	for (size_t i = 0; i < rig->n_peers; i++)
-		cleanup_close(&rig->peers[i].fd);
+	for (size_t i = 0; i < rig->n_peers; i++) {
+		struct peer *peer = &rig->peers[i];
+
+		cleanup_close(&peer->fd);
+		while (peer->n_kept > 0)
+			close(peer->kept[--peer->n_kept]);
+	}
 	host_free(&rig->host);
 	cleanup_close(&rig->host.epoll_fd);
 }
 
-static void letter_fds(struct letter *letter, struct msghdr *message)
+static void letter_fds(struct peer *peer, struct letter *letter, struct msghdr *message)
 {
 	for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head;
 	     head = CMSG_NXTHDR(message, head)) {
@@ -51,8 +79,12 @@ static void letter_fds(struct letter *letter, struct msghdr *message)
 
 			memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(int));
 			ck_assert_int_eq(fstat(fd, &file), 0);
+			letter->fds[letter->n_fds] = fd;
 			letter->inodes[letter->n_fds++] = file.st_ino;
-			close(fd);
+			if (peer->keeps_fds && peer->n_kept < RIG_KEPT_MAX)
+				peer->kept[peer->n_kept++] = fd;
+			else
+				close(fd);
 		}
 	}
 }
@@ -78,7 +110,7 @@ static bool peer_read(struct peer *peer)
 		return false;
 	letter->len = (size_t)len;
 	letter->n_fds = 0;
-	letter_fds(letter, &message);
+	letter_fds(peer, letter, &message);
 	in = cursor_over(letter->bytes, letter->len);
 	letter->op = cursor_u32(&in);
 	letter->id = cursor_u32(&in);
@@ -164,9 +196,11 @@ static void peer_hello(struct peer *peer)
 	ck_assert_ptr_nonnull(answer);
 	ck_assert_uint_eq(answer->err, DVS_OK);
 	ck_assert_uint_eq(answer->n_fds, 2);
+	peer->area_fd = answer->fds[0];
+	peer->stats_fd = answer->fds[1];
 }
 
-struct peer *rig_process(struct rig *rig)
+static struct peer *process_link(struct rig *rig)
 {
 	int fd;
 	struct peer *peer = peer_new(rig, &fd);
@@ -176,8 +210,70 @@ struct peer *rig_process(struct rig *rig)
 	ck_assert_ptr_nonnull(peer->link);
 	peer->link->starttime = proc_starttime((uint32_t)getpid());
 	peer->link->pid_ns = rig->host.pid_ns;
+	return peer;
+}
+
+struct peer *rig_process(struct rig *rig)
+{
+	struct peer *peer = process_link(rig);
+
 	peer_hello(peer);
 	return peer;
+}
+
+struct peer *rig_process_keeping(struct rig *rig)
+{
+	struct peer *peer = process_link(rig);
+
+	peer->keeps_fds = true;
+	peer_hello(peer);
+	return peer;
+}
+
+/* The first frame brings the areas along: it is handed to dvsd as its link would. */
+static void hello_again(struct peer *peer, const struct peer *former)
+{
+	uint8_t bytes[64];
+	struct writer out = writer_over(bytes, sizeof(bytes));
+	struct control_hello_req req = { .version = CONTROL_VERSION, .rejoin = 1 };
+	const struct letter *answer;
+	int fds[2] = { fcntl(former->area_fd, F_DUPFD_CLOEXEC, 0),
+		       fcntl(former->stats_fd, F_DUPFD_CLOEXEC, 0) };
+
+	writer_u32(&out, CONTROL_HELLO);
+	writer_u32(&out, ++peer->next_id);
+	writer_u32(&out, 0);
+	control_hello_req_encode(&out, &req);
+	link_frame(&peer->rig->host, peer->link, bytes, writer_len(&out), fds);
+	rig_turn(peer->rig);
+	answer = peer_mail(peer, CONTROL_HELLO, peer->next_id);
+	ck_assert_ptr_nonnull(answer);
+	ck_assert_uint_eq(answer->err, DVS_OK);
+}
+
+struct peer *rig_process_again(struct rig *rig, const struct peer *former, dvs_ep ep)
+{
+	struct peer *peer = process_link(rig);
+	uint8_t bytes[64];
+	struct writer body = writer_over(bytes, sizeof(bytes));
+	struct control_rejoin_endpoint_req req = { .ep = ep.n, .slot = 0, .role = 1, .tid = 1 };
+
+	hello_again(peer, former);
+	control_rejoin_endpoint_req_encode(&body, &req);
+	ck_assert_int_eq(peer_ask(peer, CONTROL_REJOIN_ENDPOINT, &body), DVS_OK);
+	return peer;
+}
+
+void peer_rejoin_link(struct peer *peer, const struct control_link *row)
+{
+	static struct control_rejoin_links_req req;
+	uint8_t bytes[256];
+	struct writer body = writer_over(bytes, sizeof(bytes));
+
+	req.n_links = 1;
+	req.links[0] = *row;
+	control_rejoin_links_req_encode(&body, &req);
+	ck_assert_int_eq(peer_ask(peer, CONTROL_REJOIN_LINKS, &body), DVS_OK);
 }
 
 struct peer *rig_proxy(struct rig *rig, uint32_t node)

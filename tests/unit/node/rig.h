@@ -17,15 +17,22 @@ struct letter {
 	size_t len;
 	unsigned int n_fds;
 	uint64_t inodes[2]; /* of the descriptors that came along */
+	int fds[2];	    /* themselves, when its peer keeps them */
 };
 
 #define RIG_MAIL_MAX 64u
+#define RIG_KEPT_MAX 16u
 
 struct peer {
 	struct rig *rig;
 	int fd;
 	struct link *link;
 	uint32_t next_id;
+	bool keeps_fds; /* until it is closed */
+	int area_fd;	/* as hello gave them, if it keeps them */
+	int stats_fd;
+	int kept[RIG_KEPT_MAX];
+	size_t n_kept;
 	struct letter mail[RIG_MAIL_MAX];
 	size_t n_mail;
 };
@@ -41,6 +48,8 @@ struct rig {
 };
 
 void rig_open(struct rig *rig);
+/* Another dvsd with the state of FORMER, as after a restart: the processes are lost. */
+void rig_open_again(struct rig *rig, const struct rig *former);
 void rig_close(struct rig *rig);
 /* Let dvsd read and answer all that is there. */
 void rig_turn(struct rig *rig);
@@ -49,6 +58,12 @@ void rig_wait(struct rig *rig, uint64_t span_ns);
 
 /* A process of this node that has said hello; its socket is closed by peer_end(). */
 struct peer *rig_process(struct rig *rig);
+/* The same, and the descriptors that come are kept. */
+struct peer *rig_process_keeping(struct rig *rig);
+/* The process of FORMER, which kept its descriptors, comes back to RIG with one endpoint. */
+struct peer *rig_process_again(struct rig *rig, const struct peer *former, dvs_ep ep);
+/* It tells of one channel, and that this was all. */
+void peer_rejoin_link(struct peer *peer, const struct control_link *row);
 /* The proxy for NODE, which is made to be up; it has said hello. */
 struct peer *rig_proxy(struct rig *rig, uint32_t node);
 void peer_end(struct peer *peer);
