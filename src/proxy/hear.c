@@ -7,6 +7,14 @@
 #include "proxy/carried.h"
 #include "proxy/copy.h"
 
+/* Whoever is woken may run at once and answer, and the sender then wants the channel's lock: so it is not held any more when the local
+ * endpoint is rung. */
+enum {
+	RING_CALLER = 1,   /* for an answer */
+	RING_RECEIVER = 2, /* for a call */
+	RING_NOTE = 4,	   /* also if it is hot: it looks for requests only then */
+};
+
 /* A frame for a channel that is there, under the channel's lock. */
 struct hearing {
 	struct carried *ch;
@@ -15,7 +23,8 @@ struct hearing {
 	struct cursor body;
 	bool placed; /* its data is in the window */
 	uint32_t due;
-	bool over; /* result: the channel is, ... */
+	uint32_t rings; /* result: RING_..., whom to wake */
+	bool over;	/* and: the channel is, ... */
 	bool clean;
 	dvs_err reason;
 };
@@ -32,6 +41,16 @@ static void ring_caller(const struct carried *ch)
 static void ring_receiver(const struct carried *ch)
 {
 	if (atomic_load_explicit(&ch->theirs->control.watch, memory_order_seq_cst) != IPC_HOT)
+		(void)inbox_ring_request(ch->memory.peer_inbox, ch->peer_index);
+}
+
+static void ring(const struct carried *ch, uint32_t rings)
+{
+	if (rings & RING_CALLER)
+		ring_caller(ch);
+	if (rings & RING_RECEIVER)
+		ring_receiver(ch);
+	if (rings & RING_NOTE)
 		(void)inbox_ring_request(ch->memory.peer_inbox, ch->peer_index);
 }
 
@@ -195,7 +214,7 @@ static void put_call(struct hearing *hearing, const struct frame_call_req *call)
 	atomic_store_explicit(&lane->ext.in_cap, call->in_cap, memory_order_relaxed);
 	atomic_store_explicit(&lane->ext.relayed_by, call->relayed_by, memory_order_relaxed);
 	(void)atomic_exchange(&lane->request.head, call->cell.head);
-	ring_receiver(hearing->ch);
+	hearing->rings |= RING_RECEIVER;
 }
 
 static void hear_call(struct hearing *hearing)
@@ -248,20 +267,20 @@ static void hear_reply(struct hearing *hearing)
 			      memory_order_relaxed);
 	atomic_store_explicit(&lane->ext.relay_to, reply.relay_to, memory_order_relaxed);
 	(void)atomic_exchange(&lane->reply.head, reply.cell.head);
-	ring_caller(ch);
+	hearing->rings |= RING_CALLER;
 }
 
 /* The far end's node has said what has come of a plain message. */
-static void settle_message(struct carried *ch, uint32_t number, enum ipc_kind outcome)
+static void settle_message(struct hearing *hearing, uint32_t number, enum ipc_kind outcome)
 {
-	_Atomic uint32_t *word = &ch->theirs->request.head;
+	_Atomic uint32_t *word = &hearing->ch->theirs->request.head;
 	uint32_t head = atomic_load(word);
 
 	while (IPC_NUMBER(head) == number &&
 	       (IPC_KIND(head) == IPC_RECALLED ||
 		(IPC_KIND(head) == IPC_CARRIED && outcome == IPC_TAKEN))) {
 		if (atomic_compare_exchange_weak(word, &head, IPC_HEAD(number, outcome))) {
-			ring_caller(ch);
+			hearing->rings |= RING_CALLER;
 			return;
 		}
 	}
@@ -273,7 +292,7 @@ static void hear_outcome(struct hearing *hearing, enum ipc_kind outcome)
 
 	/* recalled has the same body. */
 	if (frame_taken_req_decode(&hearing->body, &taken) == DVS_OK)
-		settle_message(hearing->ch, taken.call, outcome);
+		settle_message(hearing, taken.call, outcome);
 }
 
 /* The far end has given up its call: if it was not received yet, it will not be, also if it is still on its way. */
@@ -313,8 +332,7 @@ static void hear_note(struct hearing *hearing)
 	(void)atomic_fetch_or(&ch->mine->control.note, note.value | IPC_NOTE_PENDING);
 	/* Who is killed before this delivers it twice rather than never. */
 	atomic_store(&carry->notes_in, note.count);
-	/* Also if it is hot: it looks for requests only then. */
-	(void)inbox_ring_request(ch->memory.peer_inbox, ch->peer_index);
+	hearing->rings |= RING_NOTE;
 }
 
 static void hear_note_ack(struct hearing *hearing)
@@ -352,7 +370,7 @@ static void end_cleanly(struct hearing *hearing)
 		if (atomic_compare_exchange_weak(word, &head, back))
 			break;
 	}
-	ring_caller(ch);
+	hearing->rings |= RING_CALLER;
 	hearing->over = true;
 	hearing->clean = true;
 	hearing->reason = ch->far_reason;
@@ -432,6 +450,7 @@ static void hear_channel(struct mirror *mirror, struct hearing *hearing)
 	if (mirror->placing[hearing->class])
 		hearing->due |= placed_locked(ch);
 	pthread_mutex_unlock(&ch->lock);
+	ring(ch, hearing->rings);
 	if (hearing->due)
 		carried_mark(ch, hearing->due);
 	/* Whoever takes it out of the table tells it. */
