@@ -172,8 +172,9 @@ TEST(a_far_end_that_begins_anew_is_followed)
 /* A proxy that writes down how it was started, and goes on until its link ends. */
 static const char script[] = "#!/bin/sh\n"
 			     "cd \"$(dirname \"$0\")\"\n"
+			     "ls /proc/$$/fd >fds\n"
 			     "{ echo \"$@\"; grep NoNewPrivs /proc/self/status;\n"
-			     "ls /proc/$$/fd | tr '\\n' ' '; echo; } >told.$$\n"
+			     "echo $(cat fds) .; rm fds; } >told.$$\n"
 			     "mv told.$$ told\n"
 			     "exec cat <&3 >/dev/null\n";
 
