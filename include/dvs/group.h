@@ -74,7 +74,7 @@ DVS_PUBLIC void dvs_group_leave(struct dvs_group *group);
 DVS_PUBLIC uint64_t dvs_group_self(const struct dvs_group *group);
 
 /* Cast up to DVS_GROUP_BYTES_MAX bytes. Returns when the place of the message in the order is known; this member gets it as an event, too.
- * FULL: read first; NOQUORUM; PEERDEAD: the membership is over; TOOBIG. After PEERDEAD and NODVSD it is not known whether the others get it. */
+ * FULL: read first; NOQUORUM; PEERDEAD: the membership is over; TOOBIG. After PEERDEAD, NODVSD and IO it is not known whether the others get it. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvs_group_cast(struct dvs_group *group, const void *data,
 					       size_t bytes);
 
