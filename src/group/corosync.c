@@ -167,7 +167,7 @@ static void on_quorum(quorum_handle_t handle, uint32_t quorate, struct quorum_ri
 	(void)ids;
 	if (quorum_context_get(handle, &context) != CS_OK)
 		return;
-	memcpy(&c, &context, sizeof(c));
+	memcpy(&c, &context, sizeof(context));
 	c->quorum_ring = (struct ring){ .node = ring.nodeid, .seq = ring.seq, .known = true };
 	c->quorate = quorate != 0;
 	tell_quorum(c);
@@ -264,10 +264,13 @@ static bool watch(const struct corosync *c, int fd)
 
 static dvs_err connect_quorum(struct corosync *c)
 {
-	quorum_model_v1_data_t model = { .model = QUORUM_MODEL_V1, .quorum_notify_fn = on_quorum };
+	quorum_model_v1_data_t model;
 	votequorum_callbacks_t no_callbacks = { NULL, NULL, NULL };
 	uint32_t type;
 
+	memset(&model, 0, sizeof(model));
+	model.model = QUORUM_MODEL_V1;
+	model.quorum_notify_fn = on_quorum;
 	if (quorum_model_initialize(&c->quorum, QUORUM_MODEL_V1, (quorum_model_data_t *)&model,
 				    &type, c) != CS_OK)
 		return DVS_IO;
@@ -285,14 +288,16 @@ static dvs_err connect_quorum(struct corosync *c)
 
 static dvs_err connect_group(struct corosync *c)
 {
-	cpg_model_v1_data_t model = { .model = CPG_MODEL_V1,
-				      .cpg_deliver_fn = on_deliver,
-				      .cpg_confchg_fn = on_members,
-				      .cpg_totem_confchg_fn = on_ring,
-				      .flags = CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF };
+	cpg_model_v1_data_t model;
 	unsigned int nodeid;
 	dvs_err err = DVS_IO;
 
+	memset(&model, 0, sizeof(model));
+	model.model = CPG_MODEL_V1;
+	model.cpg_deliver_fn = on_deliver;
+	model.cpg_confchg_fn = on_members;
+	model.cpg_totem_confchg_fn = on_ring;
+	model.flags = CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF;
 	if (cpg_model_initialize(&c->cpg, CPG_MODEL_V1, (cpg_model_data_t *)&model, c) != CS_OK)
 		return DVS_IO;
 	if (cpg_local_get(c->cpg, &nodeid) == CS_OK && nodeid != c->engine.node + 1)

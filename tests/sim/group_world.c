@@ -20,11 +20,13 @@ struct world_event {
 	uint8_t bytes[];
 };
 
+typedef struct world_event *event_pointer;
+
 struct world_ring {
 	struct list link;
 	uint64_t id;
 	uint64_t nodes;
-	struct world_event **events;
+	event_pointer *events;
 	size_t n;
 };
 
@@ -299,7 +301,7 @@ bool world_send(struct world *world, uint32_t node)
 
 	if (!daemon->up || list_is_empty(&daemon->out))
 		return false;
-	ring->events = must(realloc(ring->events, (ring->n + 1) * sizeof(*ring->events)));
+	ring->events = must(realloc(ring->events, (ring->n + 1) * sizeof(event_pointer)));
 	ring->events[ring->n++] =
 		CONTAINER_OF(list_take_head(&daemon->out), struct world_event, link);
 	return true;
