@@ -287,6 +287,8 @@ TEST(a_second_connection_of_a_class_takes_the_place_of_the_first)
 	ck_assert(side_wait_up(&side, LINK_MESSAGES, 2));
 	ck_assert(is_closed(first));
 	ck_assert_uint_eq(side_told(&side, LINK_MESSAGES).downs, 1);
+	/* And not because it was silent. */
+	ck_assert_str_eq(side_told(&side, LINK_MESSAGES).why, "the connection was closed");
 	ck_assert_uint_eq(side_told(&side, LINK_MESSAGES).fresh, 1);
 	close(first);
 	close(second);
