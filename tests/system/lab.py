@@ -69,6 +69,8 @@ class Lab:
     # ---- its life ----
 
     def __enter__(self):
+        # Who ends the test by a signal ends the lab, too.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
         try:
             self.dvs("up", self.n_nodes, *self.options)
         except BaseException:

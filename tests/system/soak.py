@@ -346,7 +346,16 @@ class Soak:
                 if program.wait(30) != 0:
                     raise Failure(f"an actor ended with status {program.returncode}")
         self.look_at_board()
+        self.look_at_logs()
         return n
+
+    def look_at_logs(self):
+        """Nothing crashed, or complained through its sanitizer."""
+        for node in range(NODES):
+            found = re.findall(r".*(?:Sanitizer|runtime error|Assertion|assertion failed).*",
+                               self.lab.log(node))
+            if found:
+                raise Failure(f"n{node}: {found[0]}")
 
 
 def report(tap, soak):

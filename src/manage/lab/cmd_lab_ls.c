@@ -107,8 +107,14 @@ static bool list_lab(struct cli *cli, const char *name, json_t *rows)
 		lab_find_processes(&of->lab, &of->processes);
 	for (uint32_t i = 0; good && i < of->lab.options.n_nodes; i++)
 		good = json_array_append_new(rows, describe_node(of, i)) == 0;
-	if (!good)
+	if (!good && of->lab.holders[LAB_HUB] == 0 && !cli_has(cli, OPTION_NAME)) {
+		cli_note(cli,
+			 "only files are left of lab '%s'; 'dvs lab down --name %s' removes them",
+			 name, name);
+		good = true;
+	} else if (!good) {
 		(void)lab_say_failure(cli, &of->lab);
+	}
 	free(of);
 	return good;
 }

@@ -17,6 +17,8 @@
 
 #define END_SPAN_NS (20 * CLOCK_NS_PER_S)
 #define PROCESSES_MAX 4096
+/* Between two looks at what tells of itself in no other way. */
+#define LOOK_MS 2
 
 /* ---- marks ---- */
 
@@ -91,6 +93,37 @@ static size_t open_processes(const char *name, int fds[PROCESSES_MAX])
 	return n;
 }
 
+/* A signal to stop works when the process next has the processor. In state D it waits for a
+ * child on its way to exec, which is stopped, or for a disk. */
+static bool is_moving(const char *pid)
+{
+	char state = lab_process_state((pid_t)atol(pid));
+
+	return state == 'R' || state == 'S';
+}
+
+static bool wait_for_stops(const char *name)
+{
+	uint64_t deadline_ns = clock_deadline_ns(END_SPAN_NS);
+	bool moving = true;
+
+	while (moving && !clock_is_past(deadline_ns)) {
+		AUTO_CLOSEDIR DIR *proc = opendir("/proc");
+		struct dirent *entry;
+
+		moving = false;
+		while (proc && (entry = readdir(proc)) != NULL) {
+			pid_t pid = (pid_t)atol(entry->d_name);
+
+			if (pid > 1 && pid != getpid() && (!name || comm_is(entry->d_name, name)))
+				moving = moving || is_moving(entry->d_name);
+		}
+		if (moving)
+			(void)poll(NULL, 0, LOOK_MS);
+	}
+	return !moving;
+}
+
 static bool wait_for_ends(const int fds[], size_t n)
 {
 	uint64_t deadline_ns = clock_deadline_ns(END_SPAN_NS);
@@ -132,6 +165,10 @@ bool lab_job_signal(struct lab *lab, uint32_t node, void *arg, FILE *why)
 		(void)syscall(SYS_pidfd_send_signal, fds[i], fault->signal, NULL, 0);
 	if (fault->signal == SIGKILL && !wait_for_ends(fds, n)) {
 		fprintf(why, "its processes do not end");
+		return false;
+	}
+	if (fault->signal == SIGSTOP && !wait_for_stops(name)) {
+		fprintf(why, "its processes do not stop");
 		return false;
 	}
 	return true;

@@ -170,6 +170,9 @@ uint32_t lab_find_holders(struct lab *lab);
 typedef void lab_holder_found(void *arg, pid_t pid, const char *name, const char *role);
 void lab_each_holder(lab_holder_found *found, void *arg);
 
+/* The letter of a process's state, as ps(1) has it; 'X' when it is gone. */
+char lab_process_state(pid_t pid);
+
 /* Kill all of LAB's holders and wait until they and all that was in them are gone. */
 MUST_USE bool lab_kill_holders(struct lab *lab);
 

@@ -17,6 +17,7 @@
 #include "manage/lab/lab.h"
 
 #define KILL_SPAN_NS (20 * CLOCK_NS_PER_S)
+#define ENDING_SPAN_NS (5 * CLOCK_NS_PER_S)
 
 /* ---- holders ---- */
 
@@ -63,6 +64,14 @@ static bool read_stat(pid_t pid, char name[20], char *state)
 	(void)snprintf(name, 20, "%.*s", (int)(last - first - 1), first + 1);
 	*state = last[2];
 	return true;
+}
+
+char lab_process_state(pid_t pid)
+{
+	char name[20];
+	char state;
+
+	return read_stat(pid, name, &state) ? state : 'X';
 }
 
 static bool is_ours(pid_t pid)
@@ -138,8 +147,10 @@ uint32_t lab_find_holders(struct lab *lab)
 
 struct doomed {
 	struct lab *lab;
-	int fds[4 * LAB_NODES_MAX];
+	int fds[2 * LAB_NODES_MAX];
 	size_t n;
+	int ending_fds[2 * LAB_NODES_MAX]; /* whose they are cannot be told any more */
+	size_t n_ending;
 };
 
 static void kill_holder(void *arg, pid_t pid, const char *name, const char *role)
@@ -150,18 +161,24 @@ static void kill_holder(void *arg, pid_t pid, const char *name, const char *role
 	int fd;
 
 	(void)role;
-	/* Of one that is ending nobody can tell whose it is; it does not take long. */
-	if ((name[0] && strcmp(name, doomed->lab->name) != 0) ||
-	    doomed->n == ARRAY_LEN(doomed->fds))
+	if (name[0] && strcmp(name, doomed->lab->name) != 0)
 		return;
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0)
 		return;
+	if (!name[0] && doomed->n_ending < ARRAY_LEN(doomed->ending_fds)) {
+		doomed->ending_fds[doomed->n_ending++] = fd;
+		return;
+	}
 	/* Now that the number cannot change hands any more: is it still the one we saw? */
-	if (read_words(pid, text, sizeof(text), words, 4) == 4 &&
-	    strcmp(words[0], LAB_HOLDER_NAME) == 0)
+	if (doomed->n < ARRAY_LEN(doomed->fds) &&
+	    read_words(pid, text, sizeof(text), words, 4) == 4 &&
+	    strcmp(words[0], LAB_HOLDER_NAME) == 0) {
 		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-	doomed->fds[doomed->n++] = fd;
+		doomed->fds[doomed->n++] = fd;
+		return;
+	}
+	close(fd);
 }
 
 /* PID 1 of a namespace ends when all others of it have ended. */
@@ -175,27 +192,39 @@ static bool wait_for_end(int fd, uint64_t deadline_ns)
 	return n == 1;
 }
 
+static bool wait_for_all(const int fds[], size_t n, uint64_t deadline_ns)
+{
+	bool ended = true;
+
+	for (size_t i = 0; i < n; i++) {
+		ended = wait_for_end(fds[i], deadline_ns) && ended;
+		close(fds[i]);
+	}
+	return ended;
+}
+
 bool lab_kill_holders(struct lab *lab)
 {
 	uint64_t deadline_ns = clock_deadline_ns(KILL_SPAN_NS);
-	bool ended = true;
+	uint64_t patience_ns = clock_deadline_ns(ENDING_SPAN_NS);
 
 	/* A holder that was just being made may only be seen the second time. */
-	do {
+	for (;;) {
 		struct doomed doomed = { .lab = lab };
+		bool ended;
 
 		lab_each_holder(kill_holder, &doomed);
-		if (doomed.n == 0)
+		ended = wait_for_all(doomed.fds, doomed.n, deadline_ns);
+		/* Another lab's may have a reason to take long. */
+		(void)wait_for_all(doomed.ending_fds, doomed.n_ending, patience_ns);
+		if (ended && (doomed.n == 0 || clock_is_past(deadline_ns)))
 			return true;
-		for (size_t i = 0; i < doomed.n; i++) {
-			ended = wait_for_end(doomed.fds[i], deadline_ns) && ended;
-			close(doomed.fds[i]);
-		}
-	} while (ended && !clock_is_past(deadline_ns));
-	return lab_fail(lab,
-			"end lab '%s': its processes do not end; see 'ps axf' for processes "
-			"in state D",
-			lab->name);
+		if (!ended)
+			return lab_fail(lab,
+					"end lab '%s': its processes do not end; see 'ps axf' "
+					"for processes in state D",
+					lab->name);
+	}
 }
 
 /* ---- what runs in the nodes ---- */
