@@ -26,6 +26,9 @@ members() { on "$1" corosync-quorumtool -l 2>/dev/null | grep -cE '^ +[0-9]+ +1 
 # shellcheck disable=SC2317
 has_members() { [ "$(members "$1")" = "$2" ]; }
 
+# shellcheck disable=SC2317
+has_nodes() { [ "$(on "$1" dvs node ls -o json | grep -c '"state": "up"')" = "$2" ]; }
+
 machine one 10.9.0.1
 machine two 10.9.0.2
 machine three 10.9.0.3
@@ -45,6 +48,9 @@ cp "$TAP_DIR/one/run/three.dvs" "$TAP_DIR/three/run"
 check "it joins" on three dvs join three.dvs
 check "its services run" serve three
 for name in one two three; do
-	check "$name sees all three" wait_for 30 has_members $name 3
+	check "the corosync of $name sees all three" wait_for 30 has_members $name 3
+	check "and so does its dvsd" wait_for 60 has_nodes $name 3
 done
+check "a DC that is made on one" on one dvs dc create web
+check "is on the others" wait_for 30 on three dvs inspect web
 done_testing
