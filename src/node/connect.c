@@ -147,7 +147,7 @@ static dvs_err connect_check(const struct host *host, const struct pending *pend
 static dvs_err connect_to(struct host *host, struct pending *pending, struct binding *from,
 			  struct core_binding *core)
 {
-	struct binding *to = binding_here(host, core);
+	struct binding *to = core ? binding_here(host, core) : NULL;
 
 	if (!to)
 		return DVS_NOMEM;

@@ -7,6 +7,26 @@
 
 #include "dvs_fixture.h"
 
+/* With several nodes the actors live on the second one. */
+static void move_to(struct world *w, dvs_ep ep, pid_t pid)
+{
+	if (w->far_dvsd)
+		GIVES(OK, dvk_migrate_commit_on, world_link(w), ep, (dvs_nodeid){ 1 }, pid,
+		      DVS_FOREVER);
+	else
+		GIVES(OK, dvk_migrate_commit, world_link(w), ep, pid, DVS_FOREVER);
+}
+
+/* It has not parked in time. */
+static void move_in_vain(struct world *w, dvs_ep ep, pid_t pid, uint32_t timeout_ms)
+{
+	if (w->far_dvsd)
+		GIVES(TIMEOUT, dvk_migrate_commit_on, world_link(w), ep, (dvs_nodeid){ 1 }, pid,
+		      timeout_ms);
+	else
+		GIVES(TIMEOUT, dvk_migrate_commit, world_link(w), ep, pid, timeout_ms);
+}
+
 static bool is_migrating(struct world *w, dvs_ep ep)
 {
 	struct dvk_endpoint_info info;
@@ -19,7 +39,7 @@ static bool is_migrating(struct world *w, dvs_ep ep)
 static void migrate(struct world *w, dvs_ep ep, struct actor *to)
 {
 	GIVES(OK, dvk_migrate_start, world_link(w), ep);
-	GIVES(OK, dvk_migrate_commit, w->dvk, ep, to->pid, DVS_FOREVER);
+	move_to(w, ep, to->pid);
 	EQUAL_EP(play(to, taking_bound(DVS_FOREVER))->ep, ep);
 }
 
@@ -39,7 +59,7 @@ TEST(an_endpoint_goes_on_in_another_process)
 	ck_assert(is_migrating(w, old->ep));
 	await_activity(w, old->ep, DVK_PARKED);
 	begin(client, calling(old->ep, 3, 1000, 2000, 1));
-	GIVES(OK, dvk_migrate_commit, w->dvk, old->ep, fresh->pid, DVS_FOREVER);
+	move_to(w, old->ep, fresh->pid);
 	ck_assert(!is_migrating(w, old->ep));
 	ck_assert_int_eq(end(old)->err, DVS_NOTBOUND);
 	EQUAL_EP(play(fresh, taking_bound(DVS_FOREVER))->ep, old->ep);
@@ -109,10 +129,10 @@ TEST(notifications_and_messages_come_along)
 	await_activity(w, sender->ep, DVK_SENDING);
 	ck_assert_int_eq(play(early, notifying(old->ep, 1))->err, DVS_OK);
 	ck_assert_int_eq(play(late, notifying(old->ep, 8))->err, DVS_OK);
-	GIVES(OK, dvk_migrate_start, w->dvk, old->ep);
+	GIVES(OK, dvk_migrate_start, world_link(w), old->ep);
 	ck_assert_int_eq(play(early, notifying(old->ep, 2))->err, DVS_OK);
 	begin(old, receiving(dvs_ep_any()));
-	GIVES(OK, dvk_migrate_commit, w->dvk, old->ep, fresh->pid, DVS_FOREVER);
+	move_to(w, old->ep, fresh->pid);
 	ck_assert_int_eq(end(old)->err, DVS_NOTBOUND);
 	EQUAL_EP(play(fresh, taking_bound(DVS_FOREVER))->ep, old->ep);
 	ck_assert_int_eq(play(early, notifying(old->ep, 4))->err, DVS_OK);
@@ -138,7 +158,7 @@ TEST(rolled_back_it_goes_on_with_what_was_held)
 	/* One that never talked to it before is held as well. */
 	begin(fresh, sending(dvs_ep_of(5), 4));
 	ck_assert(!is_done(old));
-	GIVES(OK, dvk_migrate_rollback, w->dvk, old->ep);
+	GIVES(OK, dvk_migrate_rollback, world_link(w), old->ep);
 	for (uint32_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(end(old)->err, DVS_OK);
 		if (old->done.msg.type == 3)
@@ -165,7 +185,7 @@ TEST(a_call_under_way_is_finished_first)
 	begin(moving, sendrecing(server->ep, 2));
 	ck_assert_int_eq(play(server, receiving_request())->err, DVS_OK);
 	GIVES(OK, dvk_migrate_start, world_link(w), moving->ep);
-	GIVES(TIMEOUT, dvk_migrate_commit, w->dvk, moving->ep, fresh->pid, 30);
+	move_in_vain(w, moving->ep, fresh->pid, 30);
 	ck_assert_int_eq(play(server, replying(moving->ep, 3))->err, DVS_OK);
 	ck_assert_int_eq(end(moving)->err, DVS_OK);
 	ck_assert_uint_eq(moving->done.msg.type, 3);
@@ -173,7 +193,7 @@ TEST(a_call_under_way_is_finished_first)
 	ck_assert_int_eq(play(moving, replying(client->ep, 4))->err, DVS_OK);
 	ck_assert_uint_eq(end(client)->msg.type, 4);
 	begin(moving, receiving(dvs_ep_any()));
-	GIVES(OK, dvk_migrate_commit, w->dvk, moving->ep, fresh->pid, DVS_FOREVER);
+	move_to(w, moving->ep, fresh->pid);
 	ck_assert_int_eq(end(moving)->err, DVS_NOTBOUND);
 	world_end(w);
 }
@@ -188,9 +208,9 @@ TEST(the_old_process_may_be_dead)
 
 	begin(client, sending(ep, 3));
 	await_activity(w, client->ep, DVK_SENDING);
-	GIVES(OK, dvk_migrate_start, w->dvk, ep);
+	GIVES(OK, dvk_migrate_start, world_link(w), ep);
 	actor_kill(w, old);
-	GIVES(OK, dvk_migrate_commit, w->dvk, ep, fresh->pid, DVS_FOREVER);
+	move_to(w, ep, fresh->pid);
 	EQUAL_EP(play(fresh, taking_bound(DVS_FOREVER))->ep, ep);
 	ck_assert_uint_eq(play(fresh, receiving(dvs_ep_any()))->msg.type, 3);
 	ck_assert_int_eq(end(client)->err, DVS_OK);
@@ -216,7 +236,7 @@ TEST(a_migration_out_of_order_is_refused)
 	GIVES(BADSTATE, dvk_migrate_start, dvk, a->ep);
 	GIVES(NOPROC, dvk_migrate_commit, dvk, a->ep, linkless->pid, 0);
 	GIVES(NOPROC, dvk_migrate_commit, dvk, a->ep, 999999, 0);
-	GIVES(TIMEOUT, dvk_migrate_commit, dvk, a->ep, other->pid, 0);
+	move_in_vain(w, a->ep, other->pid, 0);
 	GIVES(NODEDOWN, dvk_migrate_commit_on, dvk, a->ep, (dvs_nodeid){ 61 }, 1, 0);
 	GIVES(OK, dvk_migrate_rollback, dvk, a->ep);
 	GIVES(BADSTATE, dvk_migrate_rollback, dvk, a->ep);
@@ -306,11 +326,10 @@ TEST(each_request_is_done_once_while_the_server_moves)
 	     n_moves++) {
 		GIVES(OK, dvk_migrate_start, world_link(w), call.ep);
 		if (n_moves % 3 == 2) {
-			GIVES(OK, dvk_migrate_rollback, w->dvk, call.ep);
+			GIVES(OK, dvk_migrate_rollback, world_link(w), call.ep);
 		} else {
 			at = (at + 1) % 3;
-			GIVES(OK, dvk_migrate_commit, w->dvk, call.ep, server[at]->pid,
-			      DVS_FOREVER);
+			move_to(w, call.ep, server[at]->pid);
 		}
 		wait_step(&wait, "the clients' end");
 	}
@@ -333,8 +352,9 @@ TEST(an_endpoint_goes_on_in_a_process_that_is_named_by_its_node)
 
 	begin(old, receiving(dvs_ep_any()));
 	GIVES(OK, dvk_endpoint_info, world_link(w), old->ep, &info);
-	GIVES(OK, dvk_migrate_start, w->dvk, old->ep);
-	GIVES(OK, dvk_migrate_commit_on, w->dvk, old->ep, info.node, fresh->pid, DVS_FOREVER);
+	GIVES(OK, dvk_migrate_start, world_link(w), old->ep);
+	GIVES(OK, dvk_migrate_commit_on, world_link(w), old->ep, info.node, fresh->pid,
+	      DVS_FOREVER);
 	ck_assert_int_eq(end(old)->err, DVS_NOTBOUND);
 	EQUAL_EP(play(fresh, taking_bound(DVS_FOREVER))->ep, old->ep);
 	world_end(w);
