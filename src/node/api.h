@@ -214,6 +214,8 @@ void request_answer(struct host *host, const struct request *request, dvs_err er
 
 /* Try FIRST once; if it must wait, keep it until it is answered or TIMEOUT_MS has passed. */
 void pending_start(struct host *host, const struct pending *first, uint32_t timeout_ms);
+/* Whether one more request of LINK can wait. */
+bool link_may_wait(const struct link *link);
 /* Something about what WATCH names has changed. */
 void watch_touch(struct host *host, uint64_t watch);
 void watch_touch_all(struct host *host);

@@ -202,6 +202,14 @@ static bool connect_try(struct host *host, struct pending *pending)
 	return true;
 }
 
+/* Nobody has the number as far as this node has been told. */
+static bool is_early(const struct host *host, const struct request *request, uint32_t to)
+{
+	const struct core_dc *dc = core_dc_find(host->core, request->link->dc);
+
+	return dc && !core_endpoint_find(dc, to);
+}
+
 void op_connect(struct host *host, struct request *request)
 {
 	struct control_connect_req req;
@@ -216,6 +224,8 @@ void op_connect(struct host *host, struct request *request)
 	pending.dc = request->link->dc;
 	pending.ep = req.ep;
 	pending.to = req.to;
+	if (is_early(host, request, req.to) && request_settle(host, request))
+		return;
 	pending_start(host, &pending, req.timeout_ms);
 }
 

@@ -109,8 +109,24 @@ static bool link_is_allowed(const struct link *link, enum control_allow allow)
 	return false;
 }
 
+/* Errors that say that something is not there, of requests that look for what may be another node's. */
+static bool may_be_early(uint32_t op, dvs_err err)
+{
+	static const bool looks[OPS_END] = {
+		[CONTROL_PRIVILEGES_GET] = true, [CONTROL_PRIVILEGES_SET] = true,
+		[CONTROL_PROMOTE] = true,	 [CONTROL_WAKEUP] = true,
+		[CONTROL_COPY] = true,		 [CONTROL_COPY_OPEN] = true,
+		[CONTROL_ENDPOINT_INFO] = true,	 [CONTROL_TRACE] = true,
+		[CONTROL_DC_REMOVE] = true,	 [CONTROL_ENTER] = true,
+	};
+
+	return (err == DVS_NODEST || err == DVS_NODC) && op < OPS_END && looks[op];
+}
+
 void request_answer(struct host *host, const struct request *request, dvs_err err)
 {
+	if (may_be_early(request->op, err) && request_settle(host, request))
+		return;
 	if (err == DVS_PROTO && ++request->link->n_bad_frames >= LINK_BAD_FRAMES_MAX)
 		link_doom(host, request->link, "it sends malformed frames");
 	link_reply(host, request->link, request->op, request->id, err);

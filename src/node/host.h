@@ -233,7 +233,10 @@ struct request {
 	uint32_t op;
 	uint32_t id;
 	struct cursor body;
-	int fds[2]; /* -1: none; the handler takes what it wants */
+	const uint8_t *bytes; /* of the body */
+	size_t len;
+	bool settled; /* all that was ordered before it came is applied */
+	int fds[2];   /* -1: none; the handler takes what it wants */
 };
 
 /* ---- processes ---- */

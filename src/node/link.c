@@ -87,6 +87,8 @@ void link_frame(struct host *host, struct link *link, const void *bytes, size_t 
 	request.op = cursor_u32(&request.body);
 	request.id = cursor_u32(&request.body);
 	err = cursor_u32(&request.body);
+	request.len = cursor_left(&request.body);
+	request.bytes = (const uint8_t *)bytes + (len - request.len);
 	if (request.body.failed || request.id == 0 || err != 0) {
 		link_reply(host, link, request.op, request.id, DVS_PROTO);
 		bad_frame(host, link);

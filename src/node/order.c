@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "node/api.h"
 #include "node/ask.h"
@@ -59,7 +60,8 @@ static void order_attach(struct host *host, struct order *order)
 
 static struct order *order_new(struct host *host, const struct order *first, uint64_t cookie)
 {
-	struct order *order = malloc(sizeof(*order));
+	struct order *order = !first->link || link_may_wait(first->link) ? malloc(sizeof(*order)) :
+									   NULL;
 
 	if (!order || map_reserve(&host->orders) != DVS_OK) {
 		free(order);
@@ -104,6 +106,7 @@ static void order_end(struct host *host, struct order *order, dvs_err err)
 	if (order->done)
 		order->done(host, order, err);
 	free(order->spare);
+	free(order->more);
 	free(order);
 }
 
@@ -118,6 +121,7 @@ void orders_free(struct host *host)
 
 			map_remove(&host->orders, &order->by_cookie);
 			free(order->spare);
+			free(order->more);
 			free(order);
 		}
 	}
@@ -212,6 +216,9 @@ void order_apply(void *context, uint32_t node, uint64_t cookie, const void *byte
 		if (err == DVS_OK)
 			err = command_apply(host, &command, order);
 		break;
+	case ORDER_BARRIER:
+		err = DVS_OK;
+		break;
 	case ORDER_ASK:
 		ask_asked(host, node, &in);
 		err = DVS_OK;
@@ -245,6 +252,7 @@ static void order_refuse(struct host *host, const struct order *first, dvs_err e
 	if (order.done)
 		order.done(host, &order, err);
 	free(order.spare);
+	free(order.more);
 }
 
 void order_bytes(struct host *host, const struct writer *entry, const struct order *first,
@@ -286,4 +294,48 @@ void order_request(struct host *host, const struct request *request,
 	struct order order = order_of(request, order_answer);
 
 	order_command(host, command, &order, false);
+}
+
+/* ---- requests that are too early ---- */
+
+struct again {
+	size_t len;
+	uint8_t bytes[];
+};
+
+static void on_settled(struct host *host, struct order *order, dvs_err err)
+{
+	const struct again *again = order->more;
+	struct request request = { .link = order->link,
+				   .op = order->op,
+				   .id = order->id,
+				   .body = cursor_over(again->bytes, again->len),
+				   .bytes = again->bytes,
+				   .len = again->len,
+				   .settled = true,
+				   .fds = { -1, -1 } };
+
+	(void)err; /* without the quorum it is answered from what is known */
+	if (order->link && !order->link->doomed)
+		dispatch(host, &request);
+}
+
+bool request_settle(struct host *host, const struct request *request)
+{
+	struct order order = order_of(request, on_settled);
+	uint8_t bytes[1];
+	struct writer out = writer_over(bytes, sizeof(bytes));
+	struct again *again;
+
+	if (!host->ordered || request->settled || !order_is_ready(host))
+		return false;
+	again = malloc(sizeof(*again) + request->len);
+	if (!again)
+		return false;
+	again->len = request->len;
+	memcpy(again->bytes, request->bytes, request->len);
+	order.more = again;
+	writer_u8(&out, ORDER_BARRIER);
+	order_bytes(host, &out, &order, false);
+	return true;
 }

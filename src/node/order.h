@@ -17,6 +17,7 @@ enum order_kind {
 	ORDER_GROUP = 2,   /* a message of a group of a DC */
 	ORDER_ASK = 3,	   /* one dvsd asks another */
 	ORDER_ANSWER = 4,
+	ORDER_BARRIER = 5, /* nothing: its submitter waits until all before it is applied */
 };
 
 struct order;
@@ -43,9 +44,10 @@ struct order {
 	dvs_dcid dc;
 	struct binding *spare;	     /* for the binding that it makes */
 	char name[DVS_NAME_MAX + 1]; /* of a group */
+	void *more;		     /* for done; freed with it */
 };
 
-/* Submit COMMAND. FIRST (may be NULL) is copied; its spare is taken over. With KEEP it waits for the quorum. */
+/* Submit COMMAND. FIRST (may be NULL) is copied; its spare and more are taken over. With KEEP it waits for the quorum. */
 void order_command(struct host *host, const struct core_command *command, const struct order *first,
 		   bool keep);
 /* The same with any entry, its first byte an order_kind. */
@@ -58,6 +60,9 @@ void order_answer(struct host *host, struct order *order, dvs_err err);
 /* Submit COMMAND for REQUEST, which is answered when it was applied. */
 void order_request(struct host *host, const struct request *request,
 		   const struct core_command *command);
+/* What REQUEST asks for is not here, but another node may have ordered it already before the request came: dispatch it again when all that
+ * was ordered until now is applied. False: that is the case already, or cannot be. */
+bool request_settle(struct host *host, const struct request *request);
 /* The process of ORDER if it is still known. */
 struct process *order_process(const struct host *host, const struct order *order);
 /* LINK is closed: its orders go on without it. */

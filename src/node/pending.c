@@ -80,6 +80,11 @@ static size_t pendings_max(const struct link *link)
 	return LINK_PENDINGS_MAX + n_bindings * BINDING_PENDINGS_MAX;
 }
 
+bool link_may_wait(const struct link *link)
+{
+	return link->n_pendings + link->n_orders < pendings_max(link);
+}
+
 void pending_start(struct host *host, const struct pending *first, uint32_t timeout_ms)
 {
 	struct pending *pending;
@@ -93,9 +98,7 @@ void pending_start(struct host *host, const struct pending *first, uint32_t time
 	once.last_try = timeout_ms == 0;
 	if (pending_try_once(host, &once))
 		return;
-	pending = link->n_pendings + link->n_orders < pendings_max(link) ?
-			  malloc(sizeof(*pending)) :
-			  NULL;
+	pending = link_may_wait(link) ? malloc(sizeof(*pending)) : NULL;
 	if (!pending) {
 		link_reply(host, link, first->op, first->id, DVS_FULL);
 		return;

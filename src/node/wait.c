@@ -23,6 +23,7 @@ static bool wait_try(struct host *host, struct pending *pending)
 
 void op_wait(struct host *host, struct request *request)
 {
+	const struct core_dc *dc;
 	struct control_wait_req req;
 	struct pending pending = {
 		.link = request->link, .op = request->op, .id = request->id, .try = wait_try
@@ -35,5 +36,9 @@ void op_wait(struct host *host, struct request *request)
 	}
 	pending.ep = req.ep;
 	pending.what = req.what;
+	/* That somebody is there who is not yet known must not be missed. */
+	dc = core_dc_find(host->core, request->link->dc);
+	if (dc && !core_endpoint_find(dc, req.ep) && request_settle(host, request))
+		return;
 	pending_start(host, &pending, req.timeout_ms);
 }
