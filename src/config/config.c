@@ -415,12 +415,11 @@ static bool read_root(struct document *document, const yaml_node_t *root, struct
 static void directory_of(const char *path, char *dir, size_t size)
 {
 	const char *slash = strrchr(path, '/');
-	int len = slash == path ? 1 : (int)(slash - path);
 
-	if (slash)
-		(void)snprintf(dir, size, "%.*s", len, path);
-	else
+	if (!slash)
 		(void)snprintf(dir, size, ".");
+	else
+		(void)snprintf(dir, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
 dvs_err config_parse(const char *path, const void *bytes, size_t len, struct config *config,

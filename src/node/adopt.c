@@ -272,8 +272,10 @@ void adopt(struct host *host, struct core *core)
 {
 	struct former *former = malloc(sizeof(*former));
 
-	if (!former)
+	if (!former) {
 		order_die(host);
+		return; /* for readers that do not know that it does not return */
+	}
 	list_init(&former->of_host);
 	former->core = host->core;
 	host->effects.n = 0;

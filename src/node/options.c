@@ -140,7 +140,7 @@ static enum options_result look_for_file(int argc, char **argv, struct options *
 			return OPTIONS_EXIT;
 	}
 	optind = opterr = 1;
-	if (!path && strcmp(run_dir, RUN_DIR_DEFAULT) == 0 &&
+	if (!path && run_dir && strcmp(run_dir, RUN_DIR_DEFAULT) == 0 &&
 	    access(CONFIG_FILE_DEFAULT, F_OK) == 0)
 		path = CONFIG_FILE_DEFAULT;
 	return !path || copy_text(options->config_path, sizeof(options->config_path), path,

@@ -45,8 +45,8 @@ void pool_add_locked(struct pool *pool, struct work *work);
 
 /* ---- copy_ask.c ---- */
 
-void *ask_place(struct copies *copies, uint64_t piece, size_t bytes);
-void ask_answered(struct copies *copies, uint64_t piece, dvs_err err, bool data);
+void *ask_place(struct copies *copies, uint64_t id, size_t bytes);
+void ask_answered(struct copies *copies, uint64_t id, dvs_err err, bool data);
 void ask_end_all_locked(struct copies *copies);
 
 /* ---- copy_serve.c ---- */
