@@ -244,6 +244,14 @@ static json_t *describe(const char *name, const struct ca_info *info, const char
 			 "seconds_left", (json_int_t)info->seconds_left);
 }
 
+static int fail_wrong(struct cli *cli, const char *name, const char *why)
+{
+	char what[64];
+
+	(void)snprintf(what, sizeof(what), "read %s", name);
+	return fail(cli, what, why, "");
+}
+
 /* NAME of DIR as a row; nothing if it is not there. */
 static int show_one(struct cli *cli, const char *name, const struct ca_pem *ca, json_t *rows)
 {
@@ -260,7 +268,7 @@ static int show_one(struct cli *cli, const char *name, const struct ca_pem *ca, 
 	if (status != EXIT_DONE)
 		return status;
 	if (ca_describe(&cert, &info, why) != DVS_OK)
-		return fail(cli, "read a certificate", name, why);
+		return fail_wrong(cli, name, why);
 	if (!info.is_authority && ca->len > 0 && info.seconds_left > 0) {
 		/* The key can only be looked at by root. */
 		bool have_key = ca_read(dir_of(cli), "node.key", &key) == DVS_OK;

@@ -184,6 +184,7 @@ int machine_is_free(struct cli *cli, const char *what)
 	AUTO_FREE char *conf = machine_corosync_conf();
 	struct nodelist nodes;
 	char text[CONFIG_TEXT_MAX];
+	char wrong[NODELIST_WHY_MAX];
 	char why[640];
 
 	if (config_read(CONFIG_FILE_DEFAULT, &config, text, sizeof(text)) == DVS_OK &&
@@ -205,7 +206,7 @@ int machine_is_free(struct cli *cli, const char *what)
 				    "another cluster may use it; move it away if not");
 	if (!conf)
 		return EXIT_DONE;
-	if (nodelist_read(conf, &nodes, text) == DVS_OK && nodelist_is_example(&nodes))
+	if (nodelist_read(conf, &nodes, wrong) == DVS_OK && nodelist_is_example(&nodes))
 		return EXIT_DONE;
 	(void)snprintf(why, sizeof(why), MACHINE_COROSYNC_CONF " is that of another cluster ('%s')",
 		       nodes.cluster);
