@@ -16,6 +16,8 @@ MACHINES_LIB=$(cd "$(dirname "$0")/../lib" && pwd)
 machines_here()
 {
 	if [ -z "${MACHINES_HERE-}" ]; then
+		# The next one makes its own, and this one does not live to remove it.
+		rm -rf "$TAP_DIR"
 		MACHINES_HERE=yes exec unshare --mount --net --ipc --propagation private -- "$0" "$@"
 	fi
 	ip link set lo up
