@@ -158,7 +158,8 @@ static bool is_filled(const uint8_t *data, size_t len, uint64_t pattern)
 	for (size_t at = 0; at < len; at += sizeof(uint64_t)) {
 		uint64_t word = (pattern + at) * UINT64_C(0x9e3779b97f4a7c15);
 
-		if (memcmp(data + at, &word, len - at < sizeof(word) ? len - at : sizeof(word)))
+		if (memcmp(data + at, &word, len - at < sizeof(word) ? len - at : sizeof(word)) !=
+		    0)
 			return false;
 	}
 	return true;

@@ -81,7 +81,7 @@ static size_t open_processes(const char *name, int fds[PROCESSES_MAX])
 	size_t n = 0;
 
 	while (proc && n < PROCESSES_MAX && (entry = readdir(proc)) != NULL) {
-		pid_t pid = (pid_t)atol(entry->d_name);
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		int fd;
 
 		if (pid <= 1 || pid == getpid() || (name && !comm_is(entry->d_name, name)))
@@ -97,7 +97,7 @@ static size_t open_processes(const char *name, int fds[PROCESSES_MAX])
  * child on its way to exec, which is stopped, or for a disk. */
 static bool is_moving(const char *pid)
 {
-	char state = lab_process_state((pid_t)atol(pid));
+	char state = lab_process_state((pid_t)strtol(pid, NULL, 10));
 
 	return state == 'R' || state == 'S';
 }
@@ -113,7 +113,7 @@ static bool wait_for_stops(const char *name)
 
 		moving = false;
 		while (proc && (entry = readdir(proc)) != NULL) {
-			pid_t pid = (pid_t)atol(entry->d_name);
+			pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 			if (pid > 1 && pid != getpid() && (!name || comm_is(entry->d_name, name)))
 				moving = moving || is_moving(entry->d_name);

@@ -110,8 +110,9 @@ static _Noreturn void run_between(struct lab *lab, uint32_t node, lab_job *job, 
 bool lab_inside_start(struct lab *lab, uint32_t node, lab_job *job, void *arg,
 		      struct lab_running *running)
 {
-	int fds[2];
+	int fds[2] = { -1, -1 };
 
+	*running = (struct lab_running){ .pid = -1, .fd = -1 };
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return lab_fail(lab, "make a pipe: %s", strerror(errno));
 	running->fd = fds[0];

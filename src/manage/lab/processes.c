@@ -103,7 +103,7 @@ void lab_each_holder(lab_holder_found *found, void *arg)
 	while (proc && (entry = readdir(proc)) != NULL) {
 		char text[512];
 		const char *words[4];
-		pid_t pid = (pid_t)atol(entry->d_name);
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 		if (pid <= 1 || !is_ours(pid))
 			continue;
@@ -271,7 +271,7 @@ void lab_find_processes(const struct lab *lab, struct lab_processes *processes)
 			spaces[i][0] = '\0';
 	}
 	while (proc && (entry = readdir(proc)) != NULL) {
-		pid_t pid = (pid_t)atol(entry->d_name);
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		char space[32];
 
 		if (pid <= 1 || !read_namespace(pid, space))

@@ -82,7 +82,7 @@ static pid_t find_running(const char *name)
 		if (fd >= 0 && read(fd, comm, sizeof(comm) - 1) > 0) {
 			comm[strcspn(comm, "\n")] = '\0';
 			if (strcmp(comm, name) == 0)
-				return (pid_t)atol(entry->d_name);
+				return (pid_t)strtol(entry->d_name, NULL, 10);
 		}
 	}
 	return 0;
@@ -96,6 +96,13 @@ struct service {
 	int pid_fd;
 	uint64_t deadline_ns;
 };
+
+static void service_forget(struct service *service)
+{
+	cleanup_close(&service->pid_fd);
+}
+
+#define AUTO_SERVICE __attribute__((cleanup(service_forget)))
 
 static _Noreturn void become_service(char *const argv[])
 {
@@ -193,8 +200,7 @@ static bool corosync_start(FILE *why)
 	char foreground[] = "-f";
 	char *argv[] = { name, foreground, NULL };
 	AUTO_CLOSE int notify = notify_socket();
-	struct service service;
-	AUTO_CLOSE int pid_fd = -1;
+	AUTO_SERVICE struct service service = { .pid_fd = -1 };
 	char word[256];
 
 	if (notify < 0) {
@@ -203,7 +209,6 @@ static bool corosync_start(FILE *why)
 	}
 	if (!service_start(&service, argv, why))
 		return false;
-	pid_fd = service.pid_fd;
 	(void)unsetenv("NOTIFY_SOCKET");
 	do {
 		ssize_t n;
@@ -225,13 +230,16 @@ static void on_quorum(quorum_handle_t handle, uint32_t quorate, uint64_t ring, u
 		      uint32_t *list)
 {
 	const void *context = NULL;
+	uintptr_t address;
 	struct view *view;
 
 	(void)ring;
 	(void)list;
 	if (quorum_context_get(handle, &context) != CS_OK)
 		return;
-	memcpy(&view, &context, sizeof(view));
+	/* What was given is not const, only the way back is. */
+	address = (uintptr_t)context;
+	view = (struct view *)address;
 	*view = (struct view){ .quorate = quorate, .n = n };
 }
 
@@ -285,12 +293,10 @@ static bool dvsd_start(FILE *why)
 	char run_dir[] = "--run-dir";
 	char run[] = LAB_RUN_DIR;
 	char *argv[] = { name, config, file, run_dir, run, NULL };
-	struct service service;
-	AUTO_CLOSE int pid_fd = -1;
+	AUTO_SERVICE struct service service = { .pid_fd = -1 };
 
 	if (!service_start(&service, argv, why))
 		return false;
-	pid_fd = service.pid_fd;
 	while (!dvsd_answers()) {
 		if (!service_wait(&service, -1, LOOK_MS, why))
 			return false;

@@ -205,16 +205,20 @@ static bool take_option(struct lab_options *options, const char *key, uint32_t v
 static bool read_options(struct lab *lab)
 {
 	char path[300];
-	char key[32];
-	uint32_t value;
+	char line[80];
 	AUTO_FCLOSE FILE *file = NULL;
 
 	(void)snprintf(path, sizeof(path), "%s/options", lab->dir);
 	file = fopen(path, "re");
 	if (!file)
 		return false;
-	while (fscanf(file, "%31s %u", key, &value) == 2) {
-		if (!take_option(&lab->options, key, value))
+	while (fgets(line, sizeof(line), file)) {
+		char *value = strchr(line, ' ');
+
+		if (!value)
+			return false;
+		*value++ = '\0';
+		if (!take_option(&lab->options, line, (uint32_t)strtoul(value, NULL, 10)))
 			return false;
 	}
 	return feof(file) && lab->options.n_nodes > 0;

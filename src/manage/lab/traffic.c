@@ -21,11 +21,19 @@
 
 static bool read_rule(FILE *file, uint32_t *from, uint32_t *to, struct lab_rule *rule)
 {
-	unsigned int cut;
+	uint32_t numbers[5];
+	char line[80];
+	char *at = line;
 
-	if (fscanf(file, "%u %u %u %u %u", from, to, &cut, &rule->rate_kbit, &rule->delay_us) != 5)
+	if (!fgets(line, sizeof(line), file))
 		return false;
-	rule->cut = cut != 0;
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		numbers[i] = (uint32_t)strtoul(at, &at, 10);
+	*from = numbers[0];
+	*to = numbers[1];
+	*rule = (struct lab_rule){ .cut = numbers[2] != 0,
+				   .rate_kbit = numbers[3],
+				   .delay_us = numbers[4] };
 	return *from < LAB_NODES_MAX && *to < LAB_NODES_MAX;
 }
 
