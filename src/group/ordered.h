@@ -27,7 +27,8 @@ struct ordered_position {
 	uint64_t index;	  /* entries applied since the state was empty */
 	uint64_t members; /* nodes of the last established view, as bits */
 	/* A member that is started again must not promise an epoch again that it has promised before; it tells nobody which. So: a number
-	 * above all of them. The time in milliseconds serves: epochs grow by one with each attempt at a view. 0 is given back. */
+	 * above all of them. The time in milliseconds serves: epochs grow by one with each attempt at a view. Without it
+	 * one that is started again may be taken for its former self, and its entries for those of before. 0 is given back. */
 	uint64_t promised;
 };
 

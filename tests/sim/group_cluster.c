@@ -323,8 +323,7 @@ void member_start(struct cluster *cluster, uint32_t node, enum memory memory)
 		       file->position.epoch, file->position.index);
 	position = file->position;
 	/* As the time does. */
-	if (!cluster->rough)
-		position.promised = ++cluster->n_starts << 16;
+	position.promised = ++cluster->n_starts << 16;
 	if (ordered_open(&app, &position, node, world_engine_open, &member->place,
 			 &member->ordered) != DVS_OK)
 		abort();
