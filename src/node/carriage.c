@@ -110,9 +110,14 @@ dvs_err channel_carry_again(struct host *host, struct channel *channel, struct s
 	return instance != 0 ? carriage_make(host, channel, side, memory, instance) : DVS_PROTO;
 }
 
-static void carriage_free(struct carriage *carriage)
+static void carriage_free(struct host *host, struct carriage *carriage)
 {
 	struct carrier *carrier = carriage->carrier;
+
+	/* who waits for its far end looks again */
+	if (!carriage->ready)
+		watch_touch(host,
+			    watch_number((dvs_dcid){ carriage->told.dc }, carriage->told.remote));
 
 	list_remove(&carriage->of_carrier);
 	list_remove(&carriage->of_leaving);
@@ -135,7 +140,7 @@ void carriage_end(struct host *host, struct channel *channel, dvs_err reason)
 		send_carry_end(host, carriage, reason == DVS_DENIED ? 2 : 0, reason);
 	else if (carriage->state == CARRIAGE_LEAVING)
 		send_carry_end(host, carriage, 2, reason);
-	carriage_free(carriage);
+	carriage_free(host, carriage);
 }
 
 /* The remote end of CHANNEL has nothing more to say. */
@@ -154,7 +159,7 @@ static void carriage_has_left(struct host *host, struct carriage *carriage, bool
 	struct channel *channel = carriage->channel;
 	dvs_err reason = carriage->reason;
 
-	carriage_free(carriage);
+	carriage_free(host, carriage);
 	if (!clean && channel->renew == 2)
 		channel->renew = 3;
 	channel_has_left(host, channel, reason);

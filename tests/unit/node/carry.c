@@ -293,6 +293,24 @@ TEST(a_channel_whose_far_end_does_not_come_is_forgotten)
 	scene_close();
 }
 
+TEST(who_waits_for_a_far_end_is_told_when_it_may_not_call_any_more)
+{
+	struct core_command command = { .op = CORE_PRIVILEGES_SET };
+	uint32_t id;
+
+	scene_open();
+	id = peer_connect(scene.client, scene.ep, scene.server, DVS_FOREVER);
+	scene.carried = peer_carry(scene.proxy, &scene.memory);
+	command.dc = scene.rig.dc;
+	command.ep = scene.ep.n;
+	ck_assert_int_eq(rig_command(&scene.rig, &command), DVS_OK);
+	expect_end(scene.proxy, &scene.carried, 2);
+	ck_assert_uint_eq(peer_mail(scene.client, CONTROL_CONNECT, id)->err, DVS_DENIED);
+	expect_gone(scene.client, scene.server, DVS_DENIED);
+	ck_assert_ptr_nonnull(peer_mail(scene.client, CONTROL_MAY, 0));
+	scene_close();
+}
+
 TEST(who_waits_for_a_far_end_that_moves_gets_the_new_channel)
 {
 	struct core_command command = { .op = CORE_MIGRATE_START };
@@ -468,6 +486,7 @@ UNIT_MAIN("node-carry", a_channel_with_another_node_is_shared_with_its_proxy,
 	  who_may_not_call_gets_no_channel, a_node_that_is_not_up_is_waited_for,
 	  a_channel_is_there_when_the_far_end_is,
 	  a_channel_whose_far_end_does_not_come_is_forgotten,
+	  who_waits_for_a_far_end_is_told_when_it_may_not_call_any_more,
 	  who_waits_for_a_far_end_that_moves_gets_the_new_channel,
 	  a_node_that_goes_down_is_not_waited_for, the_last_words_of_a_remote_end_are_waited_for,
 	  they_are_not_waited_for_longer_than_a_second,
