@@ -48,7 +48,7 @@ struct binding *process_limbo(const struct process *process, uint32_t slot)
 void limbo_over(struct host *host, struct binding *binding)
 {
 	assert(binding->limbo);
-	binding->limbo = false;
+	binding->limbo = binding->asked = false;
 	if (--host->n_limbo == 0)
 		formers_free(host);
 }
@@ -155,6 +155,19 @@ static void relink(struct host *host, struct binding *binding, struct core_bindi
 	tell_migration(host, binding, was_migrating, was_number);
 }
 
+/* For the other nodes BINDING has ended, and their ends of its channels with it. */
+static void close_far(struct host *host, struct binding *binding)
+{
+	LIST_FOREACH_SAFE(at, &binding->channels) {
+		struct channel_end *end = CONTAINER_OF(at, struct channel_end, of_binding);
+		struct channel *channel = end->channel;
+		const struct binding *other = channel->end[end == &channel->end[0]].binding;
+
+		if (binding_is_stand_in(other))
+			channel_close(host, channel, other, DVS_NODEDOWN);
+	}
+}
+
 /* ---- all of it ---- */
 
 static void adopt_binding(struct host *host, struct core *core, struct binding *binding)
@@ -172,6 +185,7 @@ static void adopt_binding(struct host *host, struct core *core, struct binding *
 	} else {
 		binding->limbo = true;
 		host->n_limbo++;
+		close_far(host, binding);
 	}
 }
 
