@@ -62,7 +62,7 @@ struct dvk {
 	struct list events;    /* of the DVS, not yet read */
 	uint32_t n_events;
 	uint64_t n_events_lost;
-	bool watches; /* asked to be told of them */
+	bool watches;	    /* asked to be told of them */
 	struct list groups; /* struct dvs_group */
 	struct page_pool pages;
 	uint64_t peer_area; /* inode of the first partner's inbox area; 0: none */
