@@ -53,7 +53,8 @@ machine_begin()
 machine()
 {
 	mkdir -p "$TAP_DIR/$1"
-	start "machine-$1" unshare --mount --net --ipc --uts --pid --fork --kill-child=KILL \
+	# Should the test be killed, the machine goes, too.
+	start "machine-$1" setpriv --pdeathsig KILL unshare --mount --net --ipc --uts --pid --fork --kill-child=KILL \
 		--propagation private -- sh -c ". '$MACHINES_LIB/machines.sh'; machine_begin '$TAP_DIR/$1'"
 	# unshare ends only so, and takes all that runs there with it.
 	at_end "stop machine-$1 KILL"
