@@ -126,7 +126,8 @@ DVS_MUST_USE dvs_err bench_fail_errno(struct bench_fault *fault, const char *wha
 /* Where clients and servers run, and who is killed: numbers of nodes. */
 enum bench_side { BENCH_CLIENT_SIDE, BENCH_SERVER_SIDE, BENCH_VICTIM_SIDE };
 
-struct bench_net; /* see remote/net.h */
+struct bench_net;     /* see remote/net.h */
+struct bench_program; /* see remote/program.h */
 struct bench_options;
 struct bench_sample;
 struct bench_system;
@@ -136,7 +137,8 @@ struct bench_lab {
 	void *dvs;   /* the node of its own that the dvs systems talk through, or NULL */
 	int cpus[2]; /* the CPUs that pinned patterns use */
 	int cpu_count;
-	struct bench_net *net; /* the nodes of `dvs bench remote`, or NULL */
+	struct bench_net *net;	      /* the nodes of `dvs bench remote`, or NULL */
+	struct bench_program *iperf3; /* its server, or NULL */
 	double detected_ns[2]; /* of the pattern detect: what was seen and not yet asked for */
 	int signal_fd;	       /* readable when a signal has come */
 };

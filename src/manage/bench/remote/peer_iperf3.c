@@ -13,7 +13,13 @@ enum { PORT = 20999, PATIENCE_MS = 10000, REPORT_BYTES = 1 << 18 };
 /* What a fast machine moves in a millisecond: so a sample takes about as long as those of the others. */
 enum { BYTES_PER_MS = 3 << 20 };
 
-static struct bench_program iperf3_server;
+static void iperf3_stop(struct bench_lab *lab)
+{
+	if (lab->iperf3)
+		bench_program_stop(lab->iperf3);
+	free(lab->iperf3);
+	lab->iperf3 = NULL;
+}
 
 static dvs_err iperf3_start(struct bench_lab *lab, struct bench_fault *fault)
 {
@@ -21,24 +27,20 @@ static dvs_err iperf3_start(struct bench_lab *lab, struct bench_fault *fault)
 	const char *argv[] = { "iperf3", "-s", "-p", port, "--forceflush", NULL };
 	dvs_err err;
 
+	lab->iperf3 = calloc(1, sizeof(*lab->iperf3));
+	if (!lab->iperf3)
+		return bench_fail_errno(fault, "allocate");
 	snprintf(port, sizeof(port), "%d", PORT);
-	err = bench_program_start(lab, BENCH_SERVER_SIDE, argv, &iperf3_server, fault);
-	if (err != DVS_OK)
-		return err;
-	err = bench_program_read(lab, &iperf3_server, "listening", said, sizeof(said), PATIENCE_MS,
-				 fault);
+	err = bench_program_start(lab, BENCH_SERVER_SIDE, argv, lab->iperf3, fault);
+	if (err == DVS_OK)
+		err = bench_program_read(lab, lab->iperf3, "listening", said, sizeof(said),
+					 PATIENCE_MS, fault);
 	if (err == DVS_IO)
 		err = bench_fail(fault, DVS_BADSTATE, "the program iperf3 does not start; %s",
 				 "install it, or choose the systems with --system");
 	if (err != DVS_OK)
-		bench_program_stop(&iperf3_server);
+		iperf3_stop(lab);
 	return err;
-}
-
-static void iperf3_stop(struct bench_lab *lab)
-{
-	(void)lab;
-	bench_program_stop(&iperf3_server);
 }
 
 /* The number at PATH, a list of names that ends with NULL; 0 when there is none. */

@@ -20,12 +20,7 @@ struct rpc {
 	struct epoll_event ready[BENCH_CLIENTS_MAX + 1];
 	int n_ready;
 	int next;
-	void *buffer; /* where the request that is being read goes */
-	size_t got;   /* its bytes */
 };
-
-/* The library calls back without a word of ours: a server's process has but one. */
-static struct rpc *server;
 
 static dvs_err rpc_setup(struct bench_link *link)
 {
@@ -46,7 +41,6 @@ static dvs_err rpc_server_open(struct bench_link *link)
 {
 	struct rpc *rpc = link->state;
 
-	server = rpc;
 	rpc->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (rpc->epoll_fd < 0)
 		return bench_fail_errno(&link->fault, "epoll_create1");
@@ -86,19 +80,6 @@ static dvs_err rpc_once(struct bench_link *link, const void *request, struct ben
 	return DVS_OK;
 }
 
-/* Called by svc_getreq_common(). The reply is sent later: the transport keeps whose it is. */
-static void dispatch(struct svc_req *request, SVCXPRT *transport)
-{
-	bench_data data = { .bench_data_val = server->buffer };
-
-	if (request->rq_proc != BENCH_CALL_ONCE)
-		svcerr_noproc(transport);
-	else if (!svc_getargs(transport, (xdrproc_t)xdr_bench_data, (void *)&data))
-		svcerr_decode(transport);
-	else
-		server->got = data.bench_data_len;
-}
-
 static dvs_err take_client(struct bench_link *link)
 {
 	struct rpc *rpc = link->state;
@@ -110,9 +91,8 @@ static dvs_err take_client(struct bench_link *link)
 	if (rpc->fd[i] < 0)
 		return DVS_IO;
 	rpc->transport[i] = svc_fd_create(rpc->fd[i], RECORD_BYTES, RECORD_BYTES);
-	if (!rpc->transport[i] ||
-	    !svc_reg(rpc->transport[i], BENCH_PROGRAM, BENCH_VERSION, dispatch, NULL))
-		return bench_fail(&link->fault, DVS_IO, "svc_fd_create or svc_reg");
+	if (!rpc->transport[i])
+		return bench_fail(&link->fault, DVS_IO, "svc_fd_create");
 	rpc->connected++;
 	return watch(link, rpc->fd[i], i);
 }
@@ -142,23 +122,49 @@ static dvs_err next_ready(struct bench_link *link, unsigned *index)
 	return err;
 }
 
-/* Of a client that is done the library closes the connection, and dispatch is not called. */
-static dvs_err rpc_receive(struct bench_link *link, struct bench_request *request)
+/* One request of CLIENT, of *GOT bytes; 0: it has closed the connection. What svc_run() does, but for the call of a
+ * function by the number of the procedure: the reply is sent later, and the transport keeps whose it is. */
+static dvs_err take_request(struct bench_link *link, unsigned client, void *buffer, size_t *got)
 {
 	struct rpc *rpc = link->state;
+	SVCXPRT *transport = rpc->transport[client];
+	char credentials[2 * MAX_AUTH_BYTES];
+	bench_data data = { .bench_data_val = buffer };
+	struct svc_req call = { .rq_xprt = transport };
+	struct rpc_msg msg;
+
+	*got = 0;
+	memset(&msg, 0, sizeof(msg));
+	msg.rm_call.cb_cred.oa_base = credentials;
+	msg.rm_call.cb_verf.oa_base = credentials + MAX_AUTH_BYTES;
+	if (!SVC_RECV(transport, &msg)) {
+		if (epoll_ctl(rpc->epoll_fd, EPOLL_CTL_DEL, rpc->fd[client], NULL) != 0)
+			return bench_fail_errno(&link->fault, "epoll_ctl");
+		return DVS_OK;
+	}
+	if (_authenticate(&call, &msg) != AUTH_OK)
+		return bench_fail(&link->fault, DVS_IO, "_authenticate");
+	if (msg.rm_call.cb_prog != BENCH_PROGRAM || msg.rm_call.cb_proc != BENCH_CALL_ONCE ||
+	    !svc_getargs(transport, (xdrproc_t)xdr_bench_data, (void *)&data))
+		return bench_fail(&link->fault, DVS_IO, "a request that is none of ours");
+	*got = data.bench_data_len;
+	return DVS_OK;
+}
+
+static dvs_err rpc_receive(struct bench_link *link, struct bench_request *request)
+{
+	size_t got = 0;
 	dvs_err err = DVS_OK;
 
-	rpc->buffer = request->buffer;
-	rpc->got = 0;
-	while (err == DVS_OK && rpc->got == 0) {
+	while (err == DVS_OK && got == 0) {
 		err = next_ready(link, &request->client);
 		if (err == DVS_OK)
-			svc_getreq_common(rpc->fd[request->client]);
-		if (err == DVS_OK && rpc->got == 0 && link->clients == 1)
+			err = take_request(link, request->client, request->buffer, &got);
+		if (err == DVS_OK && got == 0 && link->clients == 1)
 			err = bench_fail(&link->fault, DVS_IO, "the client closed the connection");
 	}
-	if (err == DVS_OK && rpc->got != link->bytes)
-		err = bench_fail(&link->fault, DVS_IO, "a request of %zu bytes", rpc->got);
+	if (err == DVS_OK && got != link->bytes)
+		err = bench_fail(&link->fault, DVS_IO, "a request of %zu bytes", got);
 	request->data = request->buffer;
 	return err;
 }
