@@ -66,19 +66,18 @@ static void each_binding(struct host *host, void (*what)(struct host *, struct b
 	}
 }
 
-/* Conversations with endpoints of nodes that are not to be seen end; with the others they go on. */
-static void stand_ins_end(struct host *host, uint64_t seen)
+/* Conversations with endpoints of nodes that are not to be seen end; with the others they go on. Those nodes may not have missed this one, so
+ * their ends are told, as of an end of this side, when the link is there again. */
+static void far_channels_end(struct host *host, uint64_t seen)
 {
 	for (uint32_t node = 0; node < CORE_NODES_MAX; node++) {
 		if (!host->carriers[node] || (seen >> node & 1))
 			continue;
-		LIST_FOREACH_SAFE(at, &host->carriers[node]->process.bindings) {
+		LIST_FOREACH(at, &host->carriers[node]->process.bindings) {
 			struct binding *binding = CONTAINER_OF(at, struct binding, of_process);
 
-			if (!binding->core)
-				continue;
-			binding->core->host = NULL;
-			stand_in_end(host, binding, DVS_NODEDOWN);
+			if (binding->core)
+				channels_close(host, binding, DVS_NODEDOWN);
 		}
 	}
 }
@@ -92,7 +91,7 @@ void quorum_lost(struct host *host)
 	happened(host, &(struct news){ .what = "quorum.lost", .node = host->config.node });
 	processes_cut(host);
 	each_binding(host, binding_fence);
-	stand_ins_end(host, nodes_seen(host));
+	far_channels_end(host, nodes_seen(host));
 	watch_touch_all(host);
 }
 
