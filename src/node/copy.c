@@ -221,7 +221,11 @@ dvs_err span_allowed(const struct binding *owner, dvs_ep by, const struct span *
 		     uint64_t bytes, struct copy_side *side)
 {
 	const struct grant *grant = grant_find(owner, span->grant);
+	dvs_err err = copy_side_of(owner, side);
 
+	/* One that has died may be bound still, until all nodes have heard of it. */
+	if (err == DVS_PEERDEAD)
+		return err;
 	if (!grant || !(grant->rights & span->right))
 		return DVS_NOGRANT;
 	if (owner->ep.n != by.n && grant->grantee != UINT32_MAX && grant->grantee != by.n &&
@@ -230,7 +234,7 @@ dvs_err span_allowed(const struct binding *owner, dvs_ep by, const struct span *
 	if (span->offset > grant->bytes || bytes > grant->bytes - span->offset)
 		return DVS_TOOBIG;
 	side->addr = grant->addr + span->offset;
-	return copy_side_of(owner, side);
+	return err;
 }
 
 /* The primary that owns the grant of SPAN; NULL: there is none, or SPAN is the caller's memory. */

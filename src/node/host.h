@@ -125,6 +125,8 @@ struct host {
 	struct source clock;
 	uint64_t clock_set_ns;
 	struct timers timers;
+	struct timer alive_timer; /* of what the service manager is told */
+	uint64_t alive_span_ns;
 
 	struct server admin;
 	struct list servers; /* of DCs */

@@ -106,9 +106,8 @@ static void raise_descriptor_limit(struct host *host)
 }
 
 /* The service manager's protocol: one datagram. */
-static void notify_ready(const struct host *host)
+static void notify(const struct host *host, const char *what)
 {
-	static const char ready[] = "READY=1";
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	AUTO_CLOSE int fd = -1;
@@ -124,10 +123,32 @@ static void notify_ready(const struct host *host)
 		address.sun_path[0] = '\0'; /* an abstract name */
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 ||
-	    sendto(fd, ready, sizeof(ready) - 1, MSG_NOSIGNAL, (const struct sockaddr *)&address,
+	    sendto(fd, what, strlen(what), MSG_NOSIGNAL, (const struct sockaddr *)&address,
 		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
 		log_warning(&host->log, "cannot tell the service manager",
 			    LOG_STR("error", strerror(errno)));
+}
+
+static void on_alive(struct host *host, struct timer *timer)
+{
+	notify(host, "WATCHDOG=1");
+	if (host_timer(host, timer, host->alive_span_ns, on_alive) != DVS_OK)
+		log_error(&host->log,
+			  "out of memory: the service manager will take this dvsd for dead");
+}
+
+/* A dvsd that stands still holds up the changes of all nodes (they wait for what each of them has acknowledged): the service
+ * manager, told twice in the time that it allows, ends one that says nothing. */
+static void alive_begin(struct host *host)
+{
+	const char *span_us = getenv("WATCHDOG_USEC");
+	const char *pid = getenv("WATCHDOG_PID");
+	uint64_t span_ns = span_us ? strtoull(span_us, NULL, 10) * 1000 : 0;
+
+	if (span_ns == 0 || (pid && strtol(pid, NULL, 10) != (long)getpid()))
+		return;
+	host->alive_span_ns = span_ns / 2;
+	on_alive(host, &host->alive_timer);
 }
 
 static void on_first_dc(struct host *host, struct order *order, dvs_err err)
@@ -197,7 +218,8 @@ dvs_err host_open(struct host *host, const struct options *options)
 	host->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	log_info(&host->log, "ready", LOG_STR("run_dir", options->run_dir),
 		 LOG_U64("node", host->config.node), LOG_U64("dcs", core_n_dcs(host->core)));
-	notify_ready(host);
+	notify(host, "READY=1");
+	alive_begin(host);
 	return DVS_OK;
 }
 
@@ -263,6 +285,7 @@ void host_free(struct host *host)
 	map_destroy(&host->watches);
 	orders_free(host);
 	asks_free(host);
+	timer_cancel(&host->timers, &host->alive_timer);
 	timers_free(&host->timers);
 	core_effects_free(&host->effects);
 	core_destroy(host->core);
