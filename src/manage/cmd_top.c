@@ -27,6 +27,8 @@ struct top {
 	uint64_t n_shown;
 	struct snapshot before;
 	struct snapshot now;
+	struct top_links links_before;
+	struct top_links links;
 	struct top_view view;
 };
 
@@ -173,6 +175,19 @@ static int print_look(struct top *top)
 	return done ? EXIT_DONE : cli_fail(top->cli, DVS_NOMEM, "print the endpoints");
 }
 
+/* Who may not ask for them, or asks a dvsd that is alone, sees none. */
+static void look_at_links(struct top *top)
+{
+	uint32_t cursor = 0;
+
+	top->links_before = top->links;
+	top->links.n = 0;
+	while (top->links.n < TOP_LINKS_MAX &&
+	       dvk_link_next(top->link.dvk, &cursor, &top->links.info[top->links.n]) == DVS_OK)
+		top->links.n++;
+	top_view_add_links(&top->view, &top->links_before, &top->links);
+}
+
 /* Look again; the view is made of the look before and this one. */
 static int look(struct top *top)
 {
@@ -188,6 +203,7 @@ static int look(struct top *top)
 		return status;
 	if (!top_view_make(&top->view, &top->before, &top->now))
 		return cli_fail(top->cli, DVS_NOMEM, "look at the endpoints");
+	look_at_links(top);
 	err = dvk_dvs_info(top->link.dvk, &top->view.dvs);
 	return err == DVS_OK ? EXIT_DONE : cli_fail(top->cli, err, "ask dvsd about itself");
 }

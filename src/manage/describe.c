@@ -266,3 +266,32 @@ json_t *describe_privileges(const struct dvk_privileges *privileges)
 	}
 	return json_pack("{s:o, s:o}", "manage", manage, "call_to", call_to);
 }
+
+/* "-" in the table. */
+static json_t *text_or_null(const char *text)
+{
+	return text[0] ? json_string(text) : json_null();
+}
+
+static json_t *number_or_null(uint64_t number)
+{
+	return number ? json_integer((json_int_t)number) : json_null();
+}
+
+json_t *describe_link(const struct dvk_link_info *info)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "%u", info->node.n);
+	return json_pack(
+		"{s:s, s:I, s:s, s:o, s:o, s:o, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"name", name, "node", (json_int_t)info->node.n, "state", info->up ? "up" : "down",
+		"transport", text_or_null(info->transport), "filters", text_or_null(info->filters),
+		"proxy_pid", number_or_null((uint64_t)info->proxy_pid), "channels",
+		(json_int_t)info->n_channels, "rtt_us", number_or_null((info->rtt_ns + 999) / 1000),
+		"frames_in", (json_int_t)info->frames_in, "frames_out",
+		(json_int_t)info->frames_out, "bytes_in", (json_int_t)info->bytes_in, "bytes_out",
+		(json_int_t)info->bytes_out, "writes", (json_int_t)info->writes, "reconnects",
+		(json_int_t)info->reconnects, "bad_frames", (json_int_t)info->bad_frames, "why",
+		text_or_null(info->why));
+}

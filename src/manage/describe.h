@@ -32,4 +32,7 @@ extern const struct output_shape describe_dcs_shape;
 extern const struct output_shape describe_endpoint_fields;
 extern const struct output_shape describe_dc_fields;
 
+/* A link to another node, for dvs proxy ls and dvs top. */
+json_t *describe_link(const struct dvk_link_info *info);
+
 #endif

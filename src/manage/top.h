@@ -21,6 +21,19 @@ struct top_row {
 	struct top_rates rates;
 };
 
+#define TOP_LINKS_MAX 62
+
+/* One look at the links to other nodes. */
+struct top_links {
+	struct dvk_link_info info[TOP_LINKS_MAX];
+	size_t n;
+};
+
+struct top_link {
+	const struct dvk_link_info *now;
+	struct top_rates rates; /* frames and bytes; no sleeps */
+};
+
 struct top_view {
 	struct top_row *rows;
 	size_t n_rows;
@@ -28,6 +41,8 @@ struct top_view {
 	uint64_t span_ns; /* between the two looks; 0: there was only one, the rates are 0 */
 	uint64_t realtime_ns;
 	struct dvk_dvs_info dvs;
+	struct top_link links[TOP_LINKS_MAX];
+	size_t n_links;
 };
 
 /* The word of --sort; false when it is none. */
@@ -38,6 +53,9 @@ const char *top_sort_word(enum top_sort sort);
  * was bound in between has no rates yet. False: memory ran out. */
 MUST_USE bool top_view_make(struct top_view *view, const struct snapshot *before,
 			    const struct snapshot *now);
+/* Put the links into VIEW; they must outlive it. */
+void top_view_add_links(struct top_view *view, const struct top_links *before,
+			const struct top_links *now);
 void top_view_free(struct top_view *view);
 
 void top_view_sort(struct top_view *view, enum top_sort sort);

@@ -17,7 +17,7 @@
 #define BOLD "\033[1m"
 #define PLAIN "\033[0m"
 
-#define LINES_AROUND 5 /* two of figures, an empty one, the titles, the keys */
+#define LINES_AROUND 5 /* two of figures, the links, the titles, the keys */
 #define NAME_COLUMNS_MIN 8
 #define NAME_COLUMNS_MAX 24
 
@@ -36,6 +36,36 @@ static void put_line(FILE *file, const struct top_screen *screen, const char *st
 	fputs(PLAIN CLEAR_LINE, file);
 	if (!last)
 		fputc('\n', file);
+}
+
+/* All links in one line: what does not fit is in dvs proxy ls. Nothing on a node that is alone. */
+static void draw_links(FILE *file, const struct top_view *view, const struct top_screen *screen)
+{
+	AUTO_FREE char *text = NULL;
+	size_t text_bytes;
+	FILE *line = open_memstream(&text, &text_bytes);
+
+	if (!line)
+		return;
+	for (size_t i = 0; i < view->n_links; i++) {
+		const struct top_link *link = &view->links[i];
+		char in[TEXT_SHORT_BYTES];
+		char out[TEXT_SHORT_BYTES];
+		char bytes[TEXT_SHORT_BYTES];
+
+		fprintf(line, "%s%u ", i ? "  | " : "links  ", link->now->node.n);
+		if (!link->now->up) {
+			fputs("down", line);
+			continue;
+		}
+		text_short(link->rates.in, in);
+		text_short(link->rates.out, out);
+		text_short(link->rates.bytes, bytes);
+		fprintf(line, "%s frames/s in %s out %s bytes/s %s", link->now->transport, in, out,
+			bytes);
+	}
+	if (fclose(line) == 0)
+		put_line(file, screen, "", text, false);
 }
 
 static void draw_figures(FILE *file, const struct top_view *view, const struct top_screen *screen)
@@ -69,7 +99,7 @@ static void draw_figures(FILE *file, const struct top_view *view, const struct t
 		 "messages/s in %s out %s  bytes/s %s  sleeps/s %s  by %s  every %.1f s", in, out,
 		 bytes, sleeps, top_sort_word(screen->sort), screen->interval_ms / 1000.0);
 	put_line(file, screen, "", line, false);
-	put_line(file, screen, "", "", false);
+	draw_links(file, view, screen);
 }
 
 static size_t name_columns(const struct top_view *view)

@@ -101,6 +101,34 @@ bool top_view_make(struct top_view *view, const struct snapshot *before, const s
 	return true;
 }
 
+static const struct dvk_link_info *link_of(const struct top_links *links, dvs_nodeid node)
+{
+	for (size_t i = 0; i < links->n; i++) {
+		if (links->info[i].node.n == node.n)
+			return &links->info[i];
+	}
+	return NULL;
+}
+
+void top_view_add_links(struct top_view *view, const struct top_links *before,
+			const struct top_links *now)
+{
+	view->n_links = now->n;
+	for (size_t i = 0; i < now->n; i++) {
+		const struct dvk_link_info *info = &now->info[i];
+		const struct dvk_link_info *old = link_of(before, info->node);
+		struct top_link *link = &view->links[i];
+
+		*link = (struct top_link){ .now = info };
+		if (!old)
+			continue;
+		link->rates.in = per_second(old->frames_in, info->frames_in, view->span_ns);
+		link->rates.out = per_second(old->frames_out, info->frames_out, view->span_ns);
+		link->rates.bytes = per_second(old->bytes_in, info->bytes_in, view->span_ns) +
+				    per_second(old->bytes_out, info->bytes_out, view->span_ns);
+	}
+}
+
 void top_view_free(struct top_view *view)
 {
 	free(view->rows);
@@ -229,14 +257,38 @@ json_t *top_view_rows(const struct top_view *view)
 	return NULL;
 }
 
+static json_t *describe_links(const struct top_view *view)
+{
+	json_t *links = json_array();
+
+	for (size_t i = 0; links && i < view->n_links; i++) {
+		const struct top_link *link = &view->links[i];
+		json_t *object = describe_link(link->now);
+		json_t *rates = json_pack("{s:o, s:o, s:o}", "frames_in_per_s",
+					  describe_count(link->rates.in), "frames_out_per_s",
+					  describe_count(link->rates.out), "bytes_per_s",
+					  describe_count(link->rates.bytes));
+
+		if (!rates || json_object_update(object, rates) != 0 ||
+		    json_array_append(links, object) != 0) {
+			json_decref(links);
+			links = NULL;
+		}
+		json_decref(rates);
+		json_decref(object);
+	}
+	return links;
+}
+
 json_t *top_view_document(const struct top_view *view)
 {
-	return json_pack("{s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "time",
+	return json_pack("{s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "time",
 			 describe_time(view->realtime_ns), "interval_s",
 			 (double)view->span_ns / (double)CLOCK_NS_PER_S, "dvs",
 			 describe_dvs(&view->dvs), "messages_in_per_s",
 			 describe_count(view->total.in), "messages_out_per_s",
 			 describe_count(view->total.out), "bytes_per_s",
 			 describe_count(view->total.bytes), "sleeps_per_s",
-			 describe_count(view->total.sleeps), "endpoints", describe_rows(view));
+			 describe_count(view->total.sleeps), "links", describe_links(view),
+			 "endpoints", describe_rows(view));
 }

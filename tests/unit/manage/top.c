@@ -174,6 +174,34 @@ TEST(the_screen_shows_the_rows_from_where_it_was_scrolled)
 	top_view_free(&looks.view);
 }
 
+TEST(links_have_a_line_and_rates)
+{
+	static const struct top_links before = {
+		.info = { { .node.n = 1, .up = 1, .transport = "tcp", .frames_in = 100 } }, .n = 1
+	};
+	static const struct top_links now = {
+		.info = { { .node.n = 1, .up = 1, .transport = "tcp", .frames_in = 4100 },
+			  { .node.n = 2 } },
+		.n = 2
+	};
+	struct looks looks;
+	struct top_screen screen = { .columns = 100, .lines = 7 };
+	AUTO_FREE char *text = NULL;
+	json_t *document;
+
+	looks_make(&looks);
+	top_view_add_links(&looks.view, &before, &now);
+	ck_assert_uint_eq(looks.view.links[0].rates.in, 2000);
+	ck_assert_uint_eq(looks.view.links[1].rates.in, 0);
+	text = screen_text(&looks.view, &screen);
+	ck_assert_ptr_nonnull(strstr(text, "links  1 tcp frames/s in 2.0k out 0"));
+	ck_assert_ptr_nonnull(strstr(text, "| 2 down"));
+	document = top_view_document(&looks.view);
+	ck_assert_uint_eq(json_array_size(json_object_get(document, "links")), 2);
+	json_decref(document);
+	top_view_free(&looks.view);
+}
+
 TEST(an_empty_view_can_be_drawn)
 {
 	struct snapshot nothing = { .rows = NULL };
@@ -190,4 +218,5 @@ TEST(an_empty_view_can_be_drawn)
 UNIT_MAIN("manage-top", rates_are_per_second_and_new_endpoints_have_none,
 	  the_first_look_has_no_rates, a_counter_that_went_back_has_no_rate,
 	  rows_come_in_the_order_asked_for, the_screen_never_exceeds_the_terminal,
-	  the_screen_shows_the_rows_from_where_it_was_scrolled, an_empty_view_can_be_drawn)
+	  the_screen_shows_the_rows_from_where_it_was_scrolled, an_empty_view_can_be_drawn,
+	  links_have_a_line_and_rates)
