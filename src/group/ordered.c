@@ -426,3 +426,9 @@ uint32_t ordered_members(const struct ordered *ordered, uint32_t members[GROUP_M
 	}
 	return n;
 }
+
+uint64_t ordered_reach(const struct ordered *ordered)
+{
+	/* Who is in no view has lost its engine, which knows nothing of others then. */
+	return ordered->members ? ordered->reach | ordered->members : 0;
+}

@@ -106,4 +106,7 @@ struct ordered_position ordered_position(const struct ordered *ordered);
 /* The members of the engine's present view, established or not; returns how many. */
 uint32_t ordered_members(const struct ordered *ordered, uint32_t members[GROUP_MEMBERS_MAX]);
 
+/* Nodes that are there, as bits: the members, and those whose dvsd is gone but whose engine answers. */
+uint64_t ordered_reach(const struct ordered *ordered);
+
 #endif

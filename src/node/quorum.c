@@ -6,16 +6,12 @@
 #include "node/carrier.h"
 #include "node/cluster.h"
 
-/* Nodes that the engine sees, as bits. */
+/* Nodes that are there, as bits, also those whose dvsd is about to come back: what goes over the proxies goes on without it, and no node
+ * that is not here can have taken them for down. */
 static uint64_t nodes_seen(const struct host *host)
 {
-	uint32_t members[GROUP_MEMBERS_MAX];
-	uint32_t n = host->ordered ? ordered_members(host->ordered, members) : 0;
-	uint64_t seen = UINT64_C(1) << host->config.node;
-
-	for (uint32_t i = 0; i < n; i++)
-		seen |= UINT64_C(1) << members[i];
-	return seen;
+	return UINT64_C(1) << host->config.node |
+	       (host->ordered ? ordered_reach(host->ordered) : 0);
 }
 
 static bool has_backup_outside(const struct core_endpoint *endpoint, uint64_t seen)
