@@ -82,8 +82,9 @@ int cmd_join(struct cli *cli)
 
 	if (status == EXIT_DONE)
 		status = read_bundle(cli, cli->words[0], &bundle);
-	if (status == EXIT_DONE)
-		status = place_check(cli, JOIN, &bundle->config);
+	if (status != EXIT_DONE || !bundle)
+		return status;
+	status = place_check(cli, JOIN, &bundle->config);
 	if (status == EXIT_DONE)
 		status = place_node(cli, JOIN, bundle, NULL);
 	if (status == EXIT_DONE)

@@ -123,7 +123,6 @@ void copies_forget_link(struct host *host, struct link *link)
 	LIST_FOREACH_SAFE(at, &host->copying) {
 		if (copy_at(at)->link != link)
 			continue;
-		copy_at(at)->link->n_copies--;
 		copy_at(at)->link = NULL;
 		copy_stop(host, copy_at(at), DVS_PEERDEAD);
 	}

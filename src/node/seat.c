@@ -353,14 +353,21 @@ static const struct core_group *entry_group(const struct host *host, const struc
 	return group;
 }
 
+/* The others have it: whoever went on without it would go on with another order. */
+static struct said *said_must(struct host *host, uint32_t op, uint64_t view)
+{
+	struct said *said = said_new(op, view);
+
+	if (!said)
+		order_die(host);
+	return said;
+}
+
 static dvs_err apply_message(struct host *host, const struct core_group *group,
 			     const struct entry *entry)
 {
-	struct said *said = said_new(CONTROL_GROUP_MESSAGE, group->view);
+	struct said *said = said_must(host, CONTROL_GROUP_MESSAGE, group->view);
 
-	/* The others have it: whoever goes on without it would go on with another order. */
-	if (!said)
-		order_die(host);
 	said->from = entry->member;
 	said->n = entry->n_data;
 	memcpy(said->data, entry->data, entry->n_data);
@@ -405,9 +412,7 @@ static dvs_err apply_state(struct host *host, const struct core_group *group,
 		order_apply_here(host, &command);
 	if (!seat)
 		return DVS_OK;
-	said = said_new(CONTROL_GROUP_STATE, entry->view);
-	if (!said)
-		order_die(host);
+	said = said_must(host, CONTROL_GROUP_STATE, entry->view);
 	said->last = last;
 	said->n = entry->n_data;
 	memcpy(said->data, entry->data, entry->n_data);

@@ -232,7 +232,7 @@ int machine_run(const char *const *argv)
 
 	for (size_t i = 0; argv[i] && i + 1 < ARRAY_LEN(words); i++)
 		memcpy(&words[i], &argv[i], sizeof(words[i]));
-	if (posix_spawn_file_actions_init(&actions) != 0)
+	if (!words[0] || posix_spawn_file_actions_init(&actions) != 0)
 		return -1;
 	/* What it prints is no output of ours. */
 	failed = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
