@@ -22,6 +22,7 @@ struct copier {
 	struct list done;
 	unsigned int n_threads;
 	unsigned int n_free; /* threads without a job, less the queue */
+	unsigned int n_busy; /* threads with one */
 	bool ending;
 };
 
@@ -117,15 +118,18 @@ static void *copier_thread(void *arg)
 			pthread_cond_wait(&copier->work, &copier->lock);
 			continue;
 		}
+		copier->n_busy++;
 		pthread_mutex_unlock(&copier->lock);
 		job = CONTAINER_OF(at, struct copy_job, of_queue);
 		job->err = buffer ? copy_run(job, buffer) : DVS_NOMEM;
 		pthread_mutex_lock(&copier->lock);
 		list_add_tail(&copier->done, &job->of_queue);
 		copier->n_free++;
+		copier->n_busy--;
 		(void)eventfd_write(copier->event_fd, 1);
 	}
 	copier->n_threads--;
+	pthread_cond_broadcast(&copier->work);
 	pthread_mutex_unlock(&copier->lock);
 	free(buffer);
 	return NULL;
@@ -202,13 +206,16 @@ struct copy_job *copier_take_done(struct copier *copier)
 
 void copier_destroy(struct copier *copier)
 {
-	unsigned int left = 1;
+	unsigned int left;
 
 	if (!copier)
 		return;
 	pthread_mutex_lock(&copier->lock);
 	copier->ending = true;
 	pthread_cond_broadcast(&copier->work);
+	/* Who has nothing to do ends at once; who is held up by memory may never. */
+	while (copier->n_threads > copier->n_busy)
+		pthread_cond_wait(&copier->work, &copier->lock);
 	left = copier->n_threads;
 	pthread_mutex_unlock(&copier->lock);
 	if (left > 0)
