@@ -6,6 +6,9 @@
  * Rules for every call: a struct dvk may be used by many threads at once. Calls ask dvsd, so they wait for its answer
  * (DVK_ANSWER_MS at most, then DVS_NODVSD; a dvsd that restarts within that time goes unnoticed); those with a TIMEOUT_MS
  * wait that long in addition (0 tries only, DVS_FOREVER waits without end).
+ * In a cluster a call that changes something returns when that holds on this node and cannot be lost any more; on the other nodes it
+ * holds an instant later. That something is not there (NODEST, NODC) is answered only when all that was changed before, wherever, is
+ * known here.
  * Any call may return DVS_BADARG and DVS_NODVSD.
  */
 #ifndef DVS_DVK_H
