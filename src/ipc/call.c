@@ -6,11 +6,8 @@
 #include "ipc/endpoint.h"
 #include "ipc/inbox.h"
 
-/* A sleep is cut short once after this time to tell dvsd that the wait is long (deadlock detection), ... */
+/* A sleep is cut short once after this time to tell dvsd that the wait is long (deadlock detection). */
 #define DECLARE_AFTER_NS IPC_DEFER_MAX_NS
-/* ... and where other processes can wipe the hints of the inbox, from this time on, doubling up to the second one. */
-#define LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
-#define LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
 /* After it was not possible to leave a CPU it is tried again only after so many calls. */
 #define STAY_CALLS 100u
 /* A call with time-out 0 gives a partner that waits for it the time to wake up, ... */
@@ -48,7 +45,7 @@ static bool take_back_from_afar(struct call *c)
 {
 	struct endpoint *ep = c->ep;
 	struct channel *ch = c->ch;
-	uint64_t span_ns = LOOK_AGAIN_MIN_NS;
+	uint64_t span_ns = POLICY_LOOK_AGAIN_MIN_NS;
 
 	channel_recall(ch);
 	while (channel_recalled(ch) == RECALL_OPEN && !ch->gone && !ch->changes &&
@@ -65,7 +62,7 @@ static bool take_back_from_afar(struct call *c)
 		atomic_store_explicit(&ch->mine->control.answer, IPC_SPINNING,
 				      memory_order_relaxed);
 		endpoint_handle_events(ep);
-		if (span_ns < LOOK_AGAIN_MAX_NS)
+		if (span_ns < POLICY_LOOK_AGAIN_MAX_NS)
 			span_ns *= 2;
 	}
 	return channel_recalled(ch) != RECALL_TAKEN;
@@ -197,7 +194,7 @@ static uint64_t sleep_span_ns(struct call *c, uint64_t left_ns)
 	if (c->ep->exposed) {
 		if (span_ns > c->look_again_ns)
 			span_ns = c->look_again_ns;
-		if (c->look_again_ns < LOOK_AGAIN_MAX_NS)
+		if (c->look_again_ns < POLICY_LOOK_AGAIN_MAX_NS)
 			c->look_again_ns *= 2;
 	}
 	return span_ns;
@@ -342,7 +339,7 @@ dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kin
 			  .msg = msg,
 			  .data = data,
 			  .relayed_by = relay->by,
-			  .look_again_ns = LOOK_AGAIN_MIN_NS };
+			  .look_again_ns = POLICY_LOOK_AGAIN_MIN_NS };
 	dvs_err err;
 
 	relay->to = dvs_ep_any();

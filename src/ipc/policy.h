@@ -11,6 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+
+/* Where other processes can wipe the hints of the inbox, nobody sleeps without looking again: from this time on, doubling up to
+ * the second one. */
+#define POLICY_LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
+#define POLICY_LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
 /* The longest spin, about what it costs to sleep and be woken on another CPU. */
 #define POLICY_SPIN_MAX_NS 25000u
 /* Polls before the clock is first looked at: enough for a partner that is there and waiting. */

@@ -13,8 +13,6 @@
 #include "ipc/endpoint.h"
 #include "ipc/inbox.h"
 
-#define LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
-#define LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
 /* Answers that have to wake somebody within this time of each other come in quick succession. */
 #define WAKES_BUSY_NS UINT64_C(10000)
 
@@ -431,7 +429,7 @@ static dvs_err receive_asleep(struct receive *r, struct wait_limit *limit)
 {
 	struct endpoint *ep = r->ep;
 	uint64_t deadline_ns = limit_deadline_ns(limit);
-	uint64_t look_again_ns = LOOK_AGAIN_MIN_NS;
+	uint64_t look_again_ns = POLICY_LOOK_AGAIN_MIN_NS;
 	dvs_err err = DVS_OK;
 
 	report_wait(r, true);
@@ -453,7 +451,7 @@ static dvs_err receive_asleep(struct receive *r, struct wait_limit *limit)
 		suspect_all(ep);
 		if (settled(r, limit, &err) || take(r))
 			break;
-		if (look_again_ns < LOOK_AGAIN_MAX_NS)
+		if (look_again_ns < POLICY_LOOK_AGAIN_MAX_NS)
 			look_again_ns *= 2;
 	}
 	report_wait(r, false);

@@ -92,6 +92,16 @@ void ask(struct host *host, const struct ask *first, enum ask_what what, const v
 	order_bytes(host, &out, &order, false);
 }
 
+bool ask_pass_on(struct host *host, struct ask *ask, uint32_t node, dvs_err err,
+		 struct cursor *answer)
+{
+	(void)node;
+	(void)answer;
+	if (ask->link)
+		link_reply(host, ask->link, ask->op, ask->id, err);
+	return true;
+}
+
 void ask_asked(struct host *host, uint32_t from, struct cursor *in)
 {
 	static const ask_handler handlers[ASK_WHATS_END] = {

@@ -42,6 +42,9 @@ struct ask {
 /* Ask. FIRST is copied, its `more` taken over. */
 void ask(struct host *host, const struct ask *first, enum ask_what what, const void *bytes,
 	 size_t len, uint32_t timeout_ms);
+/* A done: the answer, which has no body, answers the request. */
+bool ask_pass_on(struct host *host, struct ask *ask, uint32_t node, dvs_err err,
+		 struct cursor *answer);
 /* To whom the answer goes. */
 struct asker {
 	uint32_t node;

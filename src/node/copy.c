@@ -335,21 +335,11 @@ static void copy_begin(struct host *host, struct copy *copy)
 
 /* ---- between two other nodes ---- */
 
-static bool on_elsewhere(struct host *host, struct ask *ask, uint32_t node, dvs_err err,
-			 struct cursor *answer)
-{
-	(void)node;
-	(void)answer;
-	if (ask->link)
-		link_reply(host, ask->link, ask->op, ask->id, err);
-	return true;
-}
-
 /* Neither side is here: the node that is to get the data does it. */
 static void copy_elsewhere(struct host *host, const struct request *request, const struct party *by,
 			   const struct control_copy_req *req, uint32_t node)
 {
-	const struct ask first = { .done = on_elsewhere,
+	const struct ask first = { .done = ask_pass_on,
 				   .node = node,
 				   .link = request->link,
 				   .op = request->op,

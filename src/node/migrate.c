@@ -139,20 +139,10 @@ static dvs_err commit_here(struct host *host, const struct pending *pending,
 
 /* ---- to a process of another node: its dvsd takes the slot and gives the command ---- */
 
-static bool on_commit_answer(struct host *host, struct ask *ask, uint32_t node, dvs_err err,
-			     struct cursor *answer)
-{
-	(void)node;
-	(void)answer;
-	if (ask->link)
-		link_reply(host, ask->link, ask->op, ask->id, err);
-	return true;
-}
-
 static void commit_there(struct host *host, const struct pending *pending,
 			 const struct core_endpoint *endpoint)
 {
-	const struct ask first = { .done = on_commit_answer,
+	const struct ask first = { .done = ask_pass_on,
 				   .node = pending->what,
 				   .link = pending->link,
 				   .op = pending->op,

@@ -19,21 +19,11 @@ void binding_send_woken(struct host *host, struct binding *binding)
 	process_send(host, binding->process, &frame, binding->slot);
 }
 
-static bool on_wakeup_answer(struct host *host, struct ask *ask, uint32_t node, dvs_err err,
-			     struct cursor *answer)
-{
-	(void)node;
-	(void)answer;
-	if (ask->link)
-		link_reply(host, ask->link, ask->op, ask->id, err);
-	return true;
-}
-
 /* The dvsd of its node does it. */
 static void wakeup_there(struct host *host, const struct request *request,
 			 const struct core_endpoint *endpoint, uint32_t node)
 {
-	const struct ask first = { .done = on_wakeup_answer,
+	const struct ask first = { .done = ask_pass_on,
 				   .node = node,
 				   .link = request->link,
 				   .op = request->op,

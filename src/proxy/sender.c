@@ -9,9 +9,6 @@
 #include "ipc/policy.h"
 #include "proxy/carried.h"
 
-#define LOOK_AGAIN_MIN_NS (10 * CLOCK_NS_PER_MS)
-#define LOOK_AGAIN_MAX_NS (2000 * CLOCK_NS_PER_MS)
-
 /* With one conversation at a time this thread sleeps where its endpoint runs (see near.h). */
 static void remember(struct sender *sender, const struct carried *ch, unsigned n_before)
 {
@@ -192,7 +189,7 @@ static void *run_messages(void *arg)
 {
 	struct sender *sender = arg;
 	struct mirror *mirror = sender->mirror;
-	uint64_t span_ns = LOOK_AGAIN_MIN_NS;
+	uint64_t span_ns = POLICY_LOOK_AGAIN_MIN_NS;
 	uint64_t looked_ns = clock_now_ns();
 
 	while (!atomic_load(&mirror->stops)) {
@@ -213,7 +210,7 @@ static void *run_messages(void *arg)
 		if (clock_now_ns() - looked_ns >= span_ns) {
 			looked_ns = clock_now_ns();
 			table_push_all(mirror);
-			if (span_ns < LOOK_AGAIN_MAX_NS)
+			if (span_ns < POLICY_LOOK_AGAIN_MAX_NS)
 				span_ns *= 2;
 		}
 	}
