@@ -6,12 +6,17 @@
 
 TEST(notifications_merge_by_or)
 {
-	struct world *w = world_start();
-	struct m3 *me = world_bind(w);
-	struct actor *a = actor_bound(w, 0);
 	struct m3_delivery got;
 	struct dvs_msg msg;
+	struct world *w;
+	struct m3 *me;
+	struct actor *a;
 
+	/* From another node the first may be seen before the last has come. */
+	ONE_NODE_ONLY();
+	w = world_start();
+	me = world_bind(w);
+	a = actor_bound(w, 0);
 	ck_assert_int_eq(play(a, notifying(m3_self(me), 1))->err, DVS_OK);
 	ck_assert_int_eq(play(a, notifying(m3_self(me), 4))->err, DVS_OK);
 	ck_assert_int_eq(play(a, notifying(m3_self(me), 4))->err, DVS_OK);
@@ -22,7 +27,17 @@ TEST(notifications_merge_by_or)
 	GIVES(OK, m3_delivered, me, &got);
 	ck_assert_int_eq(got.kind, M3_NOTIFY);
 	GIVES(TIMEOUT, m3_receive, me, dvs_ep_any(), &msg, 0);
-	/* Nothing and everything are values too. */
+	dvk_unbind(me);
+	world_end(w);
+}
+
+TEST(nothing_and_everything_are_values)
+{
+	struct world *w = world_start();
+	struct m3 *me = world_bind(w);
+	struct actor *a = actor_bound(w, 0);
+	struct dvs_msg msg;
+
 	ck_assert_int_eq(play(a, notifying(m3_self(me), 0))->err, DVS_OK);
 	GIVES(OK, m3_receive, me, a->ep, &msg, DVS_FOREVER);
 	ck_assert_uint_eq(msg.u64[0], 0);
@@ -33,21 +48,33 @@ TEST(notifications_merge_by_or)
 	world_end(w);
 }
 
+/* What the next notification says. */
+static uint64_t received_bits(struct actor *receiver)
+{
+	const struct act *got = play(receiver, receiving(dvs_ep_any()));
+
+	ck_assert_int_eq(got->err, DVS_OK);
+	return got->msg.u64[0];
+}
+
 TEST(a_notification_never_waits)
 {
 	struct world *w = world_start();
 	struct m3 *me = world_bind(w);
 	struct actor *busy = actor_bound(w, 0);
 	uint64_t start_ms = now_ms();
-	const struct act *got;
+	uint64_t seen = 0;
 
 	for (uint64_t i = 0; i < 10000; i++)
 		ck_assert_int_eq(m3_notify(me, busy->ep, UINT64_C(1) << (i % 63)), DVS_OK);
 	saw("m3_notify", DVS_OK);
 	ck_assert_uint_lt(now_ms() - start_ms, PATIENCE_MS);
-	got = play(busy, receiving(dvs_ep_any()));
-	ck_assert_uint_eq(got->msg.u64[0], DVS_NOTIFY_VALUE_MAX);
-	ck_assert_int_eq(play(busy, within(receiving(dvs_ep_any()), 0))->err, DVS_TIMEOUT);
+	/* On its way to another node a notification merges with those that wait at either end,
+	 * so that it may take more than one look to see all of them. */
+	while (seen != DVS_NOTIFY_VALUE_MAX)
+		seen |= received_bits(busy);
+	if (nodes() == 1)
+		ck_assert_int_eq(play(busy, within(receiving(dvs_ep_any()), 0))->err, DVS_TIMEOUT);
 	dvk_unbind(me);
 	world_end(w);
 }
@@ -187,7 +214,8 @@ TEST(a_thread_wakes_another_one)
 	world_end(w);
 }
 
-CALLS_MAIN("notify", notifications_merge_by_or, a_notification_never_waits,
-	   a_notification_wakes_a_receiver, the_last_word_of_the_dead_is_received,
-	   a_wake_up_ends_every_wait, a_wake_up_is_kept_for_the_next_wait,
-	   nobody_is_there_to_be_woken, a_thread_wakes_another_one)
+CALLS_MAIN("notify", notifications_merge_by_or, nothing_and_everything_are_values,
+	   a_notification_never_waits, a_notification_wakes_a_receiver,
+	   the_last_word_of_the_dead_is_received, a_wake_up_ends_every_wait,
+	   a_wake_up_is_kept_for_the_next_wait, nobody_is_there_to_be_woken,
+	   a_thread_wakes_another_one)
