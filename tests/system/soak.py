@@ -23,6 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import hung
 from dvsd import Tap
 from lab import BUILD, SOURCE, Lab, LabError, requires_lab, wait_for
 
@@ -37,7 +38,11 @@ ERROR_NAMES = {int(number): name for name, number in re.findall(
 
 
 class Failure(AssertionError):
-    pass
+    """HUNG: the process whose call does not end."""
+
+    def __init__(self, text, hung_pid=None):
+        super().__init__(text)
+        self.hung_pid = hung_pid
 
 
 class Board:
@@ -148,11 +153,12 @@ class Soak:
             if program.poll() is not None:
                 raise Failure(f"{name} ended with status {program.returncode}")
         now = time.monotonic_ns()
-        for number, (node, _) in self.clients.items():
+        for number, (node, program) in self.clients.items():
             since = self.board.seat(number)[2]
             if node not in self.paused and since and now - since > STUCK_S * 1e9:
                 raise Failure(f"client {number} of n{node} has been in call "
-                              f"{self.board.seat(number)[1]} for {(now - since) / 1e9:.1f} s")
+                              f"{self.board.seat(number)[1]} for {(now - since) / 1e9:.1f} s",
+                              program.inner)
 
     def rest(self, span):
         """Let time pass: faults come at random moments, and last."""
@@ -175,7 +181,7 @@ class Soak:
             pairs = {pair for pair in pairs if self.board.executed(*pair) == before[pair]}
             if time.monotonic() > until:
                 raise Failure(f"{what}: after {RECOVERY_S} s these (client, server) have not "
-                              f"met: {sorted(pairs)}")
+                              f"met: {sorted(pairs)}", self.clients[min(pairs)[0]][1].inner)
             time.sleep(0.02)  # the board tells nobody
         if time.monotonic() - began > 5:
             self.tap.comment(f"  all have met after {time.monotonic() - began:.1f} s, last "
@@ -358,6 +364,11 @@ class Soak:
                 raise Failure(f"n{node}: {found[0]}")
 
 
+def tell_hung(soak, pid):
+    others = [(f"the server of n{node}", program.inner) for node, program in soak.servers.items()]
+    hung.tell(soak.lab, pid, others + hung.proxies(soak.lab))
+
+
 def report(tap, soak):
     seats = [soak.board.seat(n) for n in range(soak.board.get(Board.N_CLIENTS))]
     tap.comment(f"a node was taken for dead without a reason {soak.n_false} times")
@@ -386,7 +397,9 @@ def main():
             tap.ok(n > 0, f"{title}: {n} faults")
         except (Failure, LabError, TimeoutError, subprocess.TimeoutExpired) as why:
             tap.ok(False, title, f"{why}\n" + (Path(directory) / "actors.log").read_text()[-2000:])
-            lab.show_logs()
+            if getattr(why, "hung_pid", None):
+                tell_hung(soak, why.hung_pid)
+            lab.show_logs(200)
         report(tap, soak)
     print(f"1..{tap.n}")
     return 1 if tap.failed else 0
