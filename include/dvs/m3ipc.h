@@ -107,7 +107,9 @@ DVS_PUBLIC dvs_ep m3_self(const struct m3 *self);
  * that reply, as in Minix.
  * NODEST: nobody is bound to DST, or its generation is over.  DENIED: SELF may not call DST.
  * PEERDEAD: DST exited before it received.  DEADLOCK: DST waits, directly or through others, for SELF.
- * TIMEOUT: DST did not receive in time, and now never will.  WOKEN: m3_wakeup() ended the wait; as with TIMEOUT. */
+ * TIMEOUT: DST did not receive in time, and now never will.  WOKEN: m3_wakeup() ended the wait; as with TIMEOUT.
+ * NODEDOWN: the node of DST is down, was cut off or does not answer: it may have received or not. Only the other node knows that, and is asked for up to
+ * 12 s beyond the time-out. */
 DVS_PUBLIC DVS_MUST_USE dvs_err m3_send(struct m3 *self, dvs_ep dst, const struct dvs_msg *msg,
 					uint32_t timeout_ms);
 

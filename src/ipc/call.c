@@ -16,6 +16,8 @@
 #define GRACE_NS (50 * UINT64_C(1000))
 /* ... and one on another node the time for the way there and back. */
 #define GRACE_REMOTE_NS (20 * CLOCK_NS_PER_MS)
+/* So long the other node is asked what has become of a plain message: twice as long as a link takes to be given up. */
+#define RECALL_MAX_NS (10 * CLOCK_NS_PER_S)
 
 struct call {
 	struct endpoint *ep;
@@ -39,17 +41,18 @@ static bool ring(struct channel *ch)
 	       !ch->remote;
 }
 
-/* A plain message is on its way to another node, or there: only that node knows whether it was received. Its answer, or the end of
- * the channel, is waited for however long that takes. */
-static bool take_back_from_afar(struct call *c)
+/* A plain message is on its way to another node, or there: only that node knows whether it was received. Its answer is waited for until it
+ * cannot be expected any more. */
+static enum recall take_back_from_afar(struct call *c)
 {
 	struct endpoint *ep = c->ep;
 	struct channel *ch = c->ch;
+	uint64_t deadline_ns = clock_deadline_ns(RECALL_MAX_NS);
 	uint64_t span_ns = POLICY_LOOK_AGAIN_MIN_NS;
 
 	channel_recall(ch);
 	while (channel_recalled(ch) == RECALL_OPEN && !ch->gone && !ch->changes &&
-	       ep->halt != HALT_UNBOUND) {
+	       ep->halt != HALT_UNBOUND && !clock_is_past(deadline_ns)) {
 		uint32_t bell;
 
 		(void)inbox_ring_request(ch->peer_inbox, ch->peer_index);
@@ -65,24 +68,31 @@ static bool take_back_from_afar(struct call *c)
 		if (span_ns < POLICY_LOOK_AGAIN_MAX_NS)
 			span_ns *= 2;
 	}
-	return channel_recalled(ch) != RECALL_TAKEN;
+	return channel_recalled(ch);
 }
 
-/* False: a plain message was received. */
-static bool take_back(struct call *c)
+static enum recall take_back(struct call *c)
 {
 	if (!channel_withdraw(c->ch, c->kind))
-		return c->ch->remote && take_back_from_afar(c);
+		return c->ch->remote ? take_back_from_afar(c) : RECALL_TAKEN;
 	/* So that a request which was not received yet is not received any more. */
 	if (c->ch->remote && c->kind == IPC_REQUEST)
 		(void)inbox_ring_request(c->ch->peer_inbox, c->ch->peer_index);
-	return true;
+	return RECALL_BACK;
 }
 
-/* Take the call back and fail with ERR, unless it was received in the meantime. */
+/* Take the call back and fail with ERR, unless it was received in the meantime. An error that says that it was not is kept for one of which that is
+ * known. */
 static dvs_err give_up(struct call *c, dvs_err err)
 {
-	return take_back(c) ? err : DVS_OK;
+	enum recall outcome = take_back(c);
+
+	if (outcome == RECALL_TAKEN)
+		return DVS_OK;
+	if (outcome == RECALL_OPEN &&
+	    (err == DVS_TIMEOUT || err == DVS_WOKEN || err == DVS_DEADLOCK))
+		return c->ch->gone ? c->ch->gone : DVS_NODEDOWN;
+	return err;
 }
 
 /* The partner has moved or was promoted, and did not answer before: the call goes to the new channel, in which it is known

@@ -166,7 +166,8 @@ static void carriage_has_left(struct host *host, struct carriage *carriage, bool
 }
 
 /* The remote end was made anew, and the order of the state does not tell of a reason: its dvsd was started again and could not take the
- * channel up. So this one does as if it had been promoted. */
+ * channel up. So this one does as if it had been promoted. (One that ended because a node was cut off is the same endpoint still, which may have
+ * received what is under way: then the caller is told.) */
 static void begin_anew(struct host *host, struct channel *channel)
 {
 	struct binding *local = channel->end[1 - stand_in_side(channel)].binding;
@@ -191,7 +192,7 @@ static void on_over_late(struct host *host, struct timer *timer)
 			return;
 		if (carriage->state == CARRIAGE_LEAVING)
 			send_carry_end(host, carriage, 2, carriage->reason);
-		else
+		else if (carriage->reason != DVS_NODEDOWN)
 			begin_anew(host, carriage->channel);
 		carriage_has_left(host, carriage, false);
 	}
@@ -264,8 +265,8 @@ bool channel_is_ready(const struct channel *channel)
 	return !channel->carriage || channel->carriage->ready;
 }
 
-static struct carriage *carriage_find(const struct host *host, const struct carrier *carrier,
-				      const struct control_carry_ready_req *what)
+struct carriage *carriage_find(const struct host *host, const struct carrier *carrier,
+			       const struct control_carry_ready_req *what)
 {
 	struct map_node *node = map_first(&host->channels, channel_key((dvs_dcid){ what->dc },
 								       (dvs_ep){ what->remote },
@@ -320,6 +321,9 @@ void op_carry_over(struct host *host, struct request *request)
 		carriage->reason = dvs_err_from_number(req.reason);
 		if (carriage->reason == DVS_OK)
 			carriage->reason = DVS_PEERDEAD;
+		/* That is the far node, not this one. */
+		if (carriage->reason == DVS_NOQUORUM)
+			carriage->reason = DVS_NODEDOWN;
 		wait_for_end(host, carriage);
 	}
 	request_answer(host, request, err);

@@ -104,6 +104,9 @@ bool channel_is_ready(const struct channel *channel);
 /* As it was before dvsd was started again: the memory tells the instance. NOMEM; PROTO: it does not. */
 DVS_MUST_USE dvs_err channel_carry_again(struct host *host, struct channel *channel,
 					 struct shared_fd *memory);
+/* The one of CARRIER that is so named, or NULL. */
+struct carriage *carriage_find(const struct host *host, const struct carrier *carrier,
+			       const struct control_carry_ready_req *what);
 /* Its local end is over, or it is over as a whole (reason DENIED). Harmless for one without a carriage. */
 void carriage_end(struct host *host, struct channel *channel, dvs_err reason);
 /* Its remote end is over or in other hands. */

@@ -283,11 +283,32 @@ static dvs_err carry_make(struct host *host, struct pending *pending, struct cor
 	return err;
 }
 
+/* The peer node takes a channel for there, of which the proxy here does not know. It may be one that its process, which comes back to a dvsd
+ * that was started again, has still to tell of. */
+static dvs_err carry_look(struct host *host, struct pending *pending)
+{
+	const struct control_carry_ready_req name = { pending->dc.n, pending->ep, pending->to,
+						      pending->instance };
+	const struct core_dc *dc = core_dc_find(host->core, pending->dc);
+	const struct core_endpoint *to = dc ? core_endpoint_find(dc, pending->to) : NULL;
+	const struct core_binding *core = to ? core_primary(to, host->config.node) : NULL;
+	const struct binding *local = binding_from_core(core);
+
+	if (carriage_find(host, pending->link->carrier, &name))
+		return DVS_BADSTATE;
+	if (!core || core->node != host->config.node || !local || !local->process ||
+	    (local->process->state != PROCESS_LOST && local->process->state != PROCESS_REJOINING))
+		return DVS_PEERDEAD;
+	pending->watch = watch_process(local->process);
+	return DVS_TIMEOUT;
+}
+
 static bool carry_connect_try(struct host *host, struct pending *pending)
 {
 	struct core_binding *remote;
 	struct core_binding *local;
-	dvs_err err = carry_check(host, pending, &remote, &local);
+	dvs_err err = pending->instance != 0 ? carry_look(host, pending) :
+					       carry_check(host, pending, &remote, &local);
 
 	if (err == DVS_OK)
 		err = carry_make(host, pending, remote, local);
@@ -312,5 +333,6 @@ void op_carry_connect(struct host *host, struct request *request)
 	pending.dc.n = req.dc;
 	pending.ep = req.remote;
 	pending.to = req.local;
+	pending.instance = req.instance;
 	pending_start(host, &pending, req.timeout_ms);
 }

@@ -70,6 +70,7 @@ struct carried {
 	_Atomic uint32_t due;
 	_Atomic uint32_t bulk;
 	_Atomic uint32_t far_instance; /* 0: not known; written under lock */
+	_Atomic bool heard;	       /* the far end, since the link is there */
 	_Atomic bool ending;	       /* because of its local end: drain, say end, forget */
 	_Atomic dvs_err end_reason;
 	uint64_t linger_until_ns; /* fixed when it is ending */
@@ -228,7 +229,8 @@ void sender_init(struct mirror *mirror, enum link_class class);
 void news_over(struct carried *ch, dvs_err reason, bool clean);
 /* A frame of the far end has come for the first time. */
 void news_ready(struct carried *ch);
-void news_connect(struct mirror *mirror, const struct mirror_name *name, uint32_t far_instance);
+void news_connect(struct mirror *mirror, const struct mirror_name *name, uint32_t far_instance,
+		  uint32_t wanted);
 
 /* ---- numbers of calls: 24 bits ---- */
 

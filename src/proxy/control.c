@@ -225,7 +225,8 @@ static void ask_connect(struct control *control, const struct mirror_news *news)
 	struct control_carry_connect_req connect = { .dc = news->name.dc,
 						     .remote = news->name.remote,
 						     .local = news->name.local,
-						     .timeout_ms = CONNECT_MS };
+						     .timeout_ms = CONNECT_MS,
+						     .instance = news->wanted };
 	struct control_ask *ask;
 	struct request request;
 
@@ -267,7 +268,9 @@ static void on_reply(struct control *control, struct message *message)
 			  LOG_U64("local", ask->news.name.local),
 			  LOG_STR("answer", dvs_err_name(err)));
 		/* The far end waits as long as its own dvsd lets it. */
-		if (err == DVS_NODC || err == DVS_DENIED)
+		if (ask->news.wanted && err == DVS_PEERDEAD)
+			mirror_lost(control->mirror, &ask->news);
+		else if (!ask->news.wanted && (err == DVS_NODC || err == DVS_DENIED))
 			mirror_refuse(control->mirror, &ask->news.name, ask->news.instance, err);
 		list_remove(&ask->node);
 		control->n_asks--;

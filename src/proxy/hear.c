@@ -78,9 +78,12 @@ static bool is_of_this(struct hearing *hearing)
 	if (header->src_instance == 0)
 		/* There is no channel and will be none. */
 		return header->type == FRAME_END && header->dst_instance == ch->instance;
-	if (far == header->src_instance)
+	if (far == header->src_instance) {
+		atomic_store_explicit(&ch->heard, true, memory_order_relaxed);
 		return true;
+	}
 	if (far == 0) {
+		atomic_store_explicit(&ch->heard, true, memory_order_relaxed);
 		atomic_store(&ch->far_instance, header->src_instance);
 		atomic_store(&ch->mine->carry.far_instance, header->src_instance);
 		news_ready(ch);
@@ -232,7 +235,8 @@ static void hear_call(struct hearing *hearing)
 	if ((kind != IPC_SEND && kind != IPC_REQUEST) || call.in_cap > IPC_WINDOW_BYTES)
 		return;
 	if (number_is_newer(number, IPC_NUMBER(head))) {
-		if (!lacks_data(hearing))
+		/* For an end that is over it stays its sender's. */
+		if (!atomic_load(&ch->ending) && !lacks_data(hearing))
 			put_call(hearing, &call);
 		return;
 	}
@@ -423,6 +427,11 @@ static void hear_one(struct hearing *hearing)
 	case FRAME_END:
 		hear_end(hearing);
 		break;
+	case FRAME_LOST:
+		/* The memory stays as it is: what has come of a message in it is not known. */
+		hearing->over = true;
+		hearing->reason = DVS_NODEDOWN;
+		break;
 	default:
 		break;
 	}
@@ -430,10 +439,10 @@ static void hear_one(struct hearing *hearing)
 
 /* ---- the frame ---- */
 
-/* Frames that wait for somebody to hear them: they are said again when the channel is there. */
+/* Frames that wait for somebody to hear them: they are said again when the channel is there; or who says them is told that it is not. */
 static bool wants_channel(const struct frame_header *header)
 {
-	return header->dst_instance == 0 && header->src_instance != 0 &&
+	return header->src_instance != 0 &&
 	       (header->type == FRAME_CALL || header->type == FRAME_NOTE ||
 		header->type == FRAME_RECALL || header->type == FRAME_PULL);
 }
@@ -485,7 +494,7 @@ void hear_frame(void *context, enum link_class class, const struct frame_header 
 			near_heard(&mirror->near, hearing.ch);
 	}
 	if ((!hearing.ch || (hearing.over && !hearing.clean)) && wants_channel(header))
-		news_connect(mirror, &name, header->src_instance);
+		news_connect(mirror, &name, header->src_instance, header->dst_instance);
 	mirror->placing[class] = NULL;
 	if (hearing.ch)
 		carried_put(hearing.ch);

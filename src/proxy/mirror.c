@@ -100,8 +100,8 @@ static void on_up(void *context, enum link_class class, bool fresh)
 	(void)fresh;
 	if (class == LINK_BULK && mirror->copies)
 		copies_link_changed(mirror->copies);
-	/* What was put before may have been lost. The other side does the same. */
-	table_mark_all(mirror, DUE_AGAIN);
+	/* What was put before may have been lost, also the end of a channel: asking for it finds that out. The other side does the same. */
+	table_mark_all(mirror, class == LINK_MESSAGES ? DUE_AGAIN | DUE_PULL : DUE_AGAIN);
 	tell_link(mirror, "");
 }
 
@@ -203,16 +203,25 @@ void mirror_end(struct mirror *mirror, const struct mirror_name *name, uint32_t 
 	carried_put(ch);
 }
 
-void mirror_refuse(struct mirror *mirror, const struct mirror_name *name, uint32_t far_instance,
-		   dvs_err reason)
+static void refuse(struct mirror *mirror, const struct mirror_news *refusal)
 {
 	pthread_mutex_lock(&mirror->news_lock);
 	if (mirror->n_refusals < REFUSALS_MAX)
-		mirror->refusals[mirror->n_refusals++] = (struct mirror_news){
-			.name = *name, .instance = far_instance, .reason = reason
-		};
+		mirror->refusals[mirror->n_refusals++] = *refusal;
 	pthread_mutex_unlock(&mirror->news_lock);
 	sender_wake(mirror, LINK_MESSAGES);
+}
+
+void mirror_refuse(struct mirror *mirror, const struct mirror_name *name, uint32_t far_instance,
+		   dvs_err reason)
+{
+	refuse(mirror,
+	       &(struct mirror_news){ .name = *name, .instance = far_instance, .reason = reason });
+}
+
+void mirror_lost(struct mirror *mirror, const struct mirror_news *connect)
+{
+	refuse(mirror, connect);
 }
 
 /* ---- news ---- */
@@ -248,7 +257,8 @@ static bool same_pair(const struct mirror_name *a, const struct mirror_name *b)
 	return a->dc == b->dc && a->remote == b->remote && a->local == b->local;
 }
 
-void news_connect(struct mirror *mirror, const struct mirror_name *name, uint32_t far_instance)
+void news_connect(struct mirror *mirror, const struct mirror_name *name, uint32_t far_instance,
+		  uint32_t wanted)
 {
 	uint32_t i;
 
@@ -259,8 +269,10 @@ void news_connect(struct mirror *mirror, const struct mirror_name *name, uint32_
 	if (i == mirror->n_connects && i < NEWS_CONNECTS_MAX)
 		mirror->connects[mirror->n_connects++] =
 			(struct mirror_news){ .kind = MIRROR_CONNECT, .name = *name };
-	if (i < mirror->n_connects)
+	if (i < mirror->n_connects) {
 		mirror->connects[i].instance = far_instance;
+		mirror->connects[i].wanted = wanted;
+	}
 	pthread_mutex_unlock(&mirror->news_lock);
 	mirror->setup.wake(mirror->setup.context);
 }

@@ -36,7 +36,7 @@ struct mirror_channel {
 };
 
 enum mirror_news_kind {
-	MIRROR_CONNECT, /* frames came for a channel that is not there: dvsd is to be asked for it */
+	MIRROR_CONNECT, /* frames came for a channel that is not there: dvsd is to be asked for it, or (wanted) whether it has it */
 	MIRROR_OVER,	/* the channel is forgotten: dvsd is to be told */
 	MIRROR_READY,	/* the far end is there */
 	MIRROR_LINK,	/* the connection of a class came or went */
@@ -46,6 +46,7 @@ struct mirror_news {
 	enum mirror_news_kind kind;
 	struct mirror_name name;
 	uint32_t instance; /* CONNECT: of the far end, else of the channel */
+	uint32_t wanted;   /* CONNECT: the channel that the far end means; 0: none yet */
 	dvs_err reason;
 	bool clean; /* OVER: the far end has said so, and all that it said is in the lane */
 	char why[128];
@@ -95,6 +96,8 @@ void mirror_limit(struct mirror *mirror, uint32_t dc, uint64_t bytes_per_s);
 /* The far end wants a channel that cannot be had: it is told so. */
 void mirror_refuse(struct mirror *mirror, const struct mirror_name *name, uint32_t far_instance,
 		   dvs_err reason);
+/* The channel that CONNECT wanted is over: the far end is told so. */
+void mirror_lost(struct mirror *mirror, const struct mirror_news *connect);
 /* False: there are none. */
 bool mirror_next_news(struct mirror *mirror, struct mirror_news *news);
 

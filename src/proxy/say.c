@@ -356,6 +356,22 @@ static bool may_end(const struct look *look)
 	       (!ch->bulk_used || peer_link_is_up(link, LINK_BULK));
 }
 
+/* The far end is told that nothing more is received here: so nothing is, though the local process may not have read of the end yet. */
+static void close_lane(struct look *look)
+{
+	_Atomic uint32_t *word = &look->ch->mine->request.head;
+	uint32_t head;
+
+	pthread_mutex_lock(&look->ch->lock);
+	head = atomic_load(word);
+	while (IPC_KIND(head) == IPC_SEND || IPC_KIND(head) == IPC_REQUEST) {
+		if (atomic_compare_exchange_weak(word, &head, IPC_HEAD(IPC_NUMBER(head), IPC_NONE)))
+			break;
+	}
+	pthread_mutex_unlock(&look->ch->lock);
+	say_outcome(look, false);
+}
+
 /* The local end is over: when all that it has said was put, say that, and no more. */
 static void say_end(struct look *look)
 {
@@ -363,6 +379,7 @@ static void say_end(struct look *look)
 
 	if (!may_end(look))
 		return;
+	close_lane(look);
 	/* What the far end has notified and this one has not received. */
 	if (!put_end(look, atomic_load(&ch->mine->control.note)) &&
 	    !clock_is_past(ch->linger_until_ns))
@@ -440,33 +457,41 @@ void say_bulk(struct sender *sender, struct carried *ch)
 		queue_spent(ch->mirror, LINK_BULK, ch, look.bytes);
 }
 
+static void say_refusal(struct sender *sender, const struct mirror_news *refusal)
+{
+	struct frame_header header = { .type = refusal->wanted ? FRAME_LOST : FRAME_END,
+				       .dc = refusal->name.dc,
+				       .src = refusal->name.local,
+				       .dst = refusal->name.remote,
+				       .src_instance = refusal->wanted,
+				       .dst_instance = refusal->instance };
+	struct frame_end_req end = { .reason = (uint32_t)refusal->reason };
+	uint8_t bytes[FRAME_BODY_BYTES_MAX];
+	struct writer body = writer_over(bytes, sizeof(bytes));
+
+	if (!refusal->wanted)
+		frame_end_req_encode(&body, &end);
+	if (peer_link_put(sender->mirror->link, LINK_MESSAGES, &header, bytes, writer_len(&body),
+			  NULL, 0))
+		sender->gathered = true;
+}
+
 void say_refusals(struct sender *sender)
 {
 	struct mirror *mirror = sender->mirror;
 	struct mirror_news refusal;
 
 	for (;;) {
-		struct frame_header header = { .type = FRAME_END };
-		struct frame_end_req end = { .note = 0 };
-		uint8_t bytes[FRAME_BODY_BYTES_MAX];
-		struct writer body = writer_over(bytes, sizeof(bytes));
+		bool any;
 
 		pthread_mutex_lock(&mirror->news_lock);
-		if (mirror->n_refusals == 0) {
-			pthread_mutex_unlock(&mirror->news_lock);
-			return;
-		}
-		refusal = mirror->refusals[--mirror->n_refusals];
+		any = mirror->n_refusals != 0;
+		if (any)
+			refusal = mirror->refusals[--mirror->n_refusals];
 		pthread_mutex_unlock(&mirror->news_lock);
-		header.dc = refusal.name.dc;
-		header.src = refusal.name.local;
-		header.dst = refusal.name.remote;
-		header.dst_instance = refusal.instance;
-		end.reason = (uint32_t)refusal.reason;
-		frame_end_req_encode(&body, &end);
-		if (peer_link_put(mirror->link, LINK_MESSAGES, &header, bytes, writer_len(&body),
-				  NULL, 0))
-			sender->gathered = true;
+		if (!any)
+			return;
+		say_refusal(sender, &refusal);
 	}
 }
 

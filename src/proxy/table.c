@@ -23,6 +23,7 @@ struct carried *carried_new(struct mirror *mirror, const struct mirror_channel *
 	ch->my_window = channel->memory.window[channel->side];
 	ch->their_window = channel->memory.window[!channel->side];
 	atomic_init(&ch->refs, 1);
+	atomic_init(&ch->heard, true);
 	atomic_init(&ch->far_instance, atomic_load(&ch->mine->carry.far_instance));
 	for (unsigned i = 0; i < LINK_CLASSES; i++)
 		list_init(&ch->in_queue[i]);
@@ -265,8 +266,11 @@ void table_mark_all(struct mirror *mirror, uint32_t due)
 {
 	pthread_rwlock_rdlock(&mirror->table_lock);
 	for (uint32_t i = 0; i < mirror->by_name_size; i++) {
-		if (mirror->by_name[i])
-			carried_mark(mirror->by_name[i], due);
+		if (!mirror->by_name[i])
+			continue;
+		if (due & DUE_PULL)
+			atomic_store(&mirror->by_name[i]->heard, false);
+		carried_mark(mirror->by_name[i], due);
 	}
 	LIST_FOREACH(node, &mirror->lingering)
 		carried_mark(CONTAINER_OF(node, struct carried, in_lingering), due);
@@ -284,6 +288,9 @@ void table_push_all(struct mirror *mirror)
 		/* As long as nothing came from the far end, it may not be there yet, and drop what it is sent. */
 		if (atomic_load_explicit(&ch->far_instance, memory_order_relaxed) == 0)
 			atomic_fetch_or(&ch->due, DUE_AGAIN);
+		/* Both ends ask when the link comes: who is not answered may have none any more. */
+		else if (!atomic_load_explicit(&ch->heard, memory_order_relaxed))
+			atomic_fetch_or(&ch->due, DUE_PULL);
 		queue_push(mirror, LINK_MESSAGES, ch);
 	}
 	LIST_FOREACH(node, &mirror->lingering)

@@ -20,6 +20,8 @@ static void host_events(struct endpoint *ep)
 
 	if (atomic_exchange(&party->wake, false))
 		ep->woken = true;
+	for (unsigned i = 0; i < MIRRORED_PARTIES_MAX; i++)
+		party->channel[i].gone = atomic_load(&party->gone);
 }
 
 static void host_blocked(struct endpoint *ep, dvs_ep on, uint32_t wait, bool waits)

@@ -19,6 +19,7 @@ struct party {
 	struct ipc_stats stats;
 	struct channel channel[MIRRORED_PARTIES_MAX]; /* by the partner's number */
 	_Atomic bool wake;
+	_Atomic(dvs_err) gone; /* not OK: its channels are, when it looks */
 };
 
 /* One half of a channel: the memory of one node. */

@@ -351,6 +351,105 @@ TEST(a_request_that_was_given_up_is_not_received)
 	mirrored_close(&m);
 }
 
+TEST(who_takes_back_does_not_wait_for_ever)
+{
+	struct caller *caller;
+
+	open_joined();
+	mirrored_stop(&m, 1);
+	caller = call(A, IPC_SEND, 1, 10);
+	/* It may have been received. */
+	ck_assert_int_eq(result_of(caller), DVS_NODEDOWN);
+	mirrored_close(&m);
+}
+
+/* ---- an end that was not heard ---- */
+
+/* Node 1 ends its channel, but the proxy that was to say so is killed. Then it is asked for the channel. */
+static struct mirror_news end_unheard(void)
+{
+	struct mirror_news news;
+
+	mirrored_stop(&m, 1);
+	m.half[1][A][B].carried = false;
+	mirrored_start(&m, 1);
+	news = mirrored_news(&m, 1);
+	ck_assert_int_eq(news.kind, MIRROR_CONNECT);
+	ck_assert_uint_eq(news.wanted, m.half[1][A][B].channel.instance);
+	ck_assert_uint_eq(news.instance, m.half[0][A][B].channel.instance);
+	return news;
+}
+
+static void talk_once(void)
+{
+	struct caller *caller = call(A, IPC_SEND, 1, DVS_FOREVER);
+
+	must_receive(B, 1);
+	ck_assert_int_eq(result_of(caller), DVS_OK);
+}
+
+TEST(an_end_that_was_not_heard_is_found)
+{
+	struct mirror_news news;
+
+	open_joined();
+	talk_once();
+	news = end_unheard();
+	mirror_lost(m.mirror[1], &news);
+	news = over_news(0);
+	ck_assert(!news.clean);
+	ck_assert_int_eq(news.reason, DVS_NODEDOWN);
+	mirrored_close(&m);
+}
+
+TEST(what_has_come_of_a_message_to_a_lost_channel_is_not_known)
+{
+	struct mirror_news news;
+	struct caller *caller;
+
+	open_joined();
+	talk_once();
+	caller = call(A, IPC_SEND, 2, 500);
+	/* It is received, but that is not told. */
+	wait_for_kind(&channel_of(B)->theirs->request.head, IPC_SEND);
+	mirrored_stop(&m, 1);
+	must_receive(B, 2);
+	wait_for_kind(&channel_of(A)->mine->request.head, IPC_RECALLED);
+	m.half[1][A][B].carried = false;
+	mirrored_start(&m, 1);
+	news = mirrored_news(&m, 1);
+	mirror_lost(m.mirror[1], &news);
+	news = over_news(0);
+	ck_assert_int_eq(IPC_KIND(atomic_load(&channel_of(A)->mine->request.head)), IPC_RECALLED);
+	atomic_store(&m.party[A].gone, news.reason);
+	inbox_ring_event(m.party[A].inbox);
+	ck_assert_int_eq(result_of(caller), DVS_NODEDOWN);
+	mirrored_close(&m);
+}
+
+TEST(nothing_is_received_after_the_end_was_said)
+{
+	struct mirror_name name = mirrored_name(1, A, B);
+	struct mirror_news news;
+	struct dvs_msg msg;
+	struct caller *caller;
+
+	open_joined();
+	caller = call(A, IPC_SEND, 1, DVS_FOREVER);
+	wait_for_kind(&channel_of(B)->theirs->request.head, IPC_SEND);
+	/* The process of B has not read of it yet. */
+	mirror_end(m.mirror[1], &name, m.half[1][A][B].channel.instance, 0, DVS_NODEDOWN);
+	news = over_news(0);
+	ck_assert(news.clean);
+	ck_assert_int_eq(news.reason, DVS_NODEDOWN);
+	ck_assert_int_eq(receive(B, &msg, 0), DVS_TIMEOUT);
+	ck_assert_int_eq(IPC_KIND(atomic_load(&channel_of(A)->mine->request.head)), IPC_SEND);
+	atomic_store(&m.party[A].gone, news.reason);
+	inbox_ring_event(m.party[A].inbox);
+	ck_assert_int_eq(result_of(caller), DVS_NODEDOWN);
+	mirrored_close(&m);
+}
+
 /* ---- data that comes by both connections at once ---- */
 
 struct incoming {
@@ -479,5 +578,8 @@ UNIT_MAIN_TIMEOUT("fault-mirrored-cases", 120, a_call_to_an_endpoint_without_a_c
 		  the_end_waits_for_the_bulk_connection, a_message_that_waits_there_is_taken_back,
 		  who_takes_back_waits_until_the_other_node_says_what_has_come_of_it,
 		  a_message_that_was_received_cannot_be_taken_back,
-		  a_request_that_was_given_up_is_not_received, data_of_two_calls_is_never_mixed,
+		  a_request_that_was_given_up_is_not_received,
+		  who_takes_back_does_not_wait_for_ever, an_end_that_was_not_heard_is_found,
+		  what_has_come_of_a_message_to_a_lost_channel_is_not_known,
+		  nothing_is_received_after_the_end_was_said, data_of_two_calls_is_never_mixed,
 		  a_limit_holds_and_can_be_lifted)

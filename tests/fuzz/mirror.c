@@ -57,10 +57,12 @@ bool peer_link_put(struct peer_link *link, enum link_class class, struct frame_h
 	const volatile uint8_t *read = data;
 
 	(void)link;
-	MUST(header->type >= FRAME_CALL && header->type <= FRAME_END);
+	MUST((header->type >= FRAME_CALL && header->type <= FRAME_END) ||
+	     header->type == FRAME_LOST);
 	MUST(header->dc == DC && body_bytes <= LINK_BODY_MAX && (body || body_bytes == 0));
 	MUST(header->src >= 1 && header->src <= CHANNELS);
-	MUST(header->dst == header->src + 100 || header->src_instance == 0);
+	MUST(header->dst == header->src + 100 || header->src_instance == 0 ||
+	     header->type == FRAME_LOST);
 	if (data_bytes) {
 		MUST(is_window(data, data_bytes));
 		(void)read[data_bytes - 1];
@@ -146,6 +148,7 @@ static void encode(struct world *w, uint8_t type, struct writer *body)
 		frame_end_req_encode(body, &end);
 		break;
 	case FRAME_PULL:
+	case FRAME_LOST:
 		break;
 	default:
 		writer_u32(body, take_number(w));
@@ -267,9 +270,12 @@ static void news(struct world *w)
 		uint32_t i = news.name.local - 1;
 
 		MUST(news.kind == MIRROR_LINK || i < CHANNELS);
-		if (news.kind == MIRROR_CONNECT && take8(w) & 1)
-			mirror_refuse(w->mirror, &news.name, news.instance, DVS_DENIED);
-		else if (news.kind == MIRROR_OVER && news.instance == w->slot[i].channel.instance)
+		if (news.kind == MIRROR_CONNECT && take8(w) & 1) {
+			if (news.wanted)
+				mirror_lost(w->mirror, &news);
+			else
+				mirror_refuse(w->mirror, &news.name, news.instance, DVS_DENIED);
+		} else if (news.kind == MIRROR_OVER && news.instance == w->slot[i].channel.instance)
 			w->slot[i].carried = false;
 	}
 }

@@ -407,6 +407,33 @@ TEST(the_end_may_come_before_the_order_tells_why)
 	scene_close();
 }
 
+/* It is the same endpoint still, and may have received what is under way: that is not sent again. */
+TEST(who_was_talking_to_a_node_that_was_cut_off_is_told)
+{
+	scene_connect();
+	ck_assert_int_eq(peer_carry_over_why(scene.proxy, &scene.carried, true, DVS_NOQUORUM),
+			 DVS_OK);
+	nothing_else();
+	rig_wait(&scene.rig, 2 * CARRY_OVER_NS);
+	expect_gone(scene.client, scene.server, DVS_NODEDOWN);
+	scene_close();
+}
+
+TEST(a_channel_that_is_over_is_not_made_again_for_who_takes_it_for_there)
+{
+	struct control_carry_req other;
+	uint32_t id;
+
+	scene_connect();
+	id = peer_carry_look(scene.proxy, &scene.carried);
+	ck_assert_uint_eq(peer_mail(scene.proxy, CONTROL_CARRY_CONNECT, id)->err, DVS_BADSTATE);
+	other = scene.carried;
+	other.instance--;
+	id = peer_carry_look(scene.proxy, &other);
+	ck_assert_uint_eq(peer_mail(scene.proxy, CONTROL_CARRY_CONNECT, id)->err, DVS_PEERDEAD);
+	scene_close();
+}
+
 TEST(a_node_that_goes_down_takes_its_channels_along_at_once)
 {
 	scene_connect();
@@ -492,6 +519,8 @@ UNIT_MAIN("node-carry", a_channel_with_another_node_is_shared_with_its_proxy,
 	  they_are_not_waited_for_longer_than_a_second,
 	  a_new_proxy_is_told_that_an_end_is_waited_for,
 	  the_end_may_come_before_the_order_tells_why,
+	  who_was_talking_to_a_node_that_was_cut_off_is_told,
+	  a_channel_that_is_over_is_not_made_again_for_who_takes_it_for_there,
 	  a_node_that_goes_down_takes_its_channels_along_at_once,
 	  who_waits_for_last_words_of_a_node_that_goes_down_waits_no_more,
 	  a_local_end_is_told_to_the_proxy, the_end_of_a_process_is_the_end_of_its_channels,

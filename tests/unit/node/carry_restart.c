@@ -110,6 +110,27 @@ TEST(a_channel_goes_on_in_its_memory_when_dvsd_comes_back)
 	talk_close(&talk);
 }
 
+TEST(what_a_process_has_still_to_tell_of_is_not_taken_for_over)
+{
+	struct talk talk = talk_open();
+	dvs_err expected = may_look(&talk) ? DVS_BADSTATE : DVS_PEERDEAD;
+	struct peer *client;
+	struct peer *proxy;
+	uint32_t id;
+
+	rig_open_again(&after, &before);
+	proxy = rig_proxy(&after, 1);
+	id = peer_carry_look(proxy, &talk.carried);
+	rig_turn(&after);
+	ck_assert_uint_eq(proxy->n_mail, 0);
+	client = rig_process_again(&after, talk.client, talk.ep);
+	peer_rejoin_link(client, &talk.row);
+	(void)peer_channel(client, NULL);
+	(void)peer_carry(proxy, NULL);
+	ck_assert_uint_eq(peer_mail(proxy, CONTROL_CARRY_CONNECT, id)->err, expected);
+	talk_close(&talk);
+}
+
 TEST(a_channel_whose_memory_is_not_where_it_was_said_is_made_anew)
 {
 	struct talk talk = talk_open();
@@ -261,6 +282,7 @@ TEST(a_proxy_is_started_with_its_link_alone_and_again_when_it_ends)
 }
 
 UNIT_MAIN("node-carry-restart", a_channel_goes_on_in_its_memory_when_dvsd_comes_back,
+	  what_a_process_has_still_to_tell_of_is_not_taken_for_over,
 	  a_channel_whose_memory_is_not_where_it_was_said_is_made_anew,
 	  a_channel_whose_partner_is_over_by_then_is_gone, a_far_end_that_begins_anew_is_followed,
 	  a_proxy_is_started_with_its_link_alone_and_again_when_it_ends)

@@ -492,13 +492,19 @@ struct control_gone_req peer_gone(struct peer *peer)
 
 dvs_err peer_carry_over(struct peer *proxy, const struct control_carry_req *carried, bool clean)
 {
+	return peer_carry_over_why(proxy, carried, clean, DVS_PEERDEAD);
+}
+
+dvs_err peer_carry_over_why(struct peer *proxy, const struct control_carry_req *carried, bool clean,
+			    dvs_err why)
+{
 	uint8_t bytes[64];
 	struct writer body = writer_over(bytes, sizeof(bytes));
 	struct control_carry_over_req req = { .dc = carried->dc,
 					      .remote = carried->remote,
 					      .local = carried->local,
 					      .instance = carried->instance,
-					      .reason = (uint32_t)DVS_PEERDEAD,
+					      .reason = (uint32_t)why,
 					      .clean = clean };
 
 	control_carry_over_req_encode(&body, &req);
@@ -526,6 +532,20 @@ uint32_t peer_carry_connect(struct peer *proxy, dvs_ep remote, dvs_ep local, uin
 						 .remote = remote.n,
 						 .local = local.n,
 						 .timeout_ms = timeout_ms };
+
+	control_carry_connect_req_encode(&body, &req);
+	return peer_send(proxy, CONTROL_CARRY_CONNECT, &body);
+}
+
+uint32_t peer_carry_look(struct peer *proxy, const struct control_carry_req *carried)
+{
+	uint8_t bytes[64];
+	struct writer body = writer_over(bytes, sizeof(bytes));
+	struct control_carry_connect_req req = { .dc = carried->dc,
+						 .remote = carried->remote,
+						 .local = carried->local,
+						 .timeout_ms = 2000,
+						 .instance = carried->instance };
 
 	control_carry_connect_req_encode(&body, &req);
 	return peer_send(proxy, CONTROL_CARRY_CONNECT, &body);

@@ -96,7 +96,11 @@ struct control_carry_end_req peer_carry_end(struct peer *proxy);
 struct control_channel_req peer_channel(struct peer *peer, uint64_t *memory);
 struct control_gone_req peer_gone(struct peer *peer);
 dvs_err peer_carry_over(struct peer *proxy, const struct control_carry_req *carried, bool clean);
+dvs_err peer_carry_over_why(struct peer *proxy, const struct control_carry_req *carried, bool clean,
+			    dvs_err why);
 dvs_err peer_carry_ready(struct peer *proxy, const struct control_carry_req *carried);
 uint32_t peer_carry_connect(struct peer *proxy, dvs_ep remote, dvs_ep local, uint32_t timeout_ms);
+/* The same for a channel that the other node takes for there. */
+uint32_t peer_carry_look(struct peer *proxy, const struct control_carry_req *carried);
 
 #endif
