@@ -99,6 +99,7 @@ struct carried {
 	uint32_t told_taken;  /* number */
 	bool note_sent;
 	bool bulk_used;
+	uint64_t unread;    /* notes that go back to the far end */
 	struct list flying; /* in sender.flying while its window is referred to */
 	/* by the sender of bulk only */
 	struct list flying_bulk;

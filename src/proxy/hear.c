@@ -235,7 +235,6 @@ static void hear_call(struct hearing *hearing)
 	if ((kind != IPC_SEND && kind != IPC_REQUEST) || call.in_cap > IPC_WINDOW_BYTES)
 		return;
 	if (number_is_newer(number, IPC_NUMBER(head))) {
-		/* For an end that is over it stays its sender's. */
 		if (!atomic_load(&ch->ending) && !lacks_data(hearing))
 			put_call(hearing, &call);
 		return;
@@ -328,7 +327,8 @@ static void hear_note(struct hearing *hearing)
 	struct ipc_carry *carry = &ch->mine->carry;
 	struct frame_note_req note;
 
-	if (frame_note_req_decode(&hearing->body, &note))
+	/* An end that is over takes nothing any more: it stays its sender's. */
+	if (frame_note_req_decode(&hearing->body, &note) || atomic_load(&ch->ending))
 		return;
 	hearing->due |= DUE_NOTE_ACK;
 	if ((int32_t)(note.count - atomic_load(&carry->notes_in)) <= 0)

@@ -368,6 +368,8 @@ static void close_lane(struct look *look)
 		if (atomic_compare_exchange_weak(word, &head, IPC_HEAD(IPC_NUMBER(head), IPC_NONE)))
 			break;
 	}
+	/* What the far end has notified and this one has not received. */
+	look->ch->unread |= atomic_exchange(&look->ch->mine->control.note, 0);
 	pthread_mutex_unlock(&look->ch->lock);
 	say_outcome(look, false);
 }
@@ -380,9 +382,7 @@ static void say_end(struct look *look)
 	if (!may_end(look))
 		return;
 	close_lane(look);
-	/* What the far end has notified and this one has not received. */
-	if (!put_end(look, atomic_load(&ch->mine->control.note)) &&
-	    !clock_is_past(ch->linger_until_ns))
+	if (!put_end(look, ch->unread) && !clock_is_past(ch->linger_until_ns))
 		return;
 	pthread_mutex_lock(&ch->lock);
 	ch->over = true;

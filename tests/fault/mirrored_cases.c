@@ -435,6 +435,7 @@ TEST(nothing_is_received_after_the_end_was_said)
 	struct caller *caller;
 
 	open_joined();
+	endpoint_notify(&m.party[A].ep, channel_of(A), 64);
 	caller = call(A, IPC_SEND, 1, DVS_FOREVER);
 	wait_for_kind(&channel_of(B)->theirs->request.head, IPC_SEND);
 	/* The process of B has not read of it yet. */
@@ -444,6 +445,7 @@ TEST(nothing_is_received_after_the_end_was_said)
 	ck_assert_int_eq(news.reason, DVS_NODEDOWN);
 	ck_assert_int_eq(receive(B, &msg, 0), DVS_TIMEOUT);
 	ck_assert_int_eq(IPC_KIND(atomic_load(&channel_of(A)->mine->request.head)), IPC_SEND);
+	ck_assert_uint_eq(atomic_load(&channel_of(A)->mine->control.note), IPC_NOTE_PENDING | 64);
 	atomic_store(&m.party[A].gone, news.reason);
 	inbox_ring_event(m.party[A].inbox);
 	ck_assert_int_eq(result_of(caller), DVS_NODEDOWN);
