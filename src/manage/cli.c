@@ -32,7 +32,7 @@ int cli_run(int argc, char **argv, FILE *out, FILE *err)
 
 	cli.output.colour = output_wants_colour(out);
 	if (!cli_parse(&cli, argc, argv))
-		return EXIT_USAGE;
+		return cli.command && cli.command->wrong_use ? cli.command->wrong_use : EXIT_USAGE;
 	if (cli_has(&cli, OPTION_HELP))
 		return finish(&cli, show_help(&cli));
 	if (cli_has(&cli, OPTION_VERSION)) {

@@ -15,6 +15,13 @@
 
 /* More words than any command takes; one too many is an error anyway. */
 #define CLI_WORDS_MAX 8
+/* Options on one command line, those that can be given several times included. */
+#define CLI_GIVEN_MAX 256
+
+struct cli_given {
+	enum option_id id;
+	const char *value;
+};
 
 struct cli {
 	struct output output; /* data */
@@ -23,6 +30,8 @@ struct cli {
 	const struct command *command; /* NULL: none was named */
 	const char
 		*values[OPTION_IDS]; /* NULL: the option was not given; "" for one without value */
+	struct cli_given given[CLI_GIVEN_MAX]; /* all of them, in their order */
+	size_t n_given;
 	const char *words[CLI_WORDS_MAX];
 	size_t n_words;
 	char **rest; /* of a command that takes the rest */
@@ -40,6 +49,10 @@ static inline bool cli_has(const struct cli *cli, enum option_id id)
 {
 	return cli->values[id] != NULL;
 }
+
+/* The next value of an option that can be given several times; start with *CURSOR 0. NULL: that was
+ * all. */
+const char *cli_each(const struct cli *cli, enum option_id id, size_t *cursor);
 
 /* A whole number in [MIN, MAX] of option ID, FALLBACK if it was not given. False: it is not
  * that, and the message is out. */

@@ -119,10 +119,11 @@ int cmd_dc_rm(struct cli *cli)
 	else if (err == DVS_NODC)
 		status = link_fail_no_dc(cli, &link, name, "remove");
 	else if (err == DVS_BADSTATE)
-		status = cli_fail_hint(cli, err,
-				       "endpoints are bound in it ('dvs ps' lists them): end their "
-				       "programs, or use --force",
-				       "remove dc %s", name);
+		status = cli_fail_hint(
+			cli, err,
+			"endpoints are bound in it ('dvs ep ls' lists them): end their "
+			"programs, or use --force",
+			"remove dc %s", name);
 	else
 		status = cli_fail(cli, err, "remove dc %s", name);
 	link_close(&link);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs node: list the nodes, empty one, forget one. */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "manage/cli.h"
 #include "manage/describe.h"
 #include "manage/link.h"
+#include "manage/nodes.h"
 #include "manage/terminal.h"
 
 /* How often the endpoints that a node still has are counted while it is emptied. */
@@ -74,31 +73,21 @@ int cmd_node_ls(struct cli *cli)
 	return status;
 }
 
-static bool is_number_of(const char *word, uint32_t node)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(word, &end, 10);
-	return errno == 0 && end != word && *end == '\0' && word[0] >= '0' && word[0] <= '9' &&
-	       value == node;
-}
-
 /* The node that WORD names, by its name or its number. */
 static int find_node(struct cli *cli, struct link *link, const char *word,
 		     struct dvk_node_info *info)
 {
-	uint32_t cursor = 0;
-	dvs_err err;
+	struct nodes nodes;
+	const struct dvk_node_info *found;
+	int status = nodes_load(cli, link->dvk, &nodes);
 
-	while ((err = dvk_node_next(link->dvk, &cursor, info)) == DVS_OK) {
-		if (strcmp(info->name, word) == 0 || is_number_of(word, info->node.n))
-			return EXIT_DONE;
-	}
-	if (err != DVS_NODEST)
-		return cli_fail(cli, err, "find node %s", word);
-	return cli_usage(cli, "there is no node '%s'; 'dvs node ls' lists them", word);
+	if (status != EXIT_DONE)
+		return status;
+	found = nodes_named(cli, &nodes, word);
+	if (!found)
+		return EXIT_USAGE;
+	*info = *found;
+	return EXIT_DONE;
 }
 
 static int print_drain(struct cli *cli, const struct dvk_node_info *info, bool on, uint32_t left)

@@ -14,7 +14,7 @@
 #define EXIT_USAGE 2
 
 /* More rows than the table has. */
-#define COMMANDS_MAX 64
+#define COMMANDS_MAX 96
 
 struct cli;
 
@@ -97,6 +97,8 @@ struct command {
 	const char *page; /* its man page */
 	/* Set for commands that read their own words: they get everything after the name. */
 	int takes_rest;
+	size_t rest_after; /* after so many words everything is the rest; 0: never */
+	int wrong_use;	   /* its exit status when it was used wrongly; 0: EXIT_USAGE */
 };
 
 /* The table, and the options that every command takes. */
@@ -140,7 +142,7 @@ int cmd_node_drain(struct cli *cli);
 int cmd_node_rm(struct cli *cli);
 int cmd_verify(struct cli *cli);
 int cmd_events(struct cli *cli);
-int cmd_ps(struct cli *cli);
+int cmd_ep_ls(struct cli *cli);
 int cmd_proxy_ls(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);

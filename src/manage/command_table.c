@@ -158,8 +158,14 @@ static const struct cli_example events_examples[] = {
 
 static const struct cli_example ps_examples[] = {
 	{ "dvs ps", "all endpoints" },
-	{ "dvs ps web -w", "those of the DC web, with all columns" },
 	{ "dvs ps web -o json", "for programs" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example ep_ls_examples[] = {
+	{ "dvs ep ls", "all endpoints" },
+	{ "dvs ep ls web -w", "those of the DC web, with all columns" },
+	{ "dvs ep ls web -o json", "for programs" },
 	{ NULL, NULL },
 };
 
@@ -310,11 +316,23 @@ static const struct command commands[] = {
 		.help = "list the endpoints of one or all DCs",
 		.options = ps_options,
 		.examples = ps_examples,
-		.run = cmd_ps,
+		.run = cmd_ep_ls,
 		.argument = ARGUMENT_DC,
 		.formats = OUTPUT_CAN_ALL,
 		.max_words = 1,
 		.page = "dvs-ps(1)",
+	},
+	{
+		.name = "ep ls",
+		.arguments = "[DC]",
+		.help = "list the endpoints of one or all DCs",
+		.options = ps_options,
+		.examples = ep_ls_examples,
+		.run = cmd_ep_ls,
+		.argument = ARGUMENT_DC,
+		.formats = OUTPUT_CAN_ALL,
+		.max_words = 1,
+		.page = "dvs-ep(1)",
 	},
 	{
 		.name = "top",

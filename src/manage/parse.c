@@ -37,7 +37,12 @@ static bool take_option(struct cli *cli, const struct cli_option *option, const 
 			  option->choices);
 		return false;
 	}
+	if (cli->n_given == CLI_GIVEN_MAX) {
+		cli_usage(cli, "these are more than %d options; give fewer", CLI_GIVEN_MAX);
+		return false;
+	}
 	cli->values[option->id] = value;
+	cli->given[cli->n_given++] = (struct cli_given){ .id = option->id, .value = value };
 	return true;
 }
 
@@ -108,6 +113,14 @@ static bool take_letters(struct cli *cli, struct words *in, const char *word)
 	return true;
 }
 
+/* All words that are left are the command's own. */
+static void take_rest(struct cli *cli, struct words *in)
+{
+	cli->rest = in->word + in->next;
+	cli->n_rest = in->n - in->next;
+	in->next = in->n;
+}
+
 /* WORD is the command, or one of its two words. */
 static bool take_command(struct cli *cli, struct words *in, const char *word)
 {
@@ -119,11 +132,8 @@ static bool take_command(struct cli *cli, struct words *in, const char *word)
 		return true;
 	}
 	if (cli->command) {
-		if (cli->command->takes_rest) {
-			cli->rest = in->word + in->next;
-			cli->n_rest = in->n - in->next;
-			in->next = in->n;
-		}
+		if (cli->command->takes_rest)
+			take_rest(cli, in);
 		return true;
 	}
 	nearest = command_nearest(cli->group, word);
@@ -156,6 +166,8 @@ static bool take_word(struct cli *cli, struct words *in)
 		return false;
 	}
 	cli->words[cli->n_words++] = word;
+	if (cli->n_words == cli->command->rest_after)
+		take_rest(cli, in);
 	return true;
 }
 
@@ -213,6 +225,17 @@ bool cli_parse(struct cli *cli, int argc, char **argv)
 		return false;
 	}
 	return choose_format(cli);
+}
+
+const char *cli_each(const struct cli *cli, enum option_id id, size_t *cursor)
+{
+	while (*cursor < cli->n_given) {
+		const struct cli_given *given = &cli->given[(*cursor)++];
+
+		if (given->id == id)
+			return given->value;
+	}
+	return NULL;
 }
 
 bool cli_number(struct cli *cli, enum option_id id, uint64_t min, uint64_t max, uint64_t fallback,

@@ -70,7 +70,7 @@ bool target_parse(struct cli *cli, const char *text, struct target *target)
 	if (!take_ep(text + dc_len + 1, &target->ep)) {
 		cli_usage(cli,
 			  "'%s' names no endpoint; write DC/NUMBER or DC/NUMBER.GENERATION, as "
-			  "'dvs ps' lists them",
+			  "'dvs ep ls' lists them",
 			  text);
 		return false;
 	}

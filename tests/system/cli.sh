@@ -85,26 +85,26 @@ ends "an unknown one is not, and the nearest is named" 1 \
 
 # ---- endpoints ----
 
-prints "no endpoint, no name" '' dvs ps -q
+prints "no endpoint, no name" '' dvs ep ls -q
 start server env DVS_CONTROL="$run_dir/dc/web/control" dvs-echo server
-wait_for 10 sh -c 'dvs ps -q | grep -qx web/17' || tap_comment <"$TAP_DIR/server.log"
+wait_for 10 sh -c 'dvs ep ls -q | grep -qx web/17' || tap_comment <"$TAP_DIR/server.log"
 server_pid=$(cat "$TAP_DIR/server.pid")
-prints "the server is listed" web/17 dvs ps -q
-prints "in its DC" web/17 dvs ps web -q
-prints "not in another one" '' dvs ps db -q
-ends "an unknown DC is told" 1 "^dvs: find dc we: no such DC; did you mean 'web'\?$" dvs ps we
+prints "the server is listed" web/17 dvs ep ls -q
+prints "in its DC" web/17 dvs ep ls web -q
+prints "not in another one" '' dvs ep ls db -q
+ends "an unknown DC is told" 1 "^dvs: find dc we: no such DC; did you mean 'web'\?$" dvs ep ls we
 prints "the example echoes" hello env DVS_CONTROL="$run_dir/dc/web/control" \
 	dvs-echo client hello
 is "who it is, and that it waits for anyone" "$(json \
 	'[(e["endpoint"], e["pid"], e["state"], e["partner"], e["kind"]) for e in d["endpoints"]]' \
-	dvs ps -o json)" "[(17, $server_pid, 'receiving', 'any', 'local')]"
+	dvs ep ls -o json)" "[(17, $server_pid, 'receiving', 'any', 'local')]"
 is "what it received and sent" "$(json \
 	'[d["endpoints"][0][key] for key in ("messages_in", "messages_out", "bytes_in", "bytes_out")]' \
-	dvs ps -o json)" '[1, 1, 5, 5]'
-says "the table has its titles" '^DC +ENDPOINT +GEN +KIND +NODE +PID +PROGRAM' dvs ps
-says "the wide table has more" 'BYTES IN +BYTES OUT +NOTIFIES +SLEEPS +CHANNELS' dvs ps -w
-says "no title when asked so" '^web +17 ' dvs ps --no-header
-is "CSV has the columns of the wide table" "$(dvs ps -o csv | sed 1q | tr ',' '\n' | wc -l)" 19
+	dvs ep ls -o json)" '[1, 1, 5, 5]'
+says "the table has its titles" '^DC +ENDPOINT +GEN +KIND +NODE +PID +PROGRAM' dvs ep ls
+says "the wide table has more" 'BYTES IN +BYTES OUT +NOTIFIES +SLEEPS +CHANNELS' dvs ep ls -w
+says "no title when asked so" '^web +17 ' dvs ep ls --no-header
+is "CSV has the columns of the wide table" "$(dvs ep ls -o csv | sed 1q | tr ',' '\n' | wc -l)" 19
 
 ends "a DC in use is not removed" 1 "use --force$" dvs dc rm web
 says "inspect tells a DC" '^DC: +web$' dvs inspect web
@@ -126,9 +126,9 @@ inside()
 {
 	env -u DVS_RUN_DIR DVS_CONTROL="$run_dir/dc/web/control" "$@"
 }
-prints "inside, ps shows the DC" web/17 inside dvs ps -q
+prints "inside, ep ls shows the DC" web/17 inside dvs ep ls -q
 prints "and dc ls only that one" web inside dvs dc ls -q
-ends "another DC is not there" 1 '^dvs: find dc db: no such DC' inside dvs ps db
+ends "another DC is not there" 1 '^dvs: find dc db: no such DC' inside dvs ep ls db
 ends "managing is refused" 1 '^dvs: reach dvsd in /run/dvs: ' inside dvs dc create x
 
 # ---- top ----

@@ -92,7 +92,7 @@ TEST(dc_rm_removes_and_asks_for_force)
 	web();
 	check_failed("dc rm web",
 		     "dvs: remove dc web: that is not possible in the present state; endpoints are "
-		     "bound in it ('dvs ps' lists them): end their programs, or use --force\n");
+		     "bound in it ('dvs ep ls' lists them): end their programs, or use --force\n");
 	check_failed("dc rm wbe", "dvs: remove dc wbe: no such DC; did you mean 'web'?\n");
 	check_failed("dc rm other",
 		     "dvs: remove dc other: no such DC; list them with 'dvs dc ls'\n");
@@ -133,19 +133,19 @@ TEST(ps_lists_all_dcs_sorted)
 {
 	fake_add_endpoint(fake_add_dc("zoo"), 1, 1, "z");
 	web();
-	check_prints("ps --no-header",
+	check_prints("ep ls --no-header",
 		     "web    17  3  local   1   117  fs   receiving  any   5  0\n"
 		     "web    17  3  backup  1   117  fs2  parked     -     0  0\n"
 		     "web  1025  1  local   1  1125  sh   calling    17.3  0  0\n"
 		     "zoo     1  1  local   1   101  z    receiving  any   0  0\n");
-	check_prints("ps -q", "web/17\nweb/1025\nzoo/1\n");
-	check_prints("ps zoo -q", "zoo/1\n");
+	check_prints("ep ls -q", "web/17\nweb/1025\nzoo/1\n");
+	check_prints("ep ls zoo -q", "zoo/1\n");
 }
 
 TEST(ps_of_no_dc_names_the_nearest)
 {
 	web();
-	check_failed("ps wen", "dvs: find dc wen: no such DC; did you mean 'web'?\n");
+	check_failed("ep ls wen", "dvs: find dc wen: no such DC; did you mean 'web'?\n");
 }
 
 TEST(ps_tells_json_readers_everything)
@@ -154,7 +154,7 @@ TEST(ps_tells_json_readers_everything)
 	const json_t *first;
 
 	web();
-	document = document_of("ps -o json");
+	document = document_of("ep ls -o json");
 	first = json_array_get(json_object_get(document, "endpoints"), 0);
 	ck_assert_uint_eq(json_array_size(json_object_get(document, "endpoints")), 3);
 	ck_assert_str_eq(json_string_value(json_object_get(first, "name")), "web/17");
@@ -169,7 +169,7 @@ TEST(a_migrating_endpoint_shows_it)
 	struct fake_dc *dc = fake_add_dc("web");
 
 	fake_add_endpoint(dc, 1, 1, "a")->migrating = 1;
-	check_prints("ps --no-header", "web  1  1  local  1  101  a  migrating  any  0  0\n");
+	check_prints("ep ls --no-header", "web  1  1  local  1  101  a  migrating  any  0  0\n");
 }
 
 TEST(hostile_program_names_are_harmless_everywhere)
@@ -178,9 +178,9 @@ TEST(hostile_program_names_are_harmless_everywhere)
 	json_t *document;
 
 	fake_add_endpoint(dc, 1, 1, "\xff\033[2J\",x");
-	check_prints("ps --no-header",
+	check_prints("ep ls --no-header",
 		     "web  1  1  local  1  101  \xef\xbf\xbd\\x1b[2J\",x  receiving  any  0  0\n");
-	document = document_of("ps -o json");
+	document = document_of("ep ls -o json");
 	json_decref(document);
 }
 
@@ -189,7 +189,7 @@ TEST(huge_counters_fit_json)
 	struct fake_dc *dc = fake_add_dc("web");
 
 	fake_add_endpoint(dc, 1, 1, "a")->messages_in = UINT64_MAX;
-	check_prints("ps --no-header",
+	check_prints("ep ls --no-header",
 		     "web  1  1  local  1  101  a  receiving  any  9223372036854775807  0\n");
 }
 
@@ -197,7 +197,7 @@ TEST(a_failure_in_the_middle_of_the_list_is_told)
 {
 	web();
 	fake()->next_err = DVS_NODVSD;
-	check_failed("ps",
+	check_failed("ep ls",
 		     "dvs: list the endpoints of dc web: no dvsd answers on the control socket; "
 		     "start dvsd, or set DVS_CONTROL to the control socket of your DC\n");
 	check_failed("top -n 1",
@@ -210,12 +210,12 @@ TEST(a_dc_removed_while_we_look_is_passed_over)
 {
 	web();
 	fake()->next_err = DVS_NODC;
-	check_prints("ps -q", "web/17\nweb/1025\n");
+	check_prints("ep ls -q", "web/17\nweb/1025\n");
 }
 
 TEST(without_a_dvsd_every_command_says_what_to_try)
 {
-	static const char *const lines[] = { "dc ls",	    "dc create a", "dc rm a",  "ps",
+	static const char *const lines[] = { "dc ls",	    "dc create a", "dc rm a",  "ep ls",
 					     "inspect a/1", "top -n 1",	   "trace a/1" };
 
 	fake()->admin_err = DVS_NODVSD;
@@ -236,10 +236,10 @@ TEST(inside_a_dc_only_that_dc_is_seen)
 	fake()->control_dc = 1;
 	unsetenv("DVS_RUN_DIR");
 	setenv("DVS_CONTROL", "/run/dvs/control", 1);
-	check_prints("ps -q", "web/17\nweb/1025\n");
-	check_prints("ps web -q", "web/17\nweb/1025\n");
+	check_prints("ep ls -q", "web/17\nweb/1025\n");
+	check_prints("ep ls web -q", "web/17\nweb/1025\n");
 	check_prints("dc ls -q", "web\n");
-	check_failed("ps zoo", "dvs: find dc zoo: no such DC; list them with 'dvs dc ls'\n");
+	check_failed("ep ls zoo", "dvs: find dc zoo: no such DC; list them with 'dvs dc ls'\n");
 	check_failed(
 		"dc create other",
 		"dvs: reach dvsd in /run/dvs: not allowed; only root and the user who runs dvsd "
@@ -251,7 +251,7 @@ TEST(a_control_socket_that_does_not_answer_is_named)
 	fake()->control_err = DVS_NODVSD;
 	unsetenv("DVS_RUN_DIR");
 	setenv("DVS_CONTROL", "/tmp/c", 1);
-	check_failed("ps",
+	check_failed("ep ls",
 		     "dvs: reach dvsd at /tmp/c: no dvsd answers on the control socket; start "
 		     "dvsd, or set DVS_CONTROL to the control socket of your DC\n");
 }
@@ -297,10 +297,10 @@ TEST(inspect_refuses_what_is_not_there)
 	web();
 	check_failed("inspect web/18",
 		     "dvs: inspect web/18: no process is bound to that endpoint; list "
-		     "the bound endpoints with 'dvs ps'\n");
+		     "the bound endpoints with 'dvs ep ls'\n");
 	check_failed("inspect web/17.4",
 		     "dvs: inspect web/17.4: no process is bound to that endpoint; list the bound "
-		     "endpoints with 'dvs ps'\n");
+		     "endpoints with 'dvs ep ls'\n");
 	check_failed("inspect wed", "dvs: find dc wed: no such DC; did you mean 'web'?\n");
 }
 
@@ -356,7 +356,7 @@ TEST(trace_of_nobody_fails)
 	web();
 	check_failed("trace web/3",
 		     "dvs: trace web/3: no process is bound to that endpoint; list the "
-		     "bound endpoints with 'dvs ps'\n");
+		     "bound endpoints with 'dvs ep ls'\n");
 }
 
 TEST(top_tells_rates_in_lines)

@@ -16,7 +16,7 @@ dvs()
 	words=${words#--run-dir /r }
 	case $words in
 	'dc ls -q') echo web ;;
-	'ps -q') printf '%s\n' web/17 web/1025 ;;
+	'ep ls -q') printf '%s\n' web/17 web/1025 ;;
 	*) echo "unexpected: $*" >&2 && return 1 ;;
 	esac
 }
@@ -51,7 +51,7 @@ offers()
 }
 
 offers 'a beginning is completed' 'inspect' ins
-offers 'the commands are offered' 'dc node verify events ps top proxy inspect trace ca init node join leave lab bench version help completion' ''
+offers 'the commands are offered' 'dc node verify events ps ep top proxy inspect trace ca init node join leave lab bench version help completion' ''
 offers 'a group offers its commands' 'create ls rm' dc ''
 offers 'a group offers what begins so' 'create' dc c
 offers 'options of a command' '--force' dc rm --fo

@@ -61,18 +61,9 @@ static void check_line(const char *line)
 TEST(a_command_without_memory_says_so_and_leaves_nothing)
 {
 	static const char *const lines[] = {
-		"ps",
-		"ps -o json",
-		"ps -o csv",
-		"ps -q",
-		"dc ls",
-		"dc ls -o json",
-		"inspect web",
-		"inspect web -o json",
-		"inspect web/17",
-		"inspect web/17 -o json",
-		"help -o json",
-		"version -o json",
+		"ep ls",	  "ep ls -o json",	    "ep ls -o csv", "ep ls -q",
+		"dc ls",	  "dc ls -o json",	    "inspect web",  "inspect web -o json",
+		"inspect web/17", "inspect web/17 -o json", "help -o json", "version -o json",
 	};
 
 	add_things();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs ps: the endpoints of one or all DCs. */
+/* dvs ep ls: the endpoints of one or all DCs. */
 #include "manage/cli.h"
 #include "manage/describe.h"
 #include "manage/snapshot.h"
@@ -19,7 +19,7 @@ static int print_snapshot(struct cli *cli, const struct snapshot *snapshot)
 	return failed ? cli_fail(cli, DVS_NOMEM, "print the endpoints") : EXIT_DONE;
 }
 
-int cmd_ps(struct cli *cli)
+int cmd_ep_ls(struct cli *cli)
 {
 	const char *dc = cli->n_words > 0 ? cli->words[0] : NULL;
 	struct snapshot snapshot;
