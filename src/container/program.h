@@ -63,8 +63,12 @@ struct placement_node {
 };
 
 /* Which of its replicas belong on which node, out of NODES, the DC's by rising number: WHERE[i] is the place in NODES of replica i, or SIZE_MAX when no node
- * can take it; *N is how many there are. Every node computes the same from the same. A replica stays where it is while others come and go (rendezvous hashing of
- * NAME, the replica and the node, with no node having two more than another that may have it); nodes that are down or drain get none. */
+ * can take it; *N is how many there are. Every node computes the same from the same.
+ *
+ * A replica has a home among the nodes of the DC that may have it (rendezvous hashing of NAME, the replica and the node; no node is the home of two more than
+ * another). It is there whenever that node is up and does not drain; else it is a guest on the node that has the fewest. So when a node goes, only its
+ * replicas and other guests move, and no node that takes any has two more than another. Of "each", replica i belongs on node number i: *N is the highest number and one,
+ * and numbers that are no node's, or that of a node that is down or drains, have SIZE_MAX. */
 void placement(const char *name, const struct program *program, const struct placement_node *nodes,
 	       size_t n_nodes, size_t where[PROGRAM_REPLICAS_MAX], size_t *n);
 

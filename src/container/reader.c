@@ -333,7 +333,7 @@ bool read_path(const struct place *place, const json_t *value, const struct read
 bool read_u64(const struct place *place, const json_t *value, const struct reader_key *row,
 	      void *to)
 {
-	uint64_t number;
+	uint64_t number = 0;
 
 	if (!reader_number(place, value, row->min, row->max, &number))
 		return false;
@@ -344,7 +344,7 @@ bool read_u64(const struct place *place, const json_t *value, const struct reade
 bool read_u32(const struct place *place, const json_t *value, const struct reader_key *row,
 	      void *to)
 {
-	uint64_t number;
+	uint64_t number = 0;
 	uint32_t narrow;
 
 	if (!reader_number(place, value, row->min, row->max, &number))
