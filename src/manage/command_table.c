@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What commands there are: a row for each, with its options and examples. */
+#include "manage/bench/commands.h"
 #include "manage/cluster/commands.h"
 #include "manage/command.h"
 #include "manage/lab/commands.h"
@@ -65,48 +66,6 @@ static const struct cli_option node_drain_options[] = {
 static const struct cli_option events_options[] = {
 	{ OPTION_COUNT, 'n', "count", "COUNT", NULL, "end after COUNT events (default: go on)" },
 	{ OPTION_FOLLOW, 'f', "follow", NULL, NULL, "go on for ever, as without it" },
-	LAST_OPTION,
-};
-
-static const struct cli_option bench_ipc_options[] = {
-	{ OPTION_OF_BENCH, 0, "quick", NULL, NULL, "fewer and shorter measurements: under 20 s" },
-	{ OPTION_OF_BENCH, 0, "json", NULL, NULL,
-	  "one JSON object per line and result, as -o json" },
-	{ OPTION_OF_BENCH, 'o', "output", "FORMAT", "table json", "form of the output" },
-	{ OPTION_OF_BENCH, 0, "plot", "FILE", NULL, "also draw the results into FILE, as SVG" },
-	{ OPTION_OF_BENCH, 0, "pattern", "LIST", "pair sleepy one-cpu pairs fan-in data",
-	  "only these patterns: names with commas between" },
-	{ OPTION_OF_BENCH, 0, "system", "LIST",
-	  "dvs dvs-inplace raw memcpy futex eventfd pipe fifo unix-stream unix-seqpacket mq-posix"
-	  " mq-sysv tcp",
-	  "only these systems: names with commas between" },
-	{ OPTION_OF_BENCH, 0, "repeats", "COUNT", NULL, "how often each measurement is repeated" },
-	{ OPTION_OF_BENCH, 0, "seed", "NUMBER", NULL,
-	  "seed of the order in which systems take turns" },
-	LAST_OPTION,
-};
-
-static const struct cli_option bench_remote_options[] = {
-	{ OPTION_OF_BENCH, 0, "quick", NULL, NULL, "fewer and shorter measurements: under 60 s" },
-	{ OPTION_OF_BENCH, 0, "json", NULL, NULL,
-	  "one JSON object per line and result, as -o json" },
-	{ OPTION_OF_BENCH, 'o', "output", "FORMAT", "table json", "form of the output" },
-	{ OPTION_OF_BENCH, 0, "plot", "FILE", NULL, "also draw the results into FILE, as SVG" },
-	{ OPTION_OF_BENCH, 0, "pattern", "LIST", "rt fan-in data mcast detect",
-	  "only these patterns: names with commas between" },
-	{ OPTION_OF_BENCH, 0, "system", "LIST",
-	  "dvs-tcp dvs-tcp+tls dvs-tcp+zstd dvs-tcp+lz4 dvs-tcp+zstd+tls dvs-tcp+lz4+tls dvs-raw"
-	  " dvs-raw+tls dvs-udp dvs-udp+tls dvs-tipc tcp tcp-batch zmq nng rpc iperf3 corosync",
-	  "only these systems: names with commas between" },
-	{ OPTION_OF_BENCH, 0, "transport", "LIST", "tcp udp raw tipc",
-	  "of the DVS only these transports" },
-	{ OPTION_OF_BENCH, 0, "clients", "COUNT", NULL,
-	  "in rt and fan-in, so many clients (default: 1, 8, 64)" },
-	{ OPTION_OF_BENCH, 0, "lab", "NAME", NULL,
-	  "a lab that runs already (default: one of its own)" },
-	{ OPTION_OF_BENCH, 0, "repeats", "COUNT", NULL, "how often each measurement is repeated" },
-	{ OPTION_OF_BENCH, 0, "seed", "NUMBER", NULL,
-	  "seed of the order in which systems take turns" },
 	LAST_OPTION,
 };
 
@@ -192,18 +151,6 @@ static const struct cli_example inspect_examples[] = {
 static const struct cli_example trace_examples[] = {
 	{ "dvs trace web/17", "until Ctrl-C" },
 	{ "dvs trace web/17 -n 100 -o json", "100 messages, one JSON object per line" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example bench_ipc_examples[] = {
-	{ "dvs bench ipc --quick", "a first impression" },
-	{ "dvs bench ipc --plot ipc.svg", "everything, with a picture" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example bench_remote_examples[] = {
-	{ "dvs bench remote --quick", "a first impression, in a lab of its own" },
-	{ "dvs bench remote --pattern rt --system dvs-tcp,tcp", "the DVS beside plain TCP" },
 	{ NULL, NULL },
 };
 
@@ -381,27 +328,7 @@ static const struct command commands[] = {
 		.max_words = 1,
 		.page = "dvs-trace(1)",
 	},
-	CLUSTER_COMMANDS LAB_COMMANDS{
-		.name = "bench ipc",
-		.arguments = "",
-		.help = "measure messages against what the host offers",
-		.options = bench_ipc_options,
-		.examples = bench_ipc_examples,
-		.run = cmd_bench,
-		.page = "dvs-bench(1)",
-		.takes_rest = 1,
-	},
-	{
-		.name = "bench remote",
-		.arguments = "",
-		.help = "measure messages between nodes against other ways",
-		.options = bench_remote_options,
-		.examples = bench_remote_examples,
-		.run = cmd_bench,
-		.page = "dvs-bench(1)",
-		.takes_rest = 1,
-	},
-	{
+	CLUSTER_COMMANDS LAB_COMMANDS BENCH_COMMANDS{
 		.name = "version",
 		.arguments = "",
 		.help = "tell the versions of dvs and dvsd",

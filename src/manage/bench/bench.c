@@ -7,13 +7,17 @@
 #include "base/compiler.h"
 #include "manage/bench/internal.h"
 
-static const struct bench_suite *const suites[] = { &bench_suite_ipc, &bench_suite_remote };
+static const struct bench_suite *const suites[] = { &bench_suite_ipc, &bench_suite_remote,
+						    &bench_suite_container,
+						    &bench_suite_neighbour };
 
 int bench_main(int argc, char **argv)
 {
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(suites); i++)
 		if (strcmp(argv[1], suites[i]->name) == 0)
 			return bench_session_main(suites[i], argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "work") == 0)
+		return bench_work_main(argc - 1, argv + 1);
 	fprintf(stderr, "dvs bench: no such benchmark; 'dvs help bench' lists them\n");
 	return 2;
 }

@@ -68,6 +68,46 @@ static const struct bench_pattern_row patterns[BENCH_PATTERNS] = {
 		.title = "one of 3 nodes is killed: until its endpoints are dead on the others",
 		.against = { { "x corosync", "corosync" }, { "x peers", NULL } },
 	},
+	[BENCH_CONTAINER_EXEC] = {
+		.name = "exec",
+		.title = "a program that does nothing, in a container that is there",
+		.against = { { "x crun", "crun" }, { "x plain", "plain" } },
+	},
+	[BENCH_CONTAINER_START] = {
+		.name = "start",
+		.title = "new containers, and one of crun alone",
+		.against = { { "x crun", "crun" }, { "x peers", NULL } },
+	},
+	[BENCH_CONTAINER_FOOTPRINT] = {
+		.name = "footprint",
+		.title = "many DCs on 3 nodes: memory for each, on each node",
+		.shows_memory = true,
+		.against = { { "x dvsd", "dvsd" }, { "x peers", NULL } },
+	},
+	[BENCH_NEIGHBOUR_CPU] = {
+		.name = "cpu",
+		.title = "computing beside a DC that keeps all CPUs busy",
+		.by_rate = true,
+		.against = { { "x alone", "alone" }, { "x unlimited", "unlimited" } },
+	},
+	[BENCH_NEIGHBOUR_MEMORY] = {
+		.name = "memory",
+		.title = "using memory beside a DC that takes all it gets",
+		.by_rate = true,
+		.against = { { "x alone", "alone" }, { "x unlimited", "unlimited" } },
+	},
+	[BENCH_NEIGHBOUR_PROCESSES] = {
+		.name = "processes",
+		.title = "starting processes beside a DC that starts ever more",
+		.by_rate = true,
+		.against = { { "x alone", "alone" }, { "x unlimited", "unlimited" } },
+	},
+	[BENCH_NEIGHBOUR_DISK] = {
+		.name = "disk",
+		.title = "writing to the disk beside a DC that writes all it can",
+		.by_rate = true,
+		.against = { { "x alone", "alone" }, { "x unlimited", "unlimited" } },
+	},
 };
 /* clang-format on */
 
@@ -156,6 +196,20 @@ const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t t
 	case BENCH_REMOTE_MCAST:
 	case BENCH_REMOTE_DETECT:
 		snprintf(text, text_bytes, "3 nodes");
+		break;
+	case BENCH_CONTAINER_EXEC:
+	case BENCH_CONTAINER_START:
+		snprintf(text, text_bytes, "%u node%s", cell->servers,
+			 cell->servers == 1 ? "" : "s");
+		break;
+	case BENCH_CONTAINER_FOOTPRINT:
+		snprintf(text, text_bytes, "%u DCs", cell->servers);
+		break;
+	case BENCH_NEIGHBOUR_CPU:
+	case BENCH_NEIGHBOUR_MEMORY:
+	case BENCH_NEIGHBOUR_PROCESSES:
+	case BENCH_NEIGHBOUR_DISK:
+		snprintf(text, text_bytes, "one neighbour");
 		break;
 	case BENCH_PAIR:
 	case BENCH_SLEEPY:

@@ -70,6 +70,15 @@ enum bench_pattern {
 	BENCH_REMOTE_DATA,
 	BENCH_REMOTE_MCAST,
 	BENCH_REMOTE_DETECT,
+	/* Of containers: */
+	BENCH_CONTAINER_EXEC,
+	BENCH_CONTAINER_START,
+	BENCH_CONTAINER_FOOTPRINT,
+	/* A DC beside another one that takes all it can of something: */
+	BENCH_NEIGHBOUR_CPU,
+	BENCH_NEIGHBOUR_MEMORY,
+	BENCH_NEIGHBOUR_PROCESSES,
+	BENCH_NEIGHBOUR_DISK,
 	BENCH_PATTERNS,
 };
 
@@ -101,6 +110,7 @@ struct bench_pattern_row {
 	enum bench_placement placement;
 	bool shows_mb; /* its table has a column of MB/s */
 	bool by_rate;  /* compared by the rate, not by the round trip */
+	bool shows_memory;
 	struct bench_against against[2];
 };
 
@@ -126,7 +136,9 @@ DVS_MUST_USE dvs_err bench_fail_errno(struct bench_fault *fault, const char *wha
 /* Where clients and servers run, and who is killed: numbers of nodes. */
 enum bench_side { BENCH_CLIENT_SIDE, BENCH_SERVER_SIDE, BENCH_VICTIM_SIDE };
 
-struct bench_net;     /* see remote/net.h */
+struct bench_net;	/* see remote/net.h */
+struct bench_footprint; /* see container/container.c */
+#define BENCH_FOOTPRINT_PROGRAMS 2u
 struct bench_program; /* see remote/program.h */
 struct bench_options;
 struct bench_sample;
@@ -137,8 +149,9 @@ struct bench_lab {
 	void *dvs;   /* the node of its own that the dvs systems talk through, or NULL */
 	int cpus[2]; /* the CPUs that pinned patterns use */
 	int cpu_count;
-	struct bench_net *net;	      /* the nodes of `dvs bench remote`, or NULL */
-	struct bench_program *iperf3; /* its server, or NULL */
+	struct bench_net *net;		   /* the nodes of `dvs bench remote`, or NULL */
+	struct bench_program *iperf3;	   /* its server, or NULL */
+	struct bench_footprint *footprint; /* what many DCs cost, or NULL */
 	double detected_ns[2]; /* of the pattern detect: what was seen and not yet asked for */
 	int signal_fd;	       /* readable when a signal has come */
 };
@@ -255,6 +268,11 @@ struct bench_suite {
 
 extern const struct bench_suite bench_suite_ipc;
 extern const struct bench_suite bench_suite_remote;
+extern const struct bench_suite bench_suite_container;
+extern const struct bench_suite bench_suite_neighbour;
+
+/* What a neighbour and its DC do, in their containers: `dvs bench work`. Returns the exit status. */
+int bench_work_main(int argc, char **argv);
 
 bool bench_pattern_find(const struct bench_suite *suite, const char *name, size_t length,
 			enum bench_pattern *pattern);
@@ -295,9 +313,10 @@ bool bench_options_want(const struct bench_options *options, const struct bench_
 /* ---- one sample ---- */
 
 struct bench_sample {
-	double rt_ns;	  /* the mean round trip that a client saw */
-	double msg_per_s; /* round trips of all clients together */
-	double cpu;	  /* CPU seconds of all clients and servers per second */
+	double rt_ns;	     /* the mean round trip that a client saw */
+	double msg_per_s;    /* round trips of all clients together */
+	double cpu;	     /* CPU seconds of all clients and servers per second */
+	double memory_bytes; /* where the pattern shows it */
 };
 
 /* Fork the processes of CELL, let them talk for SAMPLE_MS and end them. SIGCHLD, SIGINT and SIGTERM must be
@@ -326,6 +345,7 @@ struct bench_result {
 	double msg_per_s;
 	double mb_per_s; /* request bytes, in units of a million */
 	double cpu;
+	double memory_bytes;
 	unsigned repeats;
 };
 

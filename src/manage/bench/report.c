@@ -44,11 +44,14 @@ void bench_report_json(FILE *out, const struct bench_result *result)
 	fprintf(out,
 		"{\"bench\":\"%s\",\"pattern\":\"%s\",\"clients\":%u,\"servers\":%u,\"bytes\":%zu,"
 		"\"system\":\"%s\",\"rt_ns\":%.1f,\"rt_ns_min\":%.1f,\"rt_ns_max\":%.1f,"
-		"\"msg_per_s\":%.0f,\"mb_per_s\":%.3f,\"cpu\":%.4f,\"repeats\":%u}\n",
+		"\"msg_per_s\":%.0f,\"mb_per_s\":%.3f,\"cpu\":%.4f,\"repeats\":%u",
 		result->suite->name, bench_pattern_name(cell->pattern), cell->clients,
 		cell->servers, cell->bytes, result->system->name, result->rt_ns.median,
 		result->rt_ns.min, result->rt_ns.max, result->msg_per_s, result->mb_per_s,
 		result->cpu, result->repeats);
+	if (bench_pattern_row(cell->pattern)->shows_memory)
+		fprintf(out, ",\"memory_bytes\":%.0f", result->memory_bytes);
+	fputs("}\n", out);
 }
 
 /* The width of a terminal column counts characters, printf counts bytes. */
@@ -90,6 +93,8 @@ static void print_row(FILE *out, const struct bench_result *result,
 	print_right(out, bench_format_rate(result->msg_per_s, text, sizeof(text)), 11);
 	if (bench_pattern_row(result->cell->pattern)->shows_mb)
 		fprintf(out, "%9.0f", result->mb_per_s);
+	if (bench_pattern_row(result->cell->pattern)->shows_memory)
+		fprintf(out, "%9.0f", result->memory_bytes / 1024);
 	fprintf(out, "%7.2f", result->cpu);
 	print_ratio(out, result, others[0]);
 	print_ratio(out, result, others[1]);
@@ -140,6 +145,8 @@ void bench_report_table(FILE *out, const struct bench_result *results, size_t co
 		"msg/s");
 	if (row->shows_mb)
 		fprintf(out, "%9s", "MB/s");
+	if (row->shows_memory)
+		fprintf(out, "%9s", "KiB each");
 	fprintf(out, "%7s%12s%12s\n", "CPUs", row->against[0].title, row->against[1].title);
 	for (size_t i = 0; i < count; i++)
 		print_row(out, &results[i], others);

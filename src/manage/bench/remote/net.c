@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -314,6 +315,34 @@ dvs_err bench_net_choose(struct bench_net *net, const struct bench_way *way,
 			return bench_fail(fault, DVS_IO, "%s", net->lab.error);
 	net->way = *way;
 	return restart_proxies(net, fault);
+}
+
+static uint64_t memory_of(pid_t pid)
+{
+	char path[64], line[128];
+	uint64_t kib = 0;
+	AUTO_FCLOSE FILE *rollup = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	rollup = fopen(path, "re");
+	while (rollup && fgets(line, sizeof(line), rollup))
+		if (sscanf(line, "Pss: %" SCNu64, &kib) == 1)
+			break;
+	return kib * 1024;
+}
+
+uint64_t bench_net_memory_bytes(const struct bench_net *net, const char *name)
+{
+	pid_t pids[BENCH_PROCESSES_MAX];
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < net->lab.options.n_nodes; i++) {
+		size_t n = bench_find_processes(net->lab.holders[i], name, pids, ARRAY_LEN(pids));
+
+		for (size_t p = 0; p < n; p++)
+			bytes += memory_of(pids[p]);
+	}
+	return bytes;
 }
 
 uint64_t bench_net_proxies_cpu_ns(const struct bench_net *net)

@@ -44,6 +44,9 @@ DVS_MUST_USE dvs_err bench_net_choose(struct bench_net *net, const struct bench_
 /* The CPU time that the proxies have used since bench_net_choose(). */
 uint64_t bench_net_proxies_cpu_ns(const struct bench_net *net);
 
+/* What the programs called NAME use of the memory of the nodes, each page divided by those that have it. */
+uint64_t bench_net_memory_bytes(const struct bench_net *net, const char *name);
+
 /* Make the DC; further calls do nothing. */
 DVS_MUST_USE dvs_err bench_net_make_dc(struct bench_net *net, struct bench_fault *fault);
 
