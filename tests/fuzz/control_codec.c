@@ -1,35 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a body of the control protocol: no decoder reads past them, and what one
- * accepts is encoded to the very same bytes again. The first four bytes say which operation. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "fuzz.h"
 #include "proto/control_proto.h"
 #include "proto/control_recode.h"
 
-static void recode(uint32_t op, bool is_reply, const uint8_t *body, size_t len)
-{
-	uint8_t *buffer = malloc(CONTROL_BODY_BYTES_MAX);
-	struct writer out = writer_over(buffer, buffer ? CONTROL_BODY_BYTES_MAX : 0);
-	struct cursor in = cursor_over(body, len);
-
-	if (buffer && control_recode(op, is_reply, &in, &out) == DVS_OK) {
-		if (!writer_ok(&out) || writer_len(&out) != len ||
-		    (len > 0 && memcmp(buffer, body, len) != 0))
-			abort();
-	}
-	free(buffer);
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	struct cursor in = cursor_over(data, size);
-	uint32_t op = cursor_u32(&in);
-
-	if (in.failed)
-		return 0;
-	recode(op, false, in.at, cursor_left(&in));
-	recode(op, true, in.at, cursor_left(&in));
-	return 0;
-}
+#define CODEC_RECODE control_recode
+#define CODEC_BYTES_MAX CONTROL_BODY_BYTES_MAX
+#include "codec.h"

@@ -38,7 +38,7 @@ STATS_BYTES = 16384 * 64
 CHANNEL_BYTES = PAGE + 2 * (1 << 20)
 
 
-def put(fields, values):
+def put(fields, values, structs=STRUCTS):
     out = b""
     for text in fields:
         name, kind = text.split()[:2]
@@ -49,8 +49,8 @@ def put(fields, values):
             prefix = "<B" if int(counted[2]) <= 255 else "<H"
             out += struct.pack(prefix, len(items))
             for item in items:
-                if counted[1] in STRUCTS:
-                    out += put(STRUCTS[counted[1]], item)
+                if counted[1] in structs:
+                    out += put(structs[counted[1]], item, structs)
                 else:
                     out += struct.pack(FORMATS[counted[1]], item)
         elif kind.startswith("str"):
@@ -64,7 +64,7 @@ def put(fields, values):
     return out
 
 
-def get(fields, data, at=0):
+def get(fields, data, at=0, structs=STRUCTS):
     values = {}
     for text in fields:
         name, kind = text.split()[:2]
@@ -75,7 +75,7 @@ def get(fields, data, at=0):
             at += struct.calcsize(prefix)
             values[name] = []
             for _ in range(n):
-                item, at = get(STRUCTS[counted[1]], data, at)
+                item, at = get(structs[counted[1]], data, at, structs)
                 values[name].append(item)
         elif kind.startswith("str"):
             prefix = "<B" if int(kind[3:]) <= 255 else "<H"
