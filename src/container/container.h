@@ -75,8 +75,9 @@ enum container_is {
 struct container_state {
 	enum container_is is;
 	pid_t pid;
+	uint32_t dc;	  /* the DC that it was made for: another one may have its name since */
 	uint64_t version; /* as container_mark() was told */
-	char digest[72];
+	char digest[72];  /* of the image that its root was made from; empty: of none */
 };
 dvs_err container_look(const struct container_host *host, const char *name,
 		       struct container_state *state);

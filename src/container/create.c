@@ -130,10 +130,27 @@ static dvs_err run_crun(const struct container_host *host, const char *name, int
 	return why_say(why, DVS_IO, "crun could not make the container: %s", text);
 }
 
-/* Keep which process its first one is, in a way that a later one with the same number is not taken for it. */
-static dvs_err keep_state(const struct container_host *host, const char *name, pid_t *pid,
-			  char *why)
+/* "LIB_DIR/images/HEX/tree": what the description names may be another image by now. */
+static dvs_err keep_digest(const struct container_host *host, const struct container_plan *plan,
+			   char *why)
 {
+	const char *end = plan->tree ? strrchr(plan->tree, '/') : NULL;
+	char path[PATH_BYTES], text[80];
+
+	if (!end || end - plan->tree < 65 || end[-65] != '/')
+		return DVS_OK;
+	(void)snprintf(text, sizeof(text), "sha256:%.64s", end - 64);
+	container_dir(host, plan->name, "/digest", path);
+	return file_replace(path, text, strlen(text), 0600, false) ?
+		       DVS_OK :
+		       why_errno(why, errno, "write %s", path);
+}
+
+/* Keep which process its first one is, in a way that a later one with the same number is not taken for it. */
+static dvs_err keep_state(const struct container_host *host, const struct container_plan *plan,
+			  pid_t *pid, char *why)
+{
+	const char *name = plan->name;
 	char path[PATH_BYTES], text[64];
 	uint64_t started;
 
@@ -145,7 +162,7 @@ static dvs_err keep_state(const struct container_host *host, const char *name, p
 	if (started == 0)
 		return why_say(why, DVS_IO,
 			       "the first process of the container (dc-init) ended at once");
-	(void)snprintf(text, sizeof(text), "%d %" PRIu64 "\n", *pid, started);
+	(void)snprintf(text, sizeof(text), "%d %" PRIu64 " %" PRIu32 "\n", *pid, started, plan->dc);
 	container_dir(host, name, "/state", path);
 	if (!file_replace(path, text, strlen(text), 0600, false))
 		return why_errno(why, errno, "write %s", path);
@@ -181,6 +198,8 @@ static dvs_err make_all(const struct container_host *host, const struct containe
 		err = rootfs_make(host, plan, why);
 	if (err == DVS_OK)
 		err = write_bundle(host, plan, why);
+	if (err == DVS_OK)
+		err = keep_digest(host, plan, why);
 	if (err != DVS_OK)
 		return err;
 	fd = listen_for(host, plan->name);
@@ -188,7 +207,7 @@ static dvs_err make_all(const struct container_host *host, const struct containe
 		return why_errno(why, errno, "listen for dc-init");
 	err = run_crun(host, plan->name, fd, why);
 	if (err == DVS_OK)
-		err = keep_state(host, plan->name, pid, why);
+		err = keep_state(host, plan, pid, why);
 	if (err == DVS_OK && !rootfs_take_down(host, plan->name))
 		err = why_errno(why, errno, "unmount what the container has taken");
 	return err;

@@ -186,18 +186,23 @@ static bool find_in_path(const char *name, char path[256])
 	return false;
 }
 
-static bool find_beside(const char *name, char path[256])
+/* dc-init is beside us in a build directory, and in its own directory when installed. */
+static bool find_init(char path[256])
 {
+	static const char *const places[] = { "dc-init", "../libexec/dvs/dc-init",
+					      "../lib/dvs/dc-init" };
 	char self[200];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
 
 	if (len <= 0)
 		return false;
 	self[len] = '\0';
-	slash = strrchr(self, '/');
-	*slash = '\0';
-	return snprintf(path, 256, "%s/%s", self, name) < 256 && access(path, X_OK) == 0;
+	*strrchr(self, '/') = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		if (snprintf(path, 256, "%s/%s", self, places[i]) < 256 && access(path, X_OK) == 0)
+			return true;
+	}
+	return false;
 }
 
 static dvs_err find_programs(struct container_host *host, char *why)
@@ -213,7 +218,7 @@ static dvs_err find_programs(struct container_host *host, char *why)
 			       crun ? " at " : "", crun ? crun : "");
 	if (init)
 		(void)snprintf(host->init, sizeof(host->init), "%s", init);
-	if (init ? access(init, X_OK) != 0 : !find_beside("dc-init", host->init))
+	if (init ? access(init, X_OK) != 0 : !find_init(host->init))
 		return why_say(why, DVS_NOTFOUND,
 			       "there is no dc-init%s%s; install DVS anew, or set DVS_INIT",
 			       init ? " at " : " beside the agent", init ? init : "");

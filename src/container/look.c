@@ -17,7 +17,7 @@
 #define FREEZE_TIMEOUT_MS 10000u
 
 /* The first process as container_create() kept it, if it lives. 0: it does not. */
-static pid_t first_process(const struct container_host *host, const char *name)
+static pid_t first_process(const struct container_host *host, const char *name, uint32_t *dc)
 {
 	char path[PATH_BYTES], text[64];
 	uint64_t started;
@@ -25,7 +25,7 @@ static pid_t first_process(const struct container_host *host, const char *name)
 
 	container_dir(host, name, "/state", path);
 	if (!file_read(path, text, sizeof(text)) ||
-	    sscanf(text, "%d %" SCNu64, &pid, &started) != 2 || pid <= 0)
+	    sscanf(text, "%d %" SCNu64 " %" SCNu32, &pid, &started, dc) != 3 || pid <= 0)
 		return 0;
 	return process_started(pid) == started ? pid : 0;
 }
@@ -57,7 +57,7 @@ dvs_err container_look(const struct container_host *host, const char *name,
 		return DVS_BADARG;
 	if (!cgroups_find(&all))
 		return DVS_NOTFOUND;
-	state->pid = first_process(host, name);
+	state->pid = first_process(host, name, &state->dc);
 	if (state->pid == 0) {
 		state->is = something_there(host, &all, name) ? CONTAINER_LEFTOVER :
 								CONTAINER_ABSENT;

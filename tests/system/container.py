@@ -19,7 +19,8 @@ def a_container_runs_and_goes_without_a_trace(room):
     assert state["is"] == "runs", state
     assert inside.sh("id -u; cat /proc/1/comm; hostname").split() == ["0", "dvs-init", "web"]
     assert room.ask("mark", "web", 7)["err"] == "OK"
-    assert room.ask("look", "web")["version"] == 7
+    state = room.ask("look", "web")
+    assert (state["version"], state["dc"]) == (7, 1), state
     assert room.ask("create", "web", 1, room.description(), None, None)["err"] == "EXISTS"
     assert room.mounts() != [] and room.cgroups() != []
     inside.close()

@@ -135,8 +135,9 @@ static json_t *op_look(struct driver *driver)
 	if (container_look(&driver->host, text(driver, 1), &state) != DVS_OK)
 		return result(driver, DVS_IO);
 	container_socket(&driver->host, text(driver, 1), path);
-	return json_pack("{s:s, s:s, s:i, s:I, s:s}", "err", "OK", "is", names[state.is], "pid",
-			 (int)state.pid, "version", (json_int_t)state.version, "socket", path);
+	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s}", "err", "OK", "is", names[state.is], "dc",
+			 (int)state.dc, "pid", (int)state.pid, "version", (json_int_t)state.version,
+			 "socket", path);
 }
 
 static json_t *op_list(struct driver *driver)
