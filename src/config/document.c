@@ -12,7 +12,7 @@
 /* More keys than any table has. */
 #define KEYS_MAX 16u
 /* How much of a wrong value is shown. */
-#define SHOWN_BYTES 40
+#define SHOWN_BYTES (DOCUMENT_SHOWN_BYTES - 4)
 
 static void complain(const struct document *document, size_t line, size_t column,
 		     const char *format, va_list args) PRINTF_LIKE(4, 0);
@@ -39,17 +39,15 @@ bool document_fail(const struct document *document, const yaml_node_t *node, con
 	return false;
 }
 
-static void fail_at(const struct document *document, size_t line, size_t column, const char *format,
-		    ...) PRINTF_LIKE(4, 5);
-
-static void fail_at(const struct document *document, size_t line, size_t column, const char *format,
-		    ...)
+bool document_fail_at(const struct document *document, size_t line, size_t column,
+		      const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
 	complain(document, line, column, format, args);
 	va_end(args);
+	return false;
 }
 
 /* What libyaml says. Wrong characters it counts in bytes only. */
@@ -67,9 +65,10 @@ static void fail_parser(const struct document *document, const yaml_parser_t *pa
 			line += bytes[i] == '\n';
 		}
 	}
-	fail_at(document, line + 1, column + 1,
-		"this is not YAML: %s%s%s; see dvs-node.yaml(5) for an example",
-		parser->context ? parser->context : "", parser->context ? ", " : "", problem);
+	document_fail_at(document, line + 1, column + 1,
+			 "this is not YAML: %s%s%s; see %s for an example",
+			 parser->context ? parser->context : "", parser->context ? ", " : "",
+			 problem, document->manual);
 }
 
 /* Nothing may follow the first document. */
@@ -85,8 +84,8 @@ static bool ends_here(const struct document *document, yaml_parser_t *parser, co
 	}
 	ends = yaml_document_get_root_node(&more) == NULL;
 	if (!ends)
-		fail_at(document, more.start_mark.line + 1, more.start_mark.column + 1,
-			"a second document begins here; leave only one in the file");
+		document_fail_at(document, more.start_mark.line + 1, more.start_mark.column + 1,
+				 "a second document begins here; leave only one in the file");
 	yaml_document_delete(&more);
 	return ends;
 }
@@ -99,6 +98,7 @@ dvs_err document_open(struct document *document, const char *path, const void *b
 
 	memset(document, 0, sizeof(*document));
 	document->path = path;
+	document->manual = "dvs-node.yaml(5)";
 	document->text = text;
 	document->text_bytes = text_bytes;
 	if (!yaml_parser_initialize(&parser))
@@ -118,6 +118,44 @@ dvs_err document_open(struct document *document, const char *path, const void *b
 	return err;
 }
 
+/* The next one into DOCUMENT; NOTFOUND: that was all. */
+static dvs_err load(struct document *document, yaml_parser_t *parser, const char *bytes, size_t len)
+{
+	if (!yaml_parser_load(parser, &document->yaml)) {
+		fail_parser(document, parser, bytes, len);
+		return parser->error == YAML_MEMORY_ERROR ? DVS_NOMEM : DVS_BADARG;
+	}
+	if (yaml_document_get_root_node(&document->yaml))
+		return DVS_OK;
+	yaml_document_delete(&document->yaml);
+	return DVS_NOTFOUND;
+}
+
+dvs_err document_each(const char *path, const char *manual, const void *bytes, size_t len,
+		      char *text, size_t text_bytes, document_taker take, void *context)
+{
+	struct document document = {
+		.path = path, .manual = manual, .text = text, .text_bytes = text_bytes
+	};
+	yaml_parser_t parser;
+	dvs_err err = DVS_OK;
+
+	if (!yaml_parser_initialize(&parser))
+		return DVS_NOMEM;
+	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&parser, bytes, len);
+	while (err == DVS_OK) {
+		err = load(&document, &parser, bytes, len);
+		if (err != DVS_OK)
+			break;
+		if (!take(&document, context))
+			err = DVS_BADARG;
+		yaml_document_delete(&document.yaml);
+	}
+	yaml_parser_delete(&parser);
+	return err == DVS_NOTFOUND ? DVS_OK : err;
+}
+
 void document_close(struct document *document)
 {
 	yaml_document_delete(&document->yaml);
@@ -129,7 +167,7 @@ const yaml_node_t *document_root(struct document *document)
 }
 
 /* The text of NODE as it can be shown: short, and nothing that steers a terminal. */
-static const char *shown(const yaml_node_t *node, char to[SHOWN_BYTES + 4])
+const char *document_shown(const yaml_node_t *node, char to[DOCUMENT_SHOWN_BYTES])
 {
 	size_t len = node->data.scalar.length;
 	size_t n = len < SHOWN_BYTES ? len : SHOWN_BYTES;
@@ -143,7 +181,7 @@ static const char *shown(const yaml_node_t *node, char to[SHOWN_BYTES + 4])
 	return to;
 }
 
-static const char *kind_of(const yaml_node_t *node)
+const char *document_kind(const yaml_node_t *node)
 {
 	switch (node->type) {
 	case YAML_MAPPING_NODE:
@@ -166,7 +204,7 @@ static const char *scalar(const struct document *document, const yaml_node_t *no
 
 	if (node->type != YAML_SCALAR_NODE) {
 		document_fail(document, node, "%s is one value, but here stands %s", what,
-			      kind_of(node));
+			      document_kind(node));
 		return NULL;
 	}
 	value = (const char *)node->data.scalar.value;
@@ -199,9 +237,9 @@ static bool unknown_key(const struct document *document, const yaml_node_t *node
 	nearest = nearest_word((const char *)node->data.scalar.value, names, n_keys);
 	if (nearest)
 		return document_fail(document, node, "%s has no key '%s'; did you mean '%s'?", what,
-				     shown(node, text), nearest);
+				     document_shown(node, text), nearest);
 	return document_fail(document, node, "%s has no key '%s'; there are %s", what,
-			     shown(node, text), list);
+			     document_shown(node, text), list);
 }
 
 /* Which of KEYS the NODE names; N_KEYS after a complaint. */
@@ -228,7 +266,7 @@ bool document_map(struct document *document, const yaml_node_t *node, const char
 	if (node->type != YAML_MAPPING_NODE)
 		return document_fail(document, node,
 				     "%s is a mapping of keys to values, but here stands %s", what,
-				     kind_of(node));
+				     document_kind(node));
 	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
 	     pair < node->data.mapping.pairs.top; pair++) {
 		const yaml_node_t *key = yaml_document_get_node(&document->yaml, pair->key);
@@ -261,7 +299,7 @@ bool document_list(struct document *document, const yaml_node_t *node, const cha
 		return document_fail(document, node,
 				     "%s is a list ([a, b] or lines that begin with"
 				     " '-'), but here stands %s",
-				     what, kind_of(node));
+				     what, document_kind(node));
 	for (const yaml_node_item_t *item = node->data.sequence.items.start;
 	     item < node->data.sequence.items.top; item++) {
 		const yaml_node_t *value = yaml_document_get_node(&document->yaml, *item);
@@ -319,7 +357,7 @@ bool document_name(struct document *document, const yaml_node_t *node, const cha
 		return document_fail(document, node,
 				     "%s '%s' is not made of letters, digits, '-', '_' and '.' (not"
 				     " first)",
-				     what, shown(node, text));
+				     what, document_shown(node, text));
 	return true;
 }
 
@@ -338,7 +376,7 @@ bool document_number(struct document *document, const yaml_node_t *node, const c
 	    number > max)
 		return document_fail(document, node,
 				     "%s '%s' is not a whole number from %llu to %llu", what,
-				     shown(node, text), (unsigned long long)min,
+				     document_shown(node, text), (unsigned long long)min,
 				     (unsigned long long)max);
 	*to = number;
 	return true;
@@ -369,7 +407,7 @@ bool document_choice(struct document *document, const yaml_node_t *node, const c
 	nearest = nearest_word(value, names, n_names);
 	if (nearest)
 		return document_fail(document, node, "%s '%s' is not known; did you mean '%s'?",
-				     what, shown(node, text), nearest);
-	return document_fail(document, node, "%s '%s' is none of %s", what, shown(node, text),
-			     list);
+				     what, document_shown(node, text), nearest);
+	return document_fail(document, node, "%s '%s' is none of %s", what,
+			     document_shown(node, text), list);
 }

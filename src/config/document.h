@@ -19,7 +19,8 @@
 struct document {
 	yaml_document_t yaml;
 	const char *path;
-	char *text; /* the complaint */
+	const char *manual; /* where an example stands */
+	char *text;	    /* the complaint */
 	size_t text_bytes;
 };
 
@@ -38,12 +39,28 @@ DVS_MUST_USE dvs_err document_open(struct document *document, const char *path, 
 				   size_t len, char *text, size_t text_bytes);
 void document_close(struct document *document);
 
+/* Each of the documents of a file, one after the other; MANUAL is where an example of one stands. False: enough, document_fail() has been called. An empty file
+ * has none. BADARG: TEXT says why; NOMEM. */
+typedef bool (*document_taker)(struct document *document, void *context);
+DVS_MUST_USE dvs_err document_each(const char *path, const char *manual, const void *bytes,
+				   size_t len, char *text, size_t text_bytes, document_taker take,
+				   void *context);
+
 /* NULL: the document is empty. */
 const yaml_node_t *document_root(struct document *document);
 
 /* Complain about NODE: what is wrong, and what to do. Returns false. */
 bool document_fail(const struct document *document, const yaml_node_t *node, const char *format,
 		   ...) PRINTF_LIKE(3, 4);
+
+/* The same at a line and column, from 1. */
+bool document_fail_at(const struct document *document, size_t line, size_t column,
+		      const char *format, ...) PRINTF_LIKE(4, 5);
+/* The beginning of the scalar NODE, safe for a terminal. */
+#define DOCUMENT_SHOWN_BYTES 44
+const char *document_shown(const yaml_node_t *node, char to[DOCUMENT_SHOWN_BYTES]);
+/* "a mapping", "a list", ... */
+const char *document_kind(const yaml_node_t *node);
 
 /* Read the mapping NODE by the table KEYS into TO; WHAT names it in complaints. */
 bool document_map(struct document *document, const yaml_node_t *node, const char *what,

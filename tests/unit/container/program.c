@@ -87,7 +87,7 @@ static const struct mistake mistakes[] = {
 	{ "\"replicas\": 1025", "replicas: 1025 is not a whole number from 0 to 1024" },
 	{ "\"replicas\": \"all\"", "replicas: must be a number, or \"each\"" },
 	{ "\"replicas\": true", "replicas: must be a whole number, but is true" },
-	{ "\"restart\": \"alwais\"", "restart: there is no 'alwais'; did you mean 'always'?" },
+	{ "\"restart\": \"alwayz\"", "restart: there is no 'alwayz'; did you mean 'always'?" },
 	{ "\"restart\": false", "restart: must be a text, but is false" },
 	{ "\"nodes\": []", "nodes: is empty" },
 	{ "\"nodes\": [1]", "nodes[0]: must be a text, but is a number" },
