@@ -37,6 +37,8 @@ enum dvk_container_state {
 	DVK_READY = 2,
 	DVK_BROKEN = 3, /* dvk_container_why() */
 	DVK_GONE = 4,	/* of a DC that goes: nothing of it is left there */
+	/* As dvk_container_next() tells it: the node was taken off the DC and has not said GONE. */
+	DVK_LEAVING = 5,
 };
 
 struct dvk_container_node {
@@ -55,7 +57,7 @@ struct dvk_container_info {
 	uint64_t version; /* of its description, the record "dc" */
 	uint64_t change;  /* grows with every change of the DC and its records */
 	uint32_t n_records;
-	uint32_t n_nodes; /* those that are to have a container of it, by rising number */
+	uint32_t n_nodes; /* those that are to have a container of it, or are LEAVING, by rising number */
 	struct dvk_container_node nodes[DVS_NODES_MAX];
 };
 

@@ -99,6 +99,7 @@ static dvs_err bind_make(struct core *core, struct core_dc *dc, uint32_t number,
 	binding->node = command->process.node;
 	binding->slot = command->slot;
 	binding->given = (command->flags & CORE_F_GIVEN) != 0;
+	binding->inside = (command->flags & CORE_F_INSIDE) != 0;
 	binding_attach(binding, endpoint, holder);
 	*made = binding;
 	return DVS_OK;

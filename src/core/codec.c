@@ -23,10 +23,11 @@ enum {
 	HAS_TAKEN = 1 << 14,
 	HAS_MIGRATION = 1 << 15,
 	HAS_ADDRESS = 1 << 16,
+	HAS_VALUE = 1 << 17,
 };
 
 static const unsigned int fields_of[CORE_OPS_END] = {
-	[CORE_DC_CREATE] = HAS_NAME | HAS_OWNER,
+	[CORE_DC_CREATE] = HAS_NAME | HAS_OWNER | HAS_FLAGS,
 	[CORE_DC_REMOVE] = HAS_DC | HAS_FLAGS,
 	[CORE_BIND] = HAS_DC | HAS_EP | HAS_KIND | HAS_SLOT | HAS_FLAGS | HAS_AREA | HAS_PROCESS |
 		      HAS_PRIVILEGES,
@@ -38,7 +39,8 @@ static const unsigned int fields_of[CORE_OPS_END] = {
 	[CORE_MIGRATE_START] = HAS_DC | HAS_EP,
 	[CORE_MIGRATE_AGAIN] = HAS_DC | HAS_EP,
 	[CORE_PARKED] = HAS_DC | HAS_EP | HAS_FLAGS | HAS_MIGRATION | HAS_TAKEN,
-	[CORE_MIGRATE_COMMIT] = HAS_DC | HAS_EP | HAS_SLOT | HAS_MIGRATION | HAS_AREA | HAS_PROCESS,
+	[CORE_MIGRATE_COMMIT] = HAS_DC | HAS_EP | HAS_SLOT | HAS_FLAGS | HAS_MIGRATION | HAS_AREA |
+				HAS_PROCESS,
 	[CORE_MIGRATE_ROLLBACK] = HAS_DC | HAS_EP,
 	[CORE_PROMOTE] = HAS_DC | HAS_EP | HAS_PROCESS,
 	[CORE_NODE_DOWN] = HAS_NODE | HAS_COUNT,
@@ -54,9 +56,20 @@ static const unsigned int fields_of[CORE_OPS_END] = {
 	[CORE_RESTORE_VIEWS] = HAS_COUNT,
 	[CORE_RESTORE_GROUP] = HAS_DC | HAS_ID | HAS_COUNT | HAS_NAME,
 	[CORE_RESTORE_MEMBER] = HAS_DC | HAS_EP | HAS_ID | HAS_AREA | HAS_COUNT | HAS_NAME,
+	[CORE_CONTAINER_CREATE] = HAS_NAME | HAS_OWNER | HAS_ID | HAS_VALUE,
+	[CORE_CONTAINER_REMOVE] = HAS_DC | HAS_FLAGS,
+	[CORE_CONTAINER_NODES] = HAS_DC | HAS_ID | HAS_COUNT,
+	[CORE_CONTAINER_FREEZE] = HAS_DC | HAS_FLAGS,
+	[CORE_CONTAINER_REPORT] = HAS_DC | HAS_NODE | HAS_KIND | HAS_FLAGS | HAS_COUNT | HAS_VALUE,
+	[CORE_RECORD_SET] = HAS_DC | HAS_COUNT | HAS_NAME | HAS_VALUE,
+	[CORE_RECORD_REMOVE] = HAS_DC | HAS_NAME,
+	[CORE_RESTORE_CONTAINERS] = HAS_DC | HAS_KIND | HAS_NODE | HAS_FLAGS | HAS_ID | HAS_AREA |
+				    HAS_COUNT | HAS_VALUE,
+	[CORE_RESTORE_CONTAINER] = HAS_DC | HAS_NODE | HAS_KIND | HAS_FLAGS | HAS_COUNT | HAS_VALUE,
+	[CORE_RESTORE_RECORD] = HAS_DC | HAS_COUNT | HAS_NAME | HAS_VALUE,
 	[CORE_RESTORE_NODE] = HAS_NODE | HAS_KIND | HAS_FLAGS | HAS_COUNT | HAS_NAME | HAS_ADDRESS,
-	[CORE_RESTORE_COUNTERS] = HAS_COUNT | HAS_ID,
-	[CORE_RESTORE_DC] = HAS_DC | HAS_NAME | HAS_OWNER,
+	[CORE_RESTORE_COUNTERS] = HAS_COUNT | HAS_ID | HAS_AREA,
+	[CORE_RESTORE_DC] = HAS_DC | HAS_NAME | HAS_OWNER | HAS_COUNT,
 	[CORE_RESTORE_CLIENTS] = HAS_DC | HAS_NODE | HAS_COUNT,
 	[CORE_RESTORE_NUMBER] = HAS_DC | HAS_EP,
 	[CORE_RESTORE_ENDPOINT] = HAS_DC | HAS_EP | HAS_FLAGS | HAS_MIGRATION | HAS_PRIVILEGES,
@@ -139,6 +152,10 @@ void core_command_encode(struct writer *out, const struct core_command *command)
 		put_text(out, command->name);
 	if (has & HAS_ADDRESS)
 		put_text(out, command->address);
+	if (has & HAS_VALUE) {
+		writer_u16(out, command->n_value);
+		writer_bytes(out, command->value, command->n_value);
+	}
 }
 
 static void get_process(struct cursor *in, struct core_process *process)
@@ -185,6 +202,16 @@ static void get_text(struct cursor *in, char *text, size_t size)
 	cursor_string(in, len, text, size);
 }
 
+static void get_value(struct cursor *in, struct core_command *command)
+{
+	command->n_value = cursor_u16(in);
+	if (command->n_value > DVK_VALUE_MAX) {
+		command->n_value = 0;
+		cursor_fail(in);
+	}
+	command->value = cursor_borrow(in, command->n_value);
+}
+
 static uint32_t get_u32_if(struct cursor *in, unsigned int has)
 {
 	return has ? cursor_u32(in) : 0;
@@ -227,6 +254,8 @@ dvs_err core_command_decode(struct cursor *in, struct core_command *command)
 		get_text(in, command->name, sizeof(command->name));
 	if (has & HAS_ADDRESS)
 		get_text(in, command->address, sizeof(command->address));
+	if (has & HAS_VALUE)
+		get_value(in, command);
 	if (command->flags & ~CORE_F_ALL)
 		return DVS_PROTO;
 	return cursor_done(in) ? DVS_OK : DVS_PROTO;

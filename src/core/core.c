@@ -39,6 +39,16 @@ static const core_handler handlers[CORE_OPS_END] = {
 	[CORE_RESTORE_VIEWS] = step_restore_views,
 	[CORE_RESTORE_GROUP] = step_restore_group,
 	[CORE_RESTORE_MEMBER] = step_restore_member,
+	[CORE_CONTAINER_CREATE] = step_container_create,
+	[CORE_CONTAINER_REMOVE] = step_container_remove,
+	[CORE_CONTAINER_NODES] = step_container_nodes,
+	[CORE_CONTAINER_FREEZE] = step_container_freeze,
+	[CORE_CONTAINER_REPORT] = step_container_report,
+	[CORE_RECORD_SET] = step_record_set,
+	[CORE_RECORD_REMOVE] = step_record_remove,
+	[CORE_RESTORE_CONTAINERS] = step_restore_containers,
+	[CORE_RESTORE_CONTAINER] = step_restore_container,
+	[CORE_RESTORE_RECORD] = step_restore_record,
 };
 
 dvs_err core_create(struct core **core)
@@ -62,7 +72,7 @@ static void dc_destroy(struct core *core, struct core_dc *dc)
 			binding_free(core, CONTAINER_OF(link, struct core_binding, of_endpoint));
 		endpoint_free(core, endpoint);
 	}
-	dc_free(dc);
+	dc_free(core, dc);
 }
 
 void core_destroy(struct core *core)
@@ -78,7 +88,8 @@ void core_destroy(struct core *core)
 bool core_op_is_restore(enum core_op op)
 {
 	return (op >= CORE_RESTORE_COUNTERS && op <= CORE_RESTORE_NODE) ||
-	       (op >= CORE_RESTORE_VIEWS && op <= CORE_RESTORE_MEMBER);
+	       (op >= CORE_RESTORE_VIEWS && op <= CORE_RESTORE_MEMBER) ||
+	       (op >= CORE_RESTORE_CONTAINERS && op <= CORE_RESTORE_RECORD);
 }
 
 dvs_err core_step(struct core *core, const struct core_command *command,

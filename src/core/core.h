@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <dvs/container.h>
 #include <dvs/dvk.h>
 
 #include "base/cursor.h"
@@ -99,6 +100,7 @@ struct core_binding {
 	uint32_t node;
 	uint32_t slot;
 	bool given;	     /* bound by another process: its own may not know of it yet */
+	bool inside;	     /* of a process in a container of its node */
 	struct list members; /* of groups */
 	void *host;	     /* the host's; the core keeps it and never looks at it */
 };
@@ -134,6 +136,42 @@ struct core_number {
 #define CORE_PAGE_NUMBERS 1024u
 #define CORE_PAGES 1024u
 
+/* Of all DCs together: values, and what keeping them takes. */
+#define CORE_RECORD_BYTES_MAX ((size_t)64 << 20)
+
+/* A named text of a DC, which the core keeps and never reads. */
+struct core_record {
+	struct list of_dc; /* by rising key */
+	char key[DVS_NAME_MAX + 1];
+	uint64_t version;
+	uint32_t len;
+	uint8_t value[];
+};
+
+/* The record that describes the containers. */
+#define CORE_DESCRIPTION "dc"
+
+/* The container of a DC on one node, as its agent told. */
+struct core_container {
+	enum dvk_container_state state;
+	bool frozen;
+	uint64_t version; /* of the description that it has applied; 0: none */
+	char text[DVK_TEXT_MAX + 1];
+};
+
+/* The containers of a DC. Sets of nodes: bit n is node n. Phases FAILED and REMOVING end with the DC: when each node that is not down has nothing
+ * of it left. */
+struct core_containers {
+	enum dvk_phase phase;
+	bool frozen;	  /* wanted to be */
+	uint64_t nodes;	  /* that are to have one */
+	uint64_t adding;  /* those of them that came later and were never READY */
+	uint64_t leaving; /* that are to have none any more and have not said GONE */
+	uint32_t refuser; /* who said last that it cannot; CORE_NODES_MAX: nobody */
+	char refusal[DVK_TEXT_MAX + 1];
+	struct core_container on[CORE_NODES_MAX]; /* of nodes and leaving; the others zero */
+};
+
 struct core_dc {
 	dvs_dcid id;
 	char name[DVS_NAME_MAX + 1];
@@ -144,6 +182,10 @@ struct core_dc {
 	struct core_number *pages[CORE_PAGES];
 	struct list groups; /* by age */
 	uint32_t n_groups;
+	struct core_containers *containers; /* NULL: it has none */
+	struct list records;
+	uint32_t n_records;
+	uint64_t change; /* grows with each change of its containers and records; 0: none yet */
 };
 
 struct core;
@@ -184,6 +226,16 @@ enum core_op {
 	CORE_RESTORE_VIEWS,
 	CORE_RESTORE_GROUP,
 	CORE_RESTORE_MEMBER,
+	CORE_CONTAINER_CREATE, /* a DC with containers on the nodes id, its description in value */
+	CORE_CONTAINER_REMOVE, /* or a DC without any */
+	CORE_CONTAINER_NODES,  /* add those of id, take those of count off */
+	CORE_CONTAINER_FREEZE,
+	CORE_CONTAINER_REPORT, /* what became of it on node: kind, flags, the version count, the text in value */
+	CORE_RECORD_SET, /* name is its key, count the version that it must have, 0: none; DVK_VERSION_ANY */
+	CORE_RECORD_REMOVE,
+	CORE_RESTORE_CONTAINERS,
+	CORE_RESTORE_CONTAINER,
+	CORE_RESTORE_RECORD,
 	CORE_OPS_END,
 };
 
@@ -213,6 +265,9 @@ struct core_command {
 	char address[CORE_ADDRESS_MAX + 1];
 	uint32_t n_taken;
 	struct core_taken taken[CORE_COMMAND_TAKEN];
+	const uint8_t *
+		value; /* borrowed: of a command that was decoded, in the bytes it was decoded from */
+	uint32_t n_value;
 };
 
 #define CORE_F_FORCE 1u
@@ -222,7 +277,10 @@ struct core_command {
 #define CORE_F_REPLICA 16u
 #define CORE_F_MORE 32u /* parked: another command follows */
 #define CORE_F_DRAINING 64u
-#define CORE_F_ALL 127u
+#define CORE_F_INSIDE 128u /* bind: of a process in a container of its node */
+#define CORE_F_FROZEN 256u
+#define CORE_F_HIDDEN 512u /* the name may begin with '.' */
+#define CORE_F_ALL 1023u
 
 enum core_effect_kind {
 	CORE_BOUND,
@@ -237,6 +295,10 @@ enum core_effect_kind {
 	CORE_PRIVILEGES_CHANGED,
 	CORE_DC_CREATED,
 	CORE_DC_REMOVED,
+	CORE_DC_CHANGED, /* its containers or records; node: whose, CORE_NODES_MAX: of all */
+	CORE_DC_UP,	 /* all its containers run */
+	CORE_DC_FAILED,	 /* node could not, text says why; all is taken back */
+	CORE_DC_REFUSED, /* node, which was added, could not, and is taken off again */
 	/* about a node; state_before is what it was */
 	CORE_NODE_IS_UP,
 	CORE_NODE_IS_AWAY,
@@ -257,6 +319,7 @@ struct core_effect {
 	bool parked;	     /* before the command */
 	uint32_t node;	     /* of the binding, before the command; or what it is about */
 	enum core_node_state state_before;
+	const char *text; /* of a refusal, until the next step; else NULL */
 };
 
 struct core_effects {
@@ -291,9 +354,9 @@ struct core_endpoint *core_endpoint_from(const struct core_dc *dc, uint32_t numb
 struct core_binding *core_primary(const struct core_endpoint *endpoint, uint32_t node);
 /* What is known of NODE; NULL: nothing. */
 const struct core_node *core_node_find(const struct core *core, uint32_t node);
-/* How many endpoints have their primary on NODE. */
+/* How many endpoints of DCs that are not hidden have their primary on NODE. */
 uint32_t core_node_endpoints(const struct core *core, uint32_t node);
-/* How many bindings are on NODE. */
+/* How many bindings are on NODE, but those in hidden DCs. */
 uint32_t core_node_bindings(const struct core *core, uint32_t node);
 /* The backup that follows the primary: the oldest on a node that is up and not draining, else the oldest on one that is up, else
  * the oldest. NULL: there is none. */
@@ -310,9 +373,19 @@ struct core_group *core_group_find(const struct core_dc *dc, const char *name);
 struct core_member *core_member_find(const struct core_group *group, uint64_t binding);
 /* Grows with each change of any group. */
 uint64_t core_last_view(const struct core *core);
+struct core_record *core_record_find(const struct core_dc *dc, const char *key);
+/* The first record whose key follows KEY, or NULL. */
+struct core_record *core_record_after(const struct core_dc *dc, const char *key);
+/* Whether NODE is to have a container of DC, or has one that must go. */
+bool core_container_concerns(const struct core_dc *dc, uint32_t node);
+/* Whether that is so for any DC. */
+bool core_node_has_containers(const struct core *core, uint32_t node);
 /* Whether OP is for snapshots only. */
 bool core_op_is_restore(enum core_op op);
 bool core_name_ok(const char *name);
+/* Of a DC that is not shown. */
+bool core_name_is_hidden(const char *name);
+bool core_key_ok(const char *key);
 /* Whether EP's privileges let it call NUMBER. */
 bool core_may_call(const struct core_endpoint *endpoint, uint32_t number);
 bool core_is_client_number(uint32_t node, uint32_t number);
@@ -320,7 +393,7 @@ bool core_is_any_client_number(uint32_t number);
 
 /* ---- commands as bytes, snapshots, comparison ---- */
 
-#define CORE_COMMAND_BYTES_MAX 512u
+#define CORE_COMMAND_BYTES_MAX (512u + DVK_VALUE_MAX)
 
 void core_command_encode(struct writer *out, const struct core_command *command);
 /* PROTO. */

@@ -11,7 +11,9 @@ struct core {
 	size_t n_endpoints;
 	uint32_t next_dc;
 	uint64_t next_binding;
-	uint64_t last_view; /* of all groups */
+	uint64_t last_view;    /* of all groups */
+	uint64_t last_version; /* of all records and changes of DCs */
+	size_t record_bytes;
 	struct map holders;
 	struct core_node nodes[CORE_NODES_MAX];
 	bool restoring; /* a snapshot is being read */
@@ -45,9 +47,13 @@ typedef dvs_err (*core_handler)(struct core *core, const struct core_command *co
 /* dc.c */
 dvs_err step_dc_create(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_dc_remove(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_dc(struct core *, const struct core_command *, struct core_effects *);
 DVS_MUST_USE dvs_err dc_add(struct core *core, uint32_t id, const char *name, uint32_t owner_uid,
 			    struct core_dc **added);
-void dc_free(struct core_dc *dc);
+void dc_free(struct core *core, struct core_dc *dc);
+/* DC is over, with its endpoints: so many effects. */
+size_t dc_end_effects(const struct core_dc *dc);
+void dc_end(struct core *core, struct core_dc *dc, struct core_effects *effects);
 
 /* bind.c */
 dvs_err step_bind(struct core *, const struct core_command *, struct core_effects *);
@@ -90,6 +96,37 @@ dvs_err step_restore_member(struct core *, const struct core_command *, struct c
 void groups_restore_end(struct core_dc *dc);
 DVS_MUST_USE dvs_err groups_emit(const struct core *core, core_emit emit, void *context);
 
+/* container.c */
+dvs_err step_container_create(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_container_remove(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_container_nodes(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_container_freeze(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_container_report(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_containers(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_container(struct core *, const struct core_command *, struct core_effects *);
+/* NODE is down / is forgotten. How many effects that can have, beside those of its bindings. */
+size_t containers_down_effects(const struct core *core);
+void containers_node_down(struct core *core, uint32_t node, struct core_effects *effects);
+void containers_node_forget(struct core *core, uint32_t node, struct core_effects *effects);
+DVS_MUST_USE dvs_err containers_emit(const struct core_dc *dc, core_emit emit, void *context);
+
+/* record.c */
+/* A record of its own, in no DC yet. NULL: out of memory. */
+struct core_record *record_new(const struct core_command *command, const char *key);
+/* DC has none of that key. */
+void record_add(struct core *core, struct core_dc *dc, struct core_record *record,
+		uint64_t version);
+bool records_are_full(const struct core *core, const struct core_dc *dc, size_t len);
+void records_free(struct core *core, struct core_dc *dc);
+/* Something of DC has changed. */
+void dc_touch(struct core *core, struct core_dc *dc);
+void effects_add_dc(struct core_effects *effects, enum core_effect_kind kind,
+		    const struct core_dc *dc, uint32_t node, const char *text);
+dvs_err step_record_set(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_record_remove(struct core *, const struct core_command *, struct core_effects *);
+dvs_err step_restore_record(struct core *, const struct core_command *, struct core_effects *);
+DVS_MUST_USE dvs_err records_emit(const struct core_dc *dc, core_emit emit, void *context);
+
 /* move.c */
 /* The primary and NEXT change places: adds 2 effects. */
 void primary_hand_over(struct core_endpoint *endpoint, struct core_binding *next,
@@ -105,7 +142,6 @@ dvs_err step_promote(struct core *, const struct core_command *, struct core_eff
 /* The snapshot is read: mend what a true one would not have. */
 void restore_end(struct core *core);
 dvs_err step_restore_counters(struct core *, const struct core_command *, struct core_effects *);
-dvs_err step_restore_dc(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_restore_clients(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_restore_number(struct core *, const struct core_command *, struct core_effects *);
 dvs_err step_restore_endpoint(struct core *, const struct core_command *, struct core_effects *);

@@ -128,6 +128,7 @@ dvs_err step_migrate_commit(struct core *core, const struct core_command *comman
 	binding->slot = command->slot;
 	binding->node = command->process.node;
 	binding->given = true;
+	binding->inside = (command->flags & CORE_F_INSIDE) != 0;
 	endpoint->migrating = endpoint->parked = false;
 	return DVS_OK;
 }

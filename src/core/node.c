@@ -57,6 +57,8 @@ uint32_t core_node_endpoints(const struct core *core, uint32_t node)
 	for (size_t i = 0; i < core->n_dcs; i++) {
 		const struct core_endpoint *endpoint = core_endpoint_from(core->dcs[i], 0);
 
+		if (core_name_is_hidden(core->dcs[i]->name))
+			continue;
 		for (; endpoint;
 		     endpoint = core_endpoint_from(core->dcs[i], dvs_ep_number(endpoint->ep) + 1)) {
 			const struct core_binding *primary = core_primary(endpoint, node);
@@ -74,6 +76,8 @@ uint32_t core_node_bindings(const struct core *core, uint32_t node)
 	for (size_t i = 0; i < core->n_dcs; i++) {
 		const struct core_endpoint *endpoint = core_endpoint_from(core->dcs[i], 0);
 
+		if (core_name_is_hidden(core->dcs[i]->name))
+			continue;
 		for (; endpoint;
 		     endpoint = core_endpoint_from(core->dcs[i], dvs_ep_number(endpoint->ep) + 1)) {
 			LIST_FOREACH(link, &endpoint->bindings)
@@ -174,7 +178,8 @@ dvs_err step_node_down(struct core *core, const struct core_command *command,
 		       struct core_effects *effects)
 {
 	struct core_node *node;
-	size_t n = 1;
+	size_t n = 1 + containers_down_effects(core);
+	bool was_down;
 
 	if (command->node >= CORE_NODES_MAX)
 		return DVS_BADARG;
@@ -186,12 +191,15 @@ dvs_err step_node_down(struct core *core, const struct core_command *command,
 		n += (size_t)core->dcs[i]->n_bindings * 3;
 	if (effects_reserve(effects, n) != DVS_OK)
 		return DVS_NOMEM;
+	was_down = node->state == CORE_DOWN;
 	if (node->state == CORE_UP || node->state == CORE_AWAY) {
 		effects_add_node(effects, CORE_NODE_IS_DOWN, command->node, node->state);
 		/* before its bindings end, so that none of them follows another one */
 		node->state = CORE_DOWN;
 	}
 	node_end(core, command->node, effects);
+	if (node->state == CORE_DOWN && !was_down)
+		containers_node_down(core, command->node, effects);
 	return DVS_OK;
 }
 
@@ -204,9 +212,10 @@ dvs_err step_node_remove(struct core *core, const struct core_command *command,
 		return DVS_NODEST;
 	if (node->state != CORE_DOWN)
 		return DVS_BADSTATE;
-	if (effects_reserve(effects, 1) != DVS_OK)
+	if (effects_reserve(effects, 1 + core->n_dcs) != DVS_OK)
 		return DVS_NOMEM;
 	effects_add_node(effects, CORE_NODE_REMOVED, command->node, node->state);
+	containers_node_forget(core, command->node, effects);
 	memset(&core->nodes[command->node], 0, sizeof(*core->nodes));
 	return DVS_OK;
 }

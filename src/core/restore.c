@@ -17,23 +17,8 @@ dvs_err step_restore_counters(struct core *core, const struct core_command *comm
 		return DVS_BADSTATE;
 	core->next_dc = (uint32_t)command->count;
 	core->next_binding = command->id;
+	core->last_version = command->area;
 	return DVS_OK;
-}
-
-dvs_err step_restore_dc(struct core *core, const struct core_command *command,
-			struct core_effects *effects)
-{
-	struct core_dc *dc;
-	dvs_err err;
-
-	if (command->dc.n == 0 || command->dc.n >= core->next_dc)
-		return DVS_BADARG;
-	err = effects_reserve(effects, 1);
-	if (err == DVS_OK)
-		err = dc_add(core, command->dc.n, command->name, command->owner_uid, &dc);
-	if (err == DVS_OK)
-		effects_add(effects, CORE_DC_CREATED, NULL, NULL)->dc = command->dc;
-	return err;
 }
 
 dvs_err step_restore_clients(struct core *core, const struct core_command *command,
@@ -162,6 +147,7 @@ dvs_err step_restore_binding(struct core *core, const struct core_command *comma
 	binding->node = command->node;
 	binding->slot = command->slot;
 	binding->given = (command->flags & CORE_F_GIVEN) != 0;
+	binding->inside = (command->flags & CORE_F_INSIDE) != 0;
 	binding_attach(binding, endpoint, holder);
 	effects_add(effects, CORE_BOUND, endpoint, binding);
 	return DVS_OK;
@@ -251,7 +237,8 @@ static dvs_err emit_endpoint(const struct core_endpoint *endpoint, core_emit emi
 		command.role = binding->role;
 		command.node = binding->node;
 		command.slot = binding->slot;
-		command.flags = binding->given ? CORE_F_GIVEN : 0;
+		command.flags = (binding->given ? CORE_F_GIVEN : 0) |
+				(binding->inside ? CORE_F_INSIDE : 0);
 		if (binding->holder) {
 			command.process = binding->holder->id;
 			command.area = binding->holder->area;
@@ -281,13 +268,17 @@ static dvs_err emit_number(const struct core_dc *dc, uint32_t number, core_emit 
 
 static dvs_err emit_dc(const struct core_dc *dc, core_emit emit, void *context)
 {
-	struct core_command command = { .op = CORE_RESTORE_DC,
-					.dc = dc->id,
-					.owner_uid = dc->owner_uid };
+	struct core_command command = {
+		.op = CORE_RESTORE_DC, .dc = dc->id, .owner_uid = dc->owner_uid, .count = dc->change
+	};
 	dvs_err err;
 
 	memcpy(command.name, dc->name, sizeof(command.name));
 	err = emit(context, &command);
+	if (err == DVS_OK)
+		err = containers_emit(dc, emit, context);
+	if (err == DVS_OK)
+		err = records_emit(dc, emit, context);
 	for (uint32_t node = 0; node < CORE_NODES_MAX && err == DVS_OK; node++) {
 		command = (struct core_command){ .op = CORE_RESTORE_CLIENTS,
 						 .dc = dc->id,
@@ -309,7 +300,8 @@ dvs_err core_snapshot(const struct core *core, core_emit emit, void *context)
 {
 	struct core_command command = { .op = CORE_RESTORE_COUNTERS,
 					.count = core->next_dc,
-					.id = core->next_binding };
+					.id = core->next_binding,
+					.area = core->last_version };
 	dvs_err err = emit(context, &command);
 
 	if (err == DVS_OK)

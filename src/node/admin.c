@@ -2,7 +2,7 @@
 /* DCs: made, removed, listed, entered. Only over the admin socket. */
 #include <string.h>
 
-#include "node/api.h"
+#include "node/containers.h"
 
 void dc_create(struct host *host, const char *name, uint32_t owner_uid, const struct order *first,
 	       bool keep)
@@ -53,16 +53,14 @@ void op_dc_create(struct host *host, struct request *request)
 void op_dc_remove(struct host *host, struct request *request)
 {
 	struct control_dc_remove_req req;
-	const struct core_dc *dc = NULL;
+	dvs_dcid dc = { 0 };
 	dvs_err err = control_dc_remove_req_decode(&request->body, &req);
 
-	if (err == DVS_OK) {
-		dc = core_dc_by_name(host->core, req.name);
-		err = dc ? DVS_OK : DVS_NODC;
-	}
+	if (err == DVS_OK)
+		err = dc_for_change(host, req.name, &dc);
 	if (err == DVS_OK) {
 		struct core_command command = { .op = CORE_DC_REMOVE,
-						.dc = dc->id,
+						.dc = dc,
 						.flags = req.force ? CORE_F_FORCE : 0 };
 
 		order_request(host, request, &command);
@@ -82,6 +80,8 @@ void op_dc_next(struct host *host, struct request *request)
 
 	if (err == DVS_OK) {
 		dc = core_dc_next(host->core, req.cursor);
+		while (dc && core_name_is_hidden(dc->name))
+			dc = core_dc_next(host->core, dc->id.n);
 		err = dc ? DVS_OK : DVS_NODC;
 	}
 	if (err != DVS_OK) {

@@ -13,6 +13,7 @@
 #include "node/api.h"
 #include "node/carrier.h"
 #include "node/cluster.h"
+#include "node/containers.h"
 
 /* A core that is not the state any more. */
 struct former {
@@ -91,7 +92,8 @@ static void rebind(struct host *host, struct binding *binding)
 		.ep = binding->ep.n,
 		.kind = binding->core->kind,
 		.slot = binding->slot,
-		.flags = binding->core->given ? CORE_F_GIVEN : 0,
+		.flags = (binding->core->given ? CORE_F_GIVEN : 0) |
+			 (binding->core->inside ? CORE_F_INSIDE : 0),
 		.area = binding->process->area,
 		.process = binding->process->id,
 		.privileges = endpoint->privileges,
@@ -318,5 +320,6 @@ void adopt(struct host *host, struct core *core)
 	ask_for_limbo(host, CORE_PRIMARY);
 	ask_for_limbo(host, CORE_BACKUP);
 	watch_touch_all(host);
+	agent_look(host);
 	host->renew_more = true;
 }

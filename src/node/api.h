@@ -155,6 +155,8 @@ struct process *process_next(const struct process *process);
 struct process *process_find(const struct host *host, const struct core_process *id);
 /* It has a link now: tell it what was bound for it. */
 void process_arrived(struct host *host, struct process *process);
+/* For a command that binds it: whether it is in a container of this node. */
+uint32_t process_flags(const struct host *host, const struct process *process);
 void process_move_to(struct process *process, struct server *server);
 /* Those who wait until it can take events try again. */
 void process_became_ready(struct host *host, struct process *process);
@@ -212,7 +214,7 @@ void request_answer(struct host *host, const struct request *request, dvs_err er
 
 /* ---- pending.c ---- */
 
-/* Try FIRST once; if it must wait, keep it until it is answered or TIMEOUT_MS has passed. */
+/* Takes over what FIRST has as `more`. Try FIRST once; if it must wait, keep it until it is answered or TIMEOUT_MS has passed. */
 void pending_start(struct host *host, const struct pending *first, uint32_t timeout_ms);
 /* Whether one more request of LINK can wait. */
 bool link_may_wait(const struct link *link);
@@ -222,6 +224,8 @@ void watch_touch_all(struct host *host);
 uint64_t watch_number(dvs_dcid dc, uint32_t ep);
 uint64_t watch_process(const struct process *process);
 uint64_t watch_revoked(const struct binding *binding);
+/* Changes of DC; of DC 0: a hidden one is made. */
+uint64_t watch_dc(dvs_dcid dc);
 void pending_free(struct host *host, struct pending *pending);
 void pending_try_again(struct host *host, struct pending *pending);
 

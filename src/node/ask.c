@@ -106,7 +106,7 @@ void ask_asked(struct host *host, uint32_t from, struct cursor *in)
 {
 	static const ask_handler handlers[ASK_WHATS_END] = {
 		[ASK_DIGEST] = asked_digest, [ASK_WAKEUP] = asked_wakeup, [ASK_INFO] = asked_info,
-		[ASK_COMMIT] = asked_commit, [ASK_COPY] = asked_copy,
+		[ASK_COMMIT] = asked_commit, [ASK_COPY] = asked_copy,	  [ASK_AGENT] = asked_agent,
 	};
 	uint32_t to = cursor_u32(in);
 	struct asker asker = { .node = from, .number = cursor_u64(in) };

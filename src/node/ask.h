@@ -13,6 +13,7 @@ enum ask_what {
 	ASK_INFO,	/* dc, ep, its process: what only its node knows of a binding */
 	ASK_COMMIT,	/* dc, ep, pid, migration: the endpoint is to go to that process */
 	ASK_COPY, /* dc, ep, the body of copy: for that endpoint, between that node and another one */
+	ASK_AGENT, /* see to it that the agent of that node runs */
 	ASK_WHATS_END,
 };
 
@@ -65,6 +66,7 @@ void asked_digest(struct host *host, struct asker asker, struct cursor *in);
 void asked_wakeup(struct host *host, struct asker asker, struct cursor *in);
 void asked_info(struct host *host, struct asker asker, struct cursor *in);
 void asked_commit(struct host *host, struct asker asker, struct cursor *in);
+void asked_agent(struct host *host, struct asker asker, struct cursor *in);
 void asked_copy(struct host *host, struct asker asker, struct cursor *in);
 
 #endif

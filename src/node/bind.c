@@ -44,6 +44,7 @@ static dvs_err bind_in(struct host *host, struct link *link, struct process *pro
 	order->slot = command->slot;
 	command->op = CORE_BIND;
 	command->dc = link->dc;
+	command->flags |= process_flags(host, process);
 	command->process = process->id;
 	command->area = process->area;
 	/* A backup or a replica joins the privileges that are there. */

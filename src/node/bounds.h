@@ -68,6 +68,13 @@
 /* The state file is written anew when its journal has grown by so much. */
 #define JOURNAL_BYTES_MAX ((size_t)4 << 20)
 
+/* An agent that ends is started again after 100 ms, 200 ms, ...; one that lived for long begins anew. */
+#define AGENT_DELAY_FIRST_NS (100 * CLOCK_NS_PER_MS)
+#define AGENT_DELAY_LAST_NS (5 * CLOCK_NS_PER_S)
+#define AGENT_LIVED_NS (10 * CLOCK_NS_PER_S)
+/* What it has to end in when dvsd ends. */
+#define AGENT_STOP_MS 2000
+
 /* Descriptors that others sent and that wait to be closed: that can take for ever. */
 #define CLOSERS_MAX 64u
 

@@ -77,7 +77,8 @@ static void node_left(struct host *host, const struct ordered_view *view, uint32
 {
 	enum group_left why = why_left(view, node);
 	bool away = why == GROUP_DIED ||
-		    (why == GROUP_LEFT && core_node_bindings(host->core, node) > 0);
+		    (why == GROUP_LEFT && (core_node_bindings(host->core, node) > 0 ||
+					   core_node_has_containers(host->core, node)));
 	struct core_command command = { .op = away ? CORE_NODE_AWAY : CORE_NODE_DOWN,
 					.node = node };
 

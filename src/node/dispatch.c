@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a request to its handler. Whether the sender is allowed to ask is decided here and only
  * here, from the protocol's own table; what depends on the arguments is left to the handler. */
-#include "node/api.h"
+#include "node/containers.h"
 
 enum needs { NEEDS_NOTHING, NEEDS_DC, NEEDS_PROCESS };
 
@@ -10,7 +10,7 @@ struct op {
 	enum needs needs;
 };
 
-#define OPS_END 64u
+#define OPS_END 96u
 
 static const struct op ops[OPS_END] = {
 	[CONTROL_HELLO] = { op_hello, NEEDS_NOTHING },
@@ -60,6 +60,17 @@ static const struct op ops[OPS_END] = {
 	[CONTROL_NODE_REMOVE] = { op_node_remove, NEEDS_NOTHING },
 	[CONTROL_VERIFY] = { op_verify, NEEDS_NOTHING },
 	[CONTROL_WATCH] = { op_watch, NEEDS_NOTHING },
+	[CONTROL_AGENT_START] = { op_agent_start, NEEDS_NOTHING },
+	[CONTROL_CONTAINER_CREATE] = { op_container_create, NEEDS_NOTHING },
+	[CONTROL_CONTAINER_REMOVE] = { op_container_remove, NEEDS_NOTHING },
+	[CONTROL_CONTAINER_NODES] = { op_container_nodes, NEEDS_NOTHING },
+	[CONTROL_CONTAINER_FREEZE] = { op_container_freeze, NEEDS_NOTHING },
+	[CONTROL_CONTAINER_NEXT] = { op_container_next, NEEDS_NOTHING },
+	[CONTROL_CONTAINER_WHY] = { op_container_why, NEEDS_NOTHING },
+	[CONTROL_CONTAINER_REPORT] = { op_container_report, NEEDS_NOTHING },
+	[CONTROL_RECORD_SET] = { op_record_set, NEEDS_NOTHING },
+	[CONTROL_RECORD_GET] = { op_record_get, NEEDS_NOTHING },
+	[CONTROL_RECORD_REMOVE] = { op_record_remove, NEEDS_NOTHING },
 };
 
 /* All that the endpoints of the link may, together. */
@@ -113,14 +124,28 @@ static bool link_is_allowed(const struct link *link, enum control_allow allow)
 static bool may_be_early(uint32_t op, dvs_err err)
 {
 	static const bool looks[OPS_END] = {
-		[CONTROL_PRIVILEGES_GET] = true, [CONTROL_PRIVILEGES_SET] = true,
-		[CONTROL_PROMOTE] = true,	 [CONTROL_WAKEUP] = true,
-		[CONTROL_COPY] = true,		 [CONTROL_COPY_OPEN] = true,
-		[CONTROL_ENDPOINT_INFO] = true,	 [CONTROL_TRACE] = true,
-		[CONTROL_DC_REMOVE] = true,	 [CONTROL_ENTER] = true,
+		[CONTROL_PRIVILEGES_GET] = true,
+		[CONTROL_PRIVILEGES_SET] = true,
+		[CONTROL_PROMOTE] = true,
+		[CONTROL_WAKEUP] = true,
+		[CONTROL_COPY] = true,
+		[CONTROL_COPY_OPEN] = true,
+		[CONTROL_ENDPOINT_INFO] = true,
+		[CONTROL_TRACE] = true,
+		[CONTROL_DC_REMOVE] = true,
+		[CONTROL_ENTER] = true,
+		[CONTROL_AGENT_START] = true,
+		[CONTROL_CONTAINER_REMOVE] = true,
+		[CONTROL_CONTAINER_NODES] = true,
+		[CONTROL_CONTAINER_FREEZE] = true,
+		[CONTROL_CONTAINER_WHY] = true,
+		[CONTROL_RECORD_SET] = true,
+		[CONTROL_RECORD_GET] = true,
+		[CONTROL_RECORD_REMOVE] = true,
 	};
 
-	return (err == DVS_NODEST || err == DVS_NODC) && op < OPS_END && looks[op];
+	return (err == DVS_NODEST || err == DVS_NODC || err == DVS_NOTFOUND) && op < OPS_END &&
+	       looks[op];
 }
 
 void request_answer(struct host *host, const struct request *request, dvs_err err)

@@ -7,6 +7,7 @@
 #include "node/api.h"
 #include "node/carrier.h"
 #include "node/cluster.h"
+#include "node/containers.h"
 
 struct binding *binding_create(struct host *host)
 {
@@ -340,6 +341,10 @@ static void touch(struct host *host, const struct core_effect *effect)
 {
 	const struct carrier *carrier = host->carriers[effect->process.node];
 
+	if (effect->kind >= CORE_DC_CREATED && effect->kind <= CORE_DC_REFUSED)
+		watch_touch(host, watch_dc(effect->dc));
+	if (effect->kind == CORE_DC_CREATED)
+		watch_touch(host, watch_dc((dvs_dcid){ 0 }));
 	if (effect->ep.n != 0)
 		watch_touch(host, watch_number(effect->dc, effect->ep.n));
 	if (carrier && !carrier->up)
@@ -372,7 +377,7 @@ static void tell_news(struct host *host, const struct core_effect *effect)
 			     .dc = effect->dc,
 			     .ep = effect->ep.n };
 
-	if (host->n_watchers == 0 || !news.what)
+	if (host->n_watchers == 0 || !news.what || (server && core_name_is_hidden(server->name)))
 		return;
 	if (effect->kind == CORE_MOVED)
 		news.node = effect->binding->node;
@@ -425,6 +430,12 @@ static void apply_one(struct host *host, size_t at)
 		log_info(&host->log, "DC removed", LOG_U64("dc", effect->dc.n));
 		server_close_dc(host, effect->dc);
 		break;
+	case CORE_DC_CHANGED:
+	case CORE_DC_UP:
+	case CORE_DC_FAILED:
+	case CORE_DC_REFUSED:
+		containers_changed(host, effect);
+		break;
 	case CORE_NODE_IS_UP:
 	case CORE_NODE_IS_AWAY:
 	case CORE_NODE_IS_DOWN:
@@ -438,6 +449,14 @@ static void apply_one(struct host *host, size_t at)
 
 void effects_apply(struct host *host)
 {
-	for (size_t i = 0; i < host->effects.n; i++)
+	bool of_dcs = false;
+
+	for (size_t i = 0; i < host->effects.n; i++) {
+		enum core_effect_kind kind = host->effects.list[i].kind;
+
+		of_dcs = of_dcs || (kind >= CORE_DC_CREATED && kind <= CORE_DC_REFUSED);
 		apply_one(host, i);
+	}
+	if (of_dcs)
+		host->agent.look = true;
 }

@@ -16,6 +16,9 @@ static bool is_in_other_dc(const struct host *host, const struct link *link)
 	const struct process *process = process_first(host, link->pid);
 
 	for (; process; process = process_next(process)) {
+		/* an administrator looks at one DC while it talks in another */
+		if (process->link && process->link->admin)
+			continue;
 		/* what others wish to bind for it binds it to nothing */
 		if (process->state != PROCESS_AWAITED && process->state != PROCESS_DEAD &&
 		    process->id.starttime == link->starttime && process->server &&

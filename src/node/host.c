@@ -11,6 +11,7 @@
 
 #include "node/api.h"
 #include "node/carrier.h"
+#include "node/containers.h"
 
 #define EVENTS_MAX 64
 
@@ -75,6 +76,8 @@ void host_settle(struct host *host)
 			break;
 		pending_try_again(host, CONTAINER_OF(at, struct pending, of_due));
 	}
+	if (host->agent.look)
+		agent_look(host);
 	stand_ins_sweep(host);
 	seats_settle(host);
 }

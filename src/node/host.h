@@ -64,10 +64,26 @@ struct remains {
 struct options {
 	char run_dir[256];
 	char dc[DVS_NAME_MAX + 1];	       /* to create at start; "" for none */
+	char lib_dir[256];		       /* what outlives the machine */
 	char config_path[CONFIG_PATH_MAX + 1]; /* "": there is no file */
 	enum log_level log_level;
 	uint32_t file_node;   /* the number in the file */
 	struct config config; /* of the file, and over it what the command line says */
+};
+
+/* The agent of this node: see agent.c. */
+struct agent {
+	const char *path;     /* what is started; NULL: none is (tests) */
+	struct source source; /* its pidfd; -1: it does not run */
+	uint32_t pid;
+	uint64_t started_ns;
+	uint64_t delay_ns;
+	struct timer start_timer;
+	bool wanted;
+	bool making_dc;
+	bool told; /* that it cannot be started */
+	bool look; /* something changed that may want it */
+	char found[512];
 };
 
 struct server {
@@ -154,6 +170,7 @@ struct host {
 	uint32_t last_instance;			  /* of a carried channel's memory */
 	char proxy_path[512];
 	const char *proxy; /* what is started; NULL: none are (tests have their own) */
+	struct agent agent;
 	const struct core_command *command; /* whose effects are being worked on */
 	struct timer renew_timer;
 	bool renew_more;     /* something changed that may let them go on */
@@ -381,6 +398,7 @@ struct pending {
 	uint32_t to;
 	uint32_t what;
 	struct core_process process;
+	void *more;    /* for the try; freed with it */
 	bool last_try; /* the time is over: answer now */
 };
 

@@ -11,15 +11,6 @@
 /* What another node does not tell in this time is left out. */
 #define INFO_ASK_MS 1000u
 
-static uint32_t n_channels(const struct host *host)
-{
-	uint32_t n = 0;
-
-	LIST_FOREACH(link, &host->servers)
-		n += CONTAINER_OF(link, struct server, of_host)->n_channels;
-	return n;
-}
-
 /* That are up. */
 static uint32_t n_nodes(const struct host *host)
 {
@@ -33,15 +24,27 @@ static uint32_t n_nodes(const struct host *host)
 	return n > 0 ? n : 1;
 }
 
+/* What is in hidden DCs is not counted. */
+static void count_shown(const struct host *host, struct control_dvs_info_rep *rep)
+{
+	for (const struct core_dc *dc = core_dc_next(host->core, 0); dc;
+	     dc = core_dc_next(host->core, dc->id.n)) {
+		const struct server *server = server_find(host, dc->id);
+
+		if (core_name_is_hidden(dc->name))
+			continue;
+		rep->dcs++;
+		rep->endpoints += dc->n_endpoints;
+		rep->channels += server ? server->n_channels : 0;
+	}
+}
+
 void op_dvs_info(struct host *host, struct request *request)
 {
 	struct control_dvs_info_req req;
 	struct control_dvs_info_rep rep = {
 		.node = host->config.node,
 		.nodes = n_nodes(host),
-		.dcs = (uint32_t)core_n_dcs(host->core),
-		.endpoints = (uint32_t)core_n_endpoints(host->core),
-		.channels = n_channels(host),
 		.dvsd_pid = proc_pid_in(host, request->link->pid_ns, (uint32_t)getpid()),
 		.started_ns = host->started_ns,
 		.version = DVS_VERSION,
@@ -52,6 +55,7 @@ void op_dvs_info(struct host *host, struct request *request)
 		request_answer(host, request, DVS_PROTO);
 		return;
 	}
+	count_shown(host, &rep);
 	frame_begin(&frame, request->op, request->id, DVS_OK);
 	control_dvs_info_rep_encode(&frame.out, &rep);
 	link_send(host, request->link, &frame);

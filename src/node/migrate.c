@@ -116,6 +116,7 @@ static dvs_err commit(struct host *host, struct order *order, struct process *pr
 					.ep = endpoint->ep.n,
 					.process = process->id,
 					.area = process->area,
+					.flags = process_flags(host, process),
 					.migration = endpoint->migration };
 	dvs_err err = bitmap_take(&process->slots, IPC_SLOTS_MAX, &command.slot);
 

@@ -84,6 +84,8 @@ void node_changed(struct host *host, const struct core_effect *effect)
 	node_carry(host, effect->node);
 	if (effect->kind == CORE_NODE_IS_AWAY || effect->kind == CORE_NODE_IS_DOWN)
 		asks_node_down(host, effect->node);
+	if (effect->kind == CORE_NODE_IS_DOWN)
+		watch_touch_all(host);
 	if (effect->kind == CORE_NODE_IS_AWAY)
 		node_await(host, effect->node);
 	else if (effect->kind != CORE_NODE_DRAINS)

@@ -19,6 +19,7 @@
 #include "node/ask.h"
 #include "node/carrier.h"
 #include "node/cluster.h"
+#include "node/containers.h"
 #include "node/spawn.h"
 
 dvs_err host_init(struct host *host, const struct options *options)
@@ -47,8 +48,12 @@ dvs_err host_init(struct host *host, const struct options *options)
 	list_init(&host->formers);
 	list_init(&host->idle);
 	list_init(&host->children);
-	spawn_find_proxy(host->proxy_path, sizeof(host->proxy_path));
+	spawn_find_program("DVS_PROXY", "dvs-proxy", host->proxy_path, sizeof(host->proxy_path));
 	host->proxy = host->proxy_path;
+	spawn_find_program("DVS_AGENT", "dvs-agent", host->agent.found, sizeof(host->agent.found));
+	host->agent.path = host->agent.found;
+	host->agent.source.fd = -1;
+	host->agent.delay_ns = AGENT_DELAY_FIRST_NS;
 	/* Numbers of a later dvsd are others. */
 	host->last_instance = (uint32_t)(host->started_ns / CLOCK_NS_PER_MS);
 	list_init(&host->copies);
@@ -216,6 +221,7 @@ dvs_err host_open(struct host *host, const struct options *options)
 	if (err != DVS_OK)
 		return err;
 	host->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	agent_look(host);
 	log_info(&host->log, "ready", LOG_STR("run_dir", options->run_dir),
 		 LOG_U64("node", host->config.node), LOG_U64("dcs", core_n_dcs(host->core)));
 	notify(host, "READY=1");
@@ -266,6 +272,7 @@ static void bindings_free(struct host *host, const struct core_dc *dc)
 void host_free(struct host *host)
 {
 	host->stopping = true;
+	agent_stop(host);
 	cluster_close(host);
 	copies_close(host);
 	while (!list_is_empty(&host->links))

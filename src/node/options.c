@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define RUN_DIR_DEFAULT "/run/dvs"
+#define LIB_DIR_DEFAULT "/var/lib/dvs"
 
 static const char usage[] =
 	"usage: dvsd [options]\n"
@@ -19,6 +20,9 @@ static const char usage[] =
 	"                     and the run directory is " RUN_DIR_DEFAULT "\n"
 	"  --run-dir DIR      where the sockets and the state are; default $DVS_RUN_DIR,\n"
 	"                     else " RUN_DIR_DEFAULT "\n"
+	"  --lib-dir DIR      where the agent keeps images and what containers write;\n"
+	"                     default $DVS_LIB_DIR, else " LIB_DIR_DEFAULT " with the run\n"
+	"                     directory " RUN_DIR_DEFAULT ", and lib in any other one\n"
 	"  --node N           number of this node, 0 to 61; default: that of the file, else 0\n"
 	"  --dc NAME          create this DC at start if it is not there\n"
 	"  --log-level LEVEL  error, warning, info or debug; default info\n"
@@ -30,6 +34,7 @@ static const char usage[] =
 enum {
 	OPTION_CONFIG = 256,
 	OPTION_RUN_DIR,
+	OPTION_LIB_DIR,
 	OPTION_NODE,
 	OPTION_DC,
 	OPTION_LOG,
@@ -41,6 +46,7 @@ enum {
 static const struct option known[] = {
 	{ "config", required_argument, NULL, OPTION_CONFIG },
 	{ "run-dir", required_argument, NULL, OPTION_RUN_DIR },
+	{ "lib-dir", required_argument, NULL, OPTION_LIB_DIR },
 	{ "node", required_argument, NULL, OPTION_NODE },
 	{ "dc", required_argument, NULL, OPTION_DC },
 	{ "log-level", required_argument, NULL, OPTION_LOG },
@@ -86,6 +92,8 @@ static bool parse_one(int option, const char *value, struct options *options)
 		return true;
 	case OPTION_RUN_DIR:
 		return copy_text(options->run_dir, sizeof(options->run_dir), value, "--run-dir");
+	case OPTION_LIB_DIR:
+		return copy_text(options->lib_dir, sizeof(options->lib_dir), value, "--lib-dir");
 	case OPTION_NODE:
 		if (!parse_node(value, &node))
 			return false;
@@ -149,6 +157,28 @@ static enum options_result look_for_file(int argc, char **argv, struct options *
 		       OPTIONS_WRONG;
 }
 
+/* Of the environment, or by the run directory. */
+static bool default_lib_dir(struct options *options)
+{
+	const char *wanted = getenv("DVS_LIB_DIR");
+	int len;
+
+	if (options->lib_dir[0] != '\0')
+		return true;
+	if (wanted && *wanted)
+		return copy_text(options->lib_dir, sizeof(options->lib_dir), wanted, "DVS_LIB_DIR");
+	if (strcmp(options->run_dir, RUN_DIR_DEFAULT) == 0)
+		return copy_text(options->lib_dir, sizeof(options->lib_dir), LIB_DIR_DEFAULT, "");
+	len = snprintf(options->lib_dir, sizeof(options->lib_dir), "%s/lib", options->run_dir);
+	if (len > 0 && (size_t)len < sizeof(options->lib_dir))
+		return true;
+	(void)fprintf(stderr,
+		      "dvsd: the run directory '%s' is too long: name a shorter one with"
+		      " --run-dir, or another place with --lib-dir\n",
+		      options->run_dir);
+	return false;
+}
+
 static bool read_config(struct options *options)
 {
 	char text[CONFIG_TEXT_MAX];
@@ -178,7 +208,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 			return OPTIONS_WRONG;
 	}
 	if (optind == argc)
-		return OPTIONS_RUN;
+		return default_lib_dir(options) ? OPTIONS_RUN : OPTIONS_WRONG;
 	(void)fprintf(stderr, "dvsd: unexpected argument '%s'\nTry 'dvsd --help'.\n", argv[optind]);
 	return OPTIONS_WRONG;
 }

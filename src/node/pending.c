@@ -7,7 +7,7 @@
 #include "node/api.h"
 #include "node/carrier.h"
 
-enum watched { WATCH_NUMBER = 1, WATCH_PROCESS, WATCH_REVOKED };
+enum watched { WATCH_NUMBER = 1, WATCH_PROCESS, WATCH_REVOKED, WATCH_DC };
 
 uint64_t watch_number(dvs_dcid dc, uint32_t ep)
 {
@@ -24,6 +24,11 @@ uint64_t watch_revoked(const struct binding *binding)
 	return map_key((uintptr_t)binding, WATCH_REVOKED);
 }
 
+uint64_t watch_dc(dvs_dcid dc)
+{
+	return map_key(dc.n, WATCH_DC);
+}
+
 static void pending_unwatch(struct host *host, struct pending *pending)
 {
 	if (pending->watching)
@@ -38,6 +43,7 @@ void pending_free(struct host *host, struct pending *pending)
 	list_remove(&pending->of_due);
 	list_remove(&pending->of_link);
 	pending->link->n_pendings--;
+	free(pending->more);
 	free(pending);
 }
 
@@ -93,14 +99,18 @@ void pending_start(struct host *host, const struct pending *first, uint32_t time
 
 	if (timeout_ms != DVS_FOREVER && timeout_ms > DVS_TIMEOUT_MAX_MS) {
 		link_reply(host, link, first->op, first->id, DVS_BADARG);
+		free(once.more);
 		return;
 	}
 	once.last_try = timeout_ms == 0;
-	if (pending_try_once(host, &once))
+	if (pending_try_once(host, &once)) {
+		free(once.more);
 		return;
+	}
 	pending = link_may_wait(link) ? malloc(sizeof(*pending)) : NULL;
 	if (!pending) {
 		link_reply(host, link, first->op, first->id, DVS_FULL);
+		free(once.more);
 		return;
 	}
 	*pending = once;

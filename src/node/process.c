@@ -68,6 +68,12 @@ void process_arrived(struct host *host, struct process *process)
 	process_became_ready(host, process);
 }
 
+/* Containers have pid namespaces of their own. */
+uint32_t process_flags(const struct host *host, const struct process *process)
+{
+	return process->pid_ns != 0 && process->pid_ns != host->pid_ns ? CORE_F_INSIDE : 0;
+}
+
 void process_move_to(struct process *process, struct server *server)
 {
 	if (process->server)

@@ -136,6 +136,34 @@ static dvs_err make_dc_directory(struct host *host, const char *path, uint32_t o
 	return dvs_from_errno(errno);
 }
 
+/* What is mounted into the containers of the DC: a directory, since the next dvsd makes another socket. Nobody but root
+ * gets to it from outside, and everybody in the container may open what is in it. */
+static dvs_err open_inside(struct host *host, const char *name)
+{
+	char control[512];
+	char path[512];
+	char fresh[512];
+	dvs_err err;
+
+	(void)snprintf(path, sizeof(path), "%s/inside", host->options.run_dir);
+	err = make_directory(host, path, 0700);
+	if (err != DVS_OK)
+		return err;
+	(void)snprintf(path, sizeof(path), "%s/inside/%s", host->options.run_dir, name);
+	err = make_directory(host, path, 0755);
+	if (err != DVS_OK)
+		return err;
+	(void)snprintf(control, sizeof(control), "%s/dc/%s/control", host->options.run_dir, name);
+	(void)snprintf(path, sizeof(path), "%s/inside/%s/control", host->options.run_dir, name);
+	(void)snprintf(fresh, sizeof(fresh), "%s/inside/%s/new", host->options.run_dir, name);
+	(void)unlink(fresh);
+	if (link(control, fresh) == 0 && rename(fresh, path) == 0)
+		return DVS_OK;
+	log_error(&host->log, "cannot make the socket for the containers of a DC",
+		  LOG_STR("path", path), LOG_STR("error", strerror(errno)));
+	return dvs_from_errno(errno);
+}
+
 dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name, uint32_t owner_uid)
 {
 	struct server *server = server_new(host, dc, name);
@@ -153,7 +181,8 @@ dvs_err server_open_dc(struct host *host, dvs_dcid dc, const char *name, uint32_
 	if (err != DVS_OK)
 		return err;
 	(void)snprintf(path, sizeof(path), "%s/dc/%s/control", host->options.run_dir, name);
-	return server_listen(host, server, path, 0666);
+	err = server_listen(host, server, path, 0666);
+	return err == DVS_OK && dc.n != 0 ? open_inside(host, name) : err;
 }
 
 /* Remove what the socket left in the file system; what is not there need not be removed. */
@@ -164,6 +193,10 @@ static void server_unlink(const struct host *host, const char *name)
 	(void)snprintf(path, sizeof(path), "%s/dc/%s/control", host->options.run_dir, name);
 	(void)unlink(path);
 	(void)snprintf(path, sizeof(path), "%s/dc/%s", host->options.run_dir, name);
+	(void)rmdir(path);
+	(void)snprintf(path, sizeof(path), "%s/inside/%s/control", host->options.run_dir, name);
+	(void)unlink(path);
+	(void)snprintf(path, sizeof(path), "%s/inside/%s", host->options.run_dir, name);
 	(void)rmdir(path);
 }
 

@@ -19,9 +19,9 @@
 #define LINK_FD 3
 #define EXIT_CANNOT_EXECUTE 127
 
-void spawn_find_proxy(char *path, size_t size)
+void spawn_find_program(const char *variable, const char *name, char *path, size_t size)
 {
-	const char *wanted = getenv("DVS_PROXY");
+	const char *wanted = getenv(variable);
 	ssize_t len;
 	char *slash;
 
@@ -32,14 +32,14 @@ void spawn_find_proxy(char *path, size_t size)
 	len = readlink("/proc/self/exe", path, size - 1);
 	path[len > 0 ? len : 0] = '\0';
 	slash = strrchr(path, '/');
-	if (!slash || (size_t)(slash + 1 - path) + sizeof("dvs-proxy") > size)
+	if (!slash || (size_t)(slash + 1 - path) + strlen(name) + 1 > size)
 		path[0] = '\0';
 	else
-		memcpy(slash + 1, "dvs-proxy", sizeof("dvs-proxy"));
+		memcpy(slash + 1, name, strlen(name) + 1);
 }
 
 /* Between fork and exec: only system calls. */
-static _Noreturn void become_proxy(int link, pid_t parent, char *const *args)
+static void become_child(pid_t parent)
 {
 	sigset_t none;
 
@@ -49,6 +49,11 @@ static _Noreturn void become_proxy(int link, pid_t parent, char *const *args)
 	(void)signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void become_proxy(int link, pid_t parent, char *const *args)
+{
+	become_child(parent);
 	/* dup2() onto itself would leave it to be closed */
 	if (link == LINK_FD ? fcntl(link, F_SETFD, 0) != 0 : dup2(link, LINK_FD) != LINK_FD)
 		_exit(EXIT_CANNOT_EXECUTE);
@@ -93,6 +98,37 @@ dvs_err spawn_proxy(const struct spawn_proxy *what, int *fd, uint32_t *pid)
 	if (child < 0)
 		return dvs_from_errno(errno);
 	*fd = take_fd(&ours);
+	*pid = (uint32_t)child;
+	return DVS_OK;
+}
+
+static _Noreturn void become_agent(pid_t parent, char *const *args)
+{
+	become_child(parent);
+	(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0U);
+	/* It may gain rights: what it starts are programs of containers, which have their own rules for that. */
+	(void)execv(args[0], args);
+	_exit(EXIT_CANNOT_EXECUTE);
+}
+
+dvs_err spawn_agent(const struct spawn_agent *what, uint32_t *pid)
+{
+	char node[16];
+	const char *wanted[] = { what->program,	  "--run-dir", what->run_dir, "--lib-dir",
+				 what->lib_dir,	  "--node",    node,	      "--log-level",
+				 what->log_level, NULL };
+	char *args[ARRAY_LEN(wanted)];
+	pid_t parent = getpid();
+	pid_t child;
+
+	(void)snprintf(node, sizeof(node), "%u", what->node);
+	/* execv() only reads them */
+	memcpy(args, wanted, sizeof(args));
+	child = fork();
+	if (child == 0)
+		become_agent(parent, args);
+	if (child < 0)
+		return dvs_from_errno(errno);
 	*pid = (uint32_t)child;
 	return DVS_OK;
 }

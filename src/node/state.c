@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "node/api.h"
 
-static const char magic[8] = "DVSSTA3\n";
+static const char magic[8] = "DVSSTA4\n";
 
 /* length and checksum */
 #define RECORD_HEAD_BYTES 8u

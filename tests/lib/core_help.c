@@ -30,10 +30,13 @@ struct core_process process_n(uint32_t node, uint32_t n)
 	};
 }
 
+/* A value stays where it was decoded from: until the next call but one, which a command can still be made from. */
 void bench_recode(struct core_command *command)
 {
-	uint8_t bytes[CORE_COMMAND_BYTES_MAX];
-	struct writer out = writer_over(bytes, sizeof(bytes));
+	static uint8_t buffers[2][CORE_COMMAND_BYTES_MAX];
+	static unsigned int turn;
+	uint8_t *bytes = buffers[turn++ % 2];
+	struct writer out = writer_over(bytes, sizeof(buffers[0]));
 	struct cursor in;
 	dvs_err err;
 
@@ -106,6 +109,10 @@ const char *bench_effects(const struct bench *bench)
 		[CORE_PRIVILEGES_CHANGED] = "PRIVILEGES_CHANGED",
 		[CORE_DC_CREATED] = "DC_CREATED",
 		[CORE_DC_REMOVED] = "DC_REMOVED",
+		[CORE_DC_CHANGED] = "DC_CHANGED",
+		[CORE_DC_UP] = "DC_UP",
+		[CORE_DC_FAILED] = "DC_FAILED",
+		[CORE_DC_REFUSED] = "DC_REFUSED",
 		[CORE_NODE_IS_UP] = "UP",
 		[CORE_NODE_IS_AWAY] = "AWAY",
 		[CORE_NODE_IS_DOWN] = "DOWN",

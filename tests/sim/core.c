@@ -51,7 +51,33 @@ static uint32_t random_flag(enum core_op op)
 		return CORE_F_MORE;
 	if (op == CORE_BIND)
 		return CORE_F_GIVEN;
+	if (op == CORE_CONTAINER_REMOVE)
+		return CORE_F_FORCE;
+	if (op == CORE_CONTAINER_FREEZE || op == CORE_CONTAINER_REPORT)
+		return CORE_F_FROZEN;
+	if (op == CORE_DC_CREATE)
+		return CORE_F_HIDDEN;
 	return op == CORE_NODE_DRAIN ? CORE_F_DRAINING : 0;
+}
+
+static void random_value(struct sim *sim, struct core_command *command)
+{
+	static const char *const keys[] = { "dc", "program/a", "b", "c", "" };
+	static const uint8_t value[] = "what is wanted";
+
+	command->value = value;
+	command->n_value = roll(sim, sizeof(value));
+	command->id = roll(sim, 8);
+	if (command->op == CORE_RECORD_SET || command->op == CORE_RECORD_REMOVE) {
+		snprintf(command->name, sizeof(command->name), "%s", keys[roll(sim, 5)]);
+		command->count = roll(sim, 2) ? DVK_VERSION_ANY : roll(sim, 200);
+	}
+	if (command->op == CORE_CONTAINER_NODES)
+		command->count = roll(sim, 4);
+	/* mostly what makes it go on */
+	if (command->op == CORE_CONTAINER_REPORT)
+		command->kind = roll(sim, 10) == 0 ? DVK_BROKEN :
+						     DVK_READY + 2 * (roll(sim, 3) == 0);
 }
 
 static void random_command(struct sim *sim, struct core_command *command)
@@ -83,9 +109,21 @@ static void random_command(struct sim *sim, struct core_command *command)
 		CORE_REBIND,
 		CORE_NODE_UP,
 		CORE_NODE_UP,
+		CORE_CONTAINER_CREATE,
+		CORE_CONTAINER_NODES,
+		CORE_CONTAINER_FREEZE,
+		CORE_CONTAINER_REPORT,
+		CORE_CONTAINER_REPORT,
+		CORE_CONTAINER_REPORT,
+		CORE_CONTAINER_REPORT,
+		CORE_RECORD_SET,
+		CORE_RECORD_SET,
+		CORE_RECORD_REMOVE,
 	};
-	static const enum core_op rare[] = { CORE_DC_REMOVE,   CORE_NODE_DOWN,	CORE_NODE_AWAY,
-					     CORE_NODE_REMOVE, CORE_NODE_DRAIN, CORE_NODE_DRAIN };
+	static const enum core_op rare[] = { CORE_CONTAINER_REMOVE, CORE_DC_REMOVE,
+					     CORE_NODE_DOWN,	    CORE_NODE_AWAY,
+					     CORE_NODE_REMOVE,	    CORE_NODE_DRAIN,
+					     CORE_NODE_DRAIN };
 	uint32_t chance = roll(sim, 100);
 
 	memset(command, 0, sizeof(*command));
@@ -116,6 +154,7 @@ static void random_command(struct sim *sim, struct core_command *command)
 			(struct core_taken){ i, roll(sim, 9), roll(sim, 256), roll(sim, 3) };
 	command->privileges.n_call_to = roll(sim, DVS_RANGES_MAX + 1);
 	snprintf(command->name, sizeof(command->name), "dc%u", roll(sim, 4));
+	random_value(sim, command);
 	bench_recode(command);
 }
 
@@ -148,6 +187,56 @@ static int check_endpoint(const struct core_endpoint *endpoint)
 		      n_primaries[2] <= 1);
 	else
 		CHECK(n_primaries[0] + n_primaries[1] + n_primaries[2] == 1);
+	return 1;
+}
+
+static int check_records(const struct core_dc *dc)
+{
+	const struct core_record *record = core_record_after(dc, "");
+	uint32_t n = 0;
+
+	for (; record; record = core_record_after(dc, record->key)) {
+		CHECK(core_record_find(dc, record->key) == record);
+		CHECK(record->version > 0 && record->version <= dc->change);
+		n++;
+	}
+	CHECK(n == dc->n_records && n <= DVK_RECORDS_MAX);
+	CHECK(!dc->containers || core_record_find(dc, CORE_DESCRIPTION));
+	return 1;
+}
+
+/* A DC that goes waits for somebody; one that runs has had everybody; nobody is wanted who is not known. */
+static int check_containers(const struct core *core, const struct core_dc *dc)
+{
+	const struct core_containers *containers = dc->containers;
+	uint32_t n_awaited = 0;
+
+	if (!containers)
+		return 1;
+	CHECK((containers->nodes & containers->leaving) == 0);
+	CHECK((containers->adding & ~containers->nodes) == 0);
+	for (uint32_t node = 0; node < CORE_NODES_MAX; node++) {
+		const struct core_node *known = core_node_find(core, node);
+		const struct core_container *container = &containers->on[node];
+		bool has = (containers->nodes >> node & 1) != 0;
+		bool leaves = (containers->leaving >> node & 1) != 0;
+		bool down = known && known->state == CORE_DOWN;
+
+		CHECK(known || !(has || leaves));
+		CHECK((has || leaves) == (container->state != 0));
+		CHECK(!(leaves && down));
+		if (container->state == DVK_GONE)
+			CHECK(containers->phase == DVK_FAILED || containers->phase == DVK_REMOVING);
+		if (containers->phase == DVK_CREATING && has)
+			CHECK(!down && container->state <= DVK_READY);
+		CHECK(core_container_concerns(dc, node) ==
+		      (leaves || (has && container->state != DVK_GONE)));
+		n_awaited += core_container_concerns(dc, node) && !down;
+	}
+	if (containers->phase == DVK_FAILED || containers->phase == DVK_REMOVING)
+		CHECK(n_awaited > 0);
+	if (containers->phase == DVK_CREATING)
+		CHECK(containers->nodes != 0 && containers->adding == 0 && !containers->frozen);
 	return 1;
 }
 
@@ -203,6 +292,8 @@ static int check_core(const struct core *core)
 	for (const struct core_dc *dc = core_dc_next(core, 0); dc;
 	     dc = core_dc_next(core, dc->id.n)) {
 		CHECK(check_dc(dc));
+		CHECK(check_records(dc));
+		CHECK(check_containers(core, dc));
 		CHECK(core_dc_by_name(core, dc->name) == dc);
 		n_endpoints += dc->n_endpoints;
 		n_dcs++;
@@ -256,6 +347,7 @@ static int same_effects(const struct sim *sim)
 		const struct core_effect *b = &sim->copy_effects.list[i];
 
 		CHECK(a->kind == b->kind && a->ep.n == b->ep.n && a->dc.n == b->dc.n);
+		CHECK(a->node == b->node && !a->text == !b->text);
 		CHECK(a->slot == b->slot && core_process_equal(&a->process, &b->process));
 	}
 	return 1;

@@ -164,10 +164,28 @@ size_t command_draw(uint32_t (*roll)(void *context, uint32_t below), void *conte
 		    size_t size)
 {
 	static const enum core_op ops[] = {
-		CORE_DC_CREATE,	   CORE_BIND,	       CORE_BIND,	    CORE_BIND,
-		CORE_BIND,	   CORE_BIND,	       CORE_UNBIND,	    CORE_ENDPOINT_END,
-		CORE_PROCESS_DEAD, CORE_MIGRATE_START, CORE_MIGRATE_COMMIT, CORE_MIGRATE_ROLLBACK,
-		CORE_PARKED,	   CORE_PROMOTE,       CORE_PRIVILEGES_SET, CORE_DC_REMOVE,
+		CORE_DC_CREATE,
+		CORE_BIND,
+		CORE_BIND,
+		CORE_BIND,
+		CORE_BIND,
+		CORE_BIND,
+		CORE_UNBIND,
+		CORE_ENDPOINT_END,
+		CORE_PROCESS_DEAD,
+		CORE_MIGRATE_START,
+		CORE_MIGRATE_COMMIT,
+		CORE_MIGRATE_ROLLBACK,
+		CORE_PARKED,
+		CORE_PROMOTE,
+		CORE_PRIVILEGES_SET,
+		CORE_DC_REMOVE,
+		CORE_CONTAINER_CREATE,
+		CORE_CONTAINER_REPORT,
+		CORE_CONTAINER_REPORT,
+		CORE_RECORD_SET,
+		CORE_CONTAINER_REMOVE,
+		CORE_NODE_UP,
 	};
 	struct core_command command = { .op = ops[roll(context, ARRAY_LEN(ops))] };
 	struct writer out = writer_over(bytes, size);
@@ -185,6 +203,9 @@ size_t command_draw(uint32_t (*roll)(void *context, uint32_t below), void *conte
 	command.area = roll(context, 100);
 	command.migration = 1 + roll(context, 3);
 	command.flags = command.op == CORE_DC_REMOVE ? CORE_F_FORCE : 0;
+	command.value = (const uint8_t *)"value";
+	command.n_value = 5;
+	command.id = 1 + roll(context, 7);
 	snprintf(command.name, sizeof(command.name), "dc%u", roll(context, 3));
 	core_command_encode(&out, &command);
 	assert(writer_ok(&out));
