@@ -57,7 +57,8 @@ struct dvk_container_info {
 	uint64_t version; /* of its description, the record "dc" */
 	uint64_t change;  /* grows with every change of the DC and its records */
 	uint32_t n_records;
-	uint32_t n_nodes; /* those that are to have a container of it, or are LEAVING, by rising number */
+	uint32_t
+		n_nodes; /* those that are to have a container of it, or are LEAVING, by rising number */
 	struct dvk_container_node nodes[DVS_NODES_MAX];
 };
 

@@ -80,7 +80,7 @@ static void random_value(struct sim *sim, struct core_command *command)
 						     DVK_READY + 2 * (roll(sim, 3) == 0);
 }
 
-static void random_command(struct sim *sim, struct core_command *command)
+static enum core_op random_op(struct sim *sim)
 {
 	static const enum core_op ops[] = {
 		CORE_BIND,
@@ -126,10 +126,15 @@ static void random_command(struct sim *sim, struct core_command *command)
 					     CORE_NODE_DRAIN };
 	uint32_t chance = roll(sim, 100);
 
-	memset(command, 0, sizeof(*command));
-	command->op = ops[roll(sim, sizeof(ops) / sizeof(ops[0]))];
 	if (chance < sizeof(rare) / sizeof(rare[0]))
-		command->op = rare[chance];
+		return rare[chance];
+	return ops[roll(sim, sizeof(ops) / sizeof(ops[0]))];
+}
+
+static void random_command(struct sim *sim, struct core_command *command)
+{
+	memset(command, 0, sizeof(*command));
+	command->op = random_op(sim);
 	command->dc.n = sim->dcs[roll(sim, 4)];
 	command->ep = roll(sim, 16);
 	if (roll(sim, 8) == 0 || command->op == CORE_REBIND)
