@@ -2,7 +2,6 @@
 /* dvs/container.h: DCs with containers, and their records. Questions to dvsd. */
 #include <dvs/container.h>
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -200,7 +199,7 @@ static void take_text(char to[DVK_TEXT_MAX + 1], const char *text)
 			len--;
 	}
 	memset(to, 0, DVK_TEXT_MAX + 1);
-	(void)snprintf(to, DVK_TEXT_MAX + 1, "%.*s", (int)len, text);
+	memcpy(to, text, len);
 }
 
 dvs_err dvk_container_report(struct dvk *admin, dvs_dcid dc, enum dvk_container_state state,

@@ -26,6 +26,19 @@ static int show_help(struct cli *cli)
 	return EXIT_DONE;
 }
 
+int cli_result(struct cli *cli, const char *name, json_t *members)
+{
+	if (cli->output.format == OUTPUT_JSON) {
+		if (!output_document(&cli->output, members, false))
+			return cli_fail(cli, DVS_NOMEM, "print the result");
+		return EXIT_DONE;
+	}
+	if (cli->output.format == OUTPUT_NAME)
+		fprintf(cli->output.file, "%s\n", name);
+	json_decref(members);
+	return EXIT_DONE;
+}
+
 int cli_run(int argc, char **argv, FILE *out, FILE *err)
 {
 	struct cli cli = { .output = { .file = out }, .err = err };

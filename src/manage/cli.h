@@ -13,8 +13,8 @@
 #include "manage/command.h"
 #include "manage/output.h"
 
-/* More words than any command takes; one too many is an error anyway. */
-#define CLI_WORDS_MAX 8
+/* The most words that a command takes. */
+#define CLI_WORDS_MAX 64
 /* Options on one command line, those that can be given several times included. */
 #define CLI_GIVEN_MAX 256
 
@@ -78,6 +78,10 @@ int cli_fail_errno(struct cli *cli, int errno_value, const char *hint, const cha
 
 /* "dvs: COMMAND: message". Returns EXIT_USAGE. */
 int cli_usage(struct cli *cli, const char *message, ...) PRINTF_LIKE(2, 3);
+
+/* What a command has made or changed: its name, or a document of MEMBERS, which it frees. Returns
+ * an exit status. */
+int cli_result(struct cli *cli, const char *name, json_t *members);
 
 /* A remark that is not an error, for people. */
 void cli_note(struct cli *cli, const char *message, ...) PRINTF_LIKE(2, 3);

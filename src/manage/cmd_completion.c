@@ -54,6 +54,7 @@ static const char tail[] =
 	"\t\tdc) words=$(_dvs_ask dc ls -q) ;;\n"
 	"\t\tendpoint) words=$(_dvs_ask ep ls -q) ;;\n"
 	"\t\tdc-or-endpoint) words=$(_dvs_ask dc ls -q; _dvs_ask ep ls -q) ;;\n"
+	"\t\tprogram) words=$(_dvs_ask ps -q) ;;\n"
 	"\t\tshell) words=bash ;;\n"
 	"\t\tcommand) words=$(_dvs_words '') ;;\n"
 	"\t\tword) words=$(_dvs_words \"$command\") ;;\n"
@@ -198,6 +199,8 @@ static const char *kind_word(enum argument_kind kind)
 		return "dc-or-endpoint";
 	case ARGUMENT_COMMAND:
 		return "command";
+	case ARGUMENT_PROGRAM:
+		return "program";
 	case ARGUMENT_SHELL:
 		return "shell";
 	}

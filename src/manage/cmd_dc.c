@@ -1,87 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs dc: create, list and remove DCs. */
-#include <pwd.h>
-#include <unistd.h>
+/* dvs dc ls: all DCs, and what their containers are like. */
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/cleanup.h"
 #include "manage/cli.h"
+#include "manage/container/describe.h"
 #include "manage/describe.h"
 #include "manage/link.h"
-#include "manage/target.h"
 
-/* What a command has made or removed: its name, or a document with MEMBERS (which it frees). */
-static int print_result(struct cli *cli, const char *name, json_t *members)
+/* The JSON of the DC's record; NULL: it has none, or it cannot be read, which is for others to say. */
+static json_t *description_of(struct link *link, const char *dc)
 {
-	if (cli->output.format == OUTPUT_JSON) {
-		if (!output_document(&cli->output, members, false))
-			return cli_fail(cli, DVS_NOMEM, "print the result");
-		return EXIT_DONE;
-	}
-	if (cli->output.format == OUTPUT_NAME)
-		fprintf(cli->output.file, "%s\n", name);
-	json_decref(members);
-	return EXIT_DONE;
+	char value[DVK_VALUE_MAX];
+	uint64_t version;
+	size_t len = 0;
+
+	if (dvk_record_get(link->dvk, dc, "dc", value, &len, &version) != DVS_OK)
+		return NULL;
+	return json_loadb(value, len, 0, NULL);
 }
 
-static bool owner_of(struct cli *cli, uint32_t *uid)
+/* The containers of the DC with that id, which follow each other by rising id like the DCs. NULL: it has just gone. */
+static const struct dvk_container_info *
+containers_of(struct link *link, dvs_dcid id, uint32_t *cursor, struct dvk_container_info *info)
 {
-	const char *text = cli->values[OPTION_OWNER];
-	const struct passwd *user;
-	uint64_t number;
-
-	if (text && !(text[0] >= '0' && text[0] <= '9')) {
-		user = getpwnam(text);
-		if (!user) {
-			cli_usage(cli, "there is no user '%s'; give a name or a number", text);
-			return false;
-		}
-		*uid = user->pw_uid;
-		return true;
+	while (info->dc.n < id.n) {
+		if (dvk_container_next(link->dvk, cursor, 0, info) != DVS_OK)
+			return NULL;
 	}
-	/* The largest number means "no user" to the kernel. */
-	if (!cli_number(cli, OPTION_OWNER, 0, UINT32_MAX - 1, getuid(), &number))
-		return false;
-	*uid = (uint32_t)number;
-	return true;
-}
-
-int cmd_dc_create(struct cli *cli)
-{
-	const char *name = cli->words[0];
-	struct link link;
-	uint32_t uid;
-	dvs_dcid id;
-	dvs_err err;
-	int status;
-
-	if (!target_check_dc_name(cli, name) || !owner_of(cli, &uid))
-		return EXIT_USAGE;
-	status = link_open_admin(cli, &link);
-	if (status != EXIT_DONE)
-		return status;
-	err = dvk_dc_create(link.dvk, name, uid, &id);
-	if (err == DVS_OK)
-		status = print_result(cli, name,
-				      json_pack("{s:s, s:I, s:I}", "name", name, "id",
-						(json_int_t)id.n, "owner_uid", (json_int_t)uid));
-	else
-		status = cli_fail(cli, err, "create dc %s", name);
-	link_close(&link);
-	return status;
+	return info->dc.n == id.n ? info : NULL;
 }
 
 static int list_dcs(struct cli *cli, struct link *link, json_t *rows)
 {
+	AUTO_FREE struct dvk_container_info *containers = calloc(1, sizeof(*containers));
 	struct dvk_dc_info info;
+	uint32_t containers_cursor = 0;
 	uint32_t cursor = 0;
 	dvs_err err;
 
+	if (!containers)
+		return cli_fail(cli, DVS_NOMEM, "list the dcs");
 	while ((err = link_next_dc(link, &cursor, &info)) == DVS_OK) {
-		if (json_array_append_new(rows, describe_dc(&info)) != 0)
+		const struct dvk_container_info *of =
+			link->admin ? containers_of(link, info.id, &containers_cursor, containers) :
+				      NULL;
+		json_t *row = describe_dc(&info);
+		json_t *description = of && of->phase != DVK_NO_CONTAINERS ?
+					      description_of(link, info.name) :
+					      NULL;
+		bool added = describe_add_containers(row, of, description);
+
+		json_decref(description);
+		if (!added) {
+			json_decref(row);
+			row = NULL;
+		}
+		if (json_array_append_new(rows, row) != 0)
 			return cli_fail(cli, DVS_NOMEM, "list the dcs");
 	}
 	if (err != DVS_NODC)
 		return cli_fail(cli, err, "list the dcs");
-	if (!output_rows(&cli->output, &describe_dcs_shape, rows))
+	if (!output_rows(&cli->output, &describe_dc_rows_shape, rows))
 		return cli_fail(cli, DVS_NOMEM, "list the dcs");
 	return EXIT_DONE;
 }
@@ -97,35 +78,6 @@ int cmd_dc_ls(struct cli *cli)
 	rows = json_array();
 	status = rows ? list_dcs(cli, &link, rows) : cli_fail(cli, DVS_NOMEM, "list the dcs");
 	json_decref(rows);
-	link_close(&link);
-	return status;
-}
-
-int cmd_dc_rm(struct cli *cli)
-{
-	const char *name = cli->words[0];
-	struct link link;
-	dvs_err err;
-	int status;
-
-	if (!target_check_dc_name(cli, name))
-		return EXIT_USAGE;
-	status = link_open_admin(cli, &link);
-	if (status != EXIT_DONE)
-		return status;
-	err = dvk_dc_remove(link.dvk, name, cli_has(cli, OPTION_FORCE));
-	if (err == DVS_OK)
-		status = print_result(cli, name, json_pack("{s:s}", "name", name));
-	else if (err == DVS_NODC)
-		status = link_fail_no_dc(cli, &link, name, "remove");
-	else if (err == DVS_BADSTATE)
-		status = cli_fail_hint(
-			cli, err,
-			"endpoints are bound in it ('dvs ep ls' lists them): end their "
-			"programs, or use --force",
-			"remove dc %s", name);
-	else
-		status = cli_fail(cli, err, "remove dc %s", name);
 	link_close(&link);
 	return status;
 }

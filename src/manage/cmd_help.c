@@ -30,8 +30,12 @@ static void print_options(FILE *file, const char *title, const struct cli_option
 
 void help_command(FILE *file, const struct command *command)
 {
-	fprintf(file, "dvs %s: %s\n\nUsage: dvs %s%s%s [OPTIONS]\n", command->name, command->help,
-		command->name, command->arguments[0] ? " " : "", command->arguments);
+	/* What follows the words of such a command is not for us. */
+	bool options_first = command->rest_after > 0;
+
+	fprintf(file, "dvs %s: %s\n\nUsage: dvs %s%s%s%s%s\n", command->name, command->help,
+		command->name, options_first ? " [OPTIONS]" : "", command->arguments[0] ? " " : "",
+		command->arguments, options_first ? "" : " [OPTIONS]");
 	if (command->options)
 		print_options(file, "Options", command->options);
 	if (command->takes_rest)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "manage/cli.h"
+#include "manage/container/describe.h"
 #include "manage/describe.h"
 #include "manage/snapshot.h"
 #include "manage/target.h"
@@ -51,6 +52,8 @@ static bool print_dc(struct cli *cli, const json_t *document)
 
 	if (!output_fields(&cli->output, &describe_dc_fields, json_object_get(document, "dc")))
 		return false;
+	if (!describe_print_containers(&cli->output, json_object_get(document, "containers")))
+		return false;
 	if (json_array_size(endpoints) == 0)
 		return true;
 	fputc('\n', cli->output.file);
@@ -90,22 +93,27 @@ static int inspect_dc(struct cli *cli, struct link *link)
 	struct dvk_dc_info dc;
 	struct dvk_dvs_info dvs;
 	struct snapshot snapshot;
+	json_t *containers = NULL;
 	dvs_err err;
 	int status = snapshot_take(cli, link, link->dc, &snapshot);
 
+	if (status == EXIT_DONE)
+		status = describe_containers(cli, link, link->dc, &containers);
 	if (status == EXIT_DONE) {
 		err = dvk_dc_info(link->dvk, &dc);
 		if (err == DVS_OK)
 			err = dvk_dvs_info(link->dvk, &dvs);
 		if (err == DVS_OK)
 			status = print_document(cli,
-						json_pack("{s:o, s:o, s:o}", "dc", describe_dc(&dc),
-							  "dvs", describe_dvs(&dvs), "endpoints",
-							  describe_rows(&snapshot)),
+						json_pack("{s:o, s:O, s:o, s:o}", "dc",
+							  describe_dc(&dc), "containers",
+							  containers, "dvs", describe_dvs(&dvs),
+							  "endpoints", describe_rows(&snapshot)),
 						print_dc);
 		else
 			status = cli_fail(cli, err, "inspect dc %s", link->dc);
 	}
+	json_decref(containers);
 	snapshot_free(&snapshot);
 	return status;
 }
@@ -162,6 +170,23 @@ int cmd_inspect(struct cli *cli)
 	if (status == EXIT_DONE && target.has_ep)
 		status = inspect_endpoint(cli, &link, cli->words[0], target.ep);
 	else if (status == EXIT_DONE)
+		status = inspect_dc(cli, &link);
+	link_close(&link);
+	return status;
+}
+
+int cmd_dc_inspect(struct cli *cli)
+{
+	struct link link;
+	int status;
+
+	if (!target_check_dc_name(cli, cli->words[0]))
+		return EXIT_USAGE;
+	status = link_open(cli, &link);
+	if (status != EXIT_DONE)
+		return status;
+	status = link_enter(cli, &link, cli->words[0]);
+	if (status == EXIT_DONE)
 		status = inspect_dc(cli, &link);
 	link_close(&link);
 	return status;

@@ -55,6 +55,43 @@ enum option_id {
 	OPTION_OFF,
 	OPTION_DETACH,
 	OPTION_FOLLOW,
+	OPTION_NODES,
+	OPTION_IMAGE,
+	OPTION_DIRECTORY,
+	OPTION_ROOT,
+	OPTION_CPUS,
+	OPTION_CPU_WEIGHT,
+	OPTION_CPUSET,
+	OPTION_MEMORY,
+	OPTION_SWAP,
+	OPTION_PIDS,
+	OPTION_IO_WEIGHT,
+	OPTION_IO,
+	OPTION_HUGETLB,
+	OPTION_DEVICE,
+	OPTION_CAP_ADD,
+	OPTION_CAP_DROP,
+	OPTION_SECCOMP,
+	OPTION_RLIMIT,
+	OPTION_VOLUME,
+	OPTION_NETWORK,
+	OPTION_HOSTNAME,
+	OPTION_ENV,
+	OPTION_LABEL,
+	OPTION_NO_CONTAINER,
+	OPTION_STDIN,
+	OPTION_TTY,
+	OPTION_WORKDIR,
+	OPTION_USER,
+	OPTION_RESTART,
+	OPTION_REMOVE,
+	OPTION_ALL,
+	OPTION_TAIL,
+	OPTION_SINCE,
+	OPTION_TIMESTAMPS,
+	OPTION_SIGNAL,
+	OPTION_STOP,
+	OPTION_GRACE,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -75,6 +112,7 @@ enum argument_kind {
 	ARGUMENT_ENDPOINT,
 	ARGUMENT_DC_OR_ENDPOINT,
 	ARGUMENT_COMMAND,
+	ARGUMENT_PROGRAM,
 	ARGUMENT_SHELL,
 };
 
@@ -128,7 +166,21 @@ const struct cli_option *command_option_by_name(const struct command *command, c
 
 int cmd_dc_create(struct cli *cli);
 int cmd_dc_ls(struct cli *cli);
+int cmd_dc_inspect(struct cli *cli);
+int cmd_dc_set(struct cli *cli);
+int cmd_dc_add_node(struct cli *cli);
+int cmd_dc_rm_node(struct cli *cli);
+int cmd_dc_freeze(struct cli *cli);
+int cmd_dc_thaw(struct cli *cli);
 int cmd_dc_rm(struct cli *cli);
+int cmd_run(struct cli *cli);
+int cmd_exec(struct cli *cli);
+int cmd_attach(struct cli *cli);
+int cmd_ps(struct cli *cli);
+int cmd_logs(struct cli *cli);
+int cmd_kill(struct cli *cli);
+int cmd_wait(struct cli *cli);
+int cmd_stats(struct cli *cli);
 int cmd_ca_init(struct cli *cli);
 int cmd_ca_issue(struct cli *cli);
 int cmd_ca_renew(struct cli *cli);

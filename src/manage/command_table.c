@@ -3,6 +3,7 @@
 #include "manage/bench/commands.h"
 #include "manage/cluster/commands.h"
 #include "manage/command.h"
+#include "manage/container/commands.h"
 #include "manage/lab/commands.h"
 #include "manage/output.h"
 
@@ -27,18 +28,7 @@ static const struct cli_option common_options[] = {
 	LAST_OPTION,
 };
 
-static const struct cli_option dc_create_options[] = {
-	{ OPTION_OWNER, 0, "owner", "UID", NULL,
-	  "user (number or name) whose programs manage the DC from inside (default: you)" },
-	LAST_OPTION,
-};
-
-static const struct cli_option dc_rm_options[] = {
-	{ OPTION_FORCE, 'f', "force", NULL, NULL, "also when endpoints are bound: end them" },
-	LAST_OPTION,
-};
-
-static const struct cli_option ps_options[] = {
+static const struct cli_option wide_options[] = {
 	{ OPTION_WIDE, 'w', "wide", NULL, NULL, "more columns, as -o wide" },
 	LAST_OPTION,
 };
@@ -69,24 +59,6 @@ static const struct cli_option events_options[] = {
 	LAST_OPTION,
 };
 
-static const struct cli_example dc_create_examples[] = {
-	{ "dvs dc create web", "a DC called web, yours" },
-	{ "dvs dc create web --owner 1000", "user 1000 manages it from inside" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example dc_ls_examples[] = {
-	{ "dvs dc ls", "all DCs" },
-	{ "dvs dc ls -q", "their names, one per line" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example dc_rm_examples[] = {
-	{ "dvs dc rm web", "if no endpoint is bound in it" },
-	{ "dvs dc rm web --force", "end its bindings first" },
-	{ NULL, NULL },
-};
-
 static const struct cli_example node_ls_examples[] = {
 	{ "dvs node ls", "all nodes that the DVS knows" },
 	{ "dvs node ls -o wide", "also how far each change has come" },
@@ -112,12 +84,6 @@ static const struct cli_example verify_examples[] = {
 static const struct cli_example events_examples[] = {
 	{ "dvs events -f", "until Ctrl-C" },
 	{ "dvs events -n 1 -o json", "the next one, as JSON" },
-	{ NULL, NULL },
-};
-
-static const struct cli_example ps_examples[] = {
-	{ "dvs ps", "all endpoints" },
-	{ "dvs ps web -o json", "for programs" },
 	{ NULL, NULL },
 };
 
@@ -172,41 +138,7 @@ static const struct cli_example completion_examples[] = {
 };
 
 static const struct command commands[] = {
-	{
-		.name = "dc create",
-		.arguments = "NAME",
-		.help = "create a DC",
-		.options = dc_create_options,
-		.examples = dc_create_examples,
-		.run = cmd_dc_create,
-		.formats = FORMATS_CREATED,
-		.min_words = 1,
-		.max_words = 1,
-		.page = "dvs-dc(1)",
-	},
-	{
-		.name = "dc ls",
-		.arguments = "",
-		.help = "list the DCs",
-		.examples = dc_ls_examples,
-		.run = cmd_dc_ls,
-		.formats = OUTPUT_CAN_ALL,
-		.page = "dvs-dc(1)",
-	},
-	{
-		.name = "dc rm",
-		.arguments = "NAME",
-		.help = "remove a DC",
-		.options = dc_rm_options,
-		.examples = dc_rm_examples,
-		.run = cmd_dc_rm,
-		.argument = ARGUMENT_DC,
-		.formats = FORMATS_CREATED,
-		.min_words = 1,
-		.max_words = 1,
-		.page = "dvs-dc(1)",
-	},
-	{
+	CONTAINER_DC_COMMANDS{
 		.name = "node ls",
 		.arguments = "",
 		.help = "list the nodes",
@@ -257,23 +189,11 @@ static const struct command commands[] = {
 		.formats = FORMATS_LINES,
 		.page = "dvs-events(1)",
 	},
-	{
-		.name = "ps",
-		.arguments = "[DC]",
-		.help = "list the endpoints of one or all DCs",
-		.options = ps_options,
-		.examples = ps_examples,
-		.run = cmd_ep_ls,
-		.argument = ARGUMENT_DC,
-		.formats = OUTPUT_CAN_ALL,
-		.max_words = 1,
-		.page = "dvs-ps(1)",
-	},
-	{
+	CONTAINER_PROGRAM_COMMANDS{
 		.name = "ep ls",
 		.arguments = "[DC]",
 		.help = "list the endpoints of one or all DCs",
-		.options = ps_options,
+		.options = wide_options,
 		.examples = ep_ls_examples,
 		.run = cmd_ep_ls,
 		.argument = ARGUMENT_DC,
@@ -297,7 +217,7 @@ static const struct command commands[] = {
 		.name = "proxy ls",
 		.arguments = "",
 		.help = "list the links to other nodes",
-		.options = ps_options,
+		.options = wide_options,
 		.examples = proxy_ls_examples,
 		.run = cmd_proxy_ls,
 		.formats = OUTPUT_CAN_ALL,

@@ -37,18 +37,6 @@ const struct output_shape describe_endpoints_shape = {
 	.n_columns = ARRAY_LEN(endpoint_columns),
 };
 
-static const struct output_column dc_columns[] = {
-	{ "NAME", "name", false },	     { "ID", "id", false },
-	{ "OWNER", "owner", false },	     { "ENDPOINTS", "endpoints", false },
-	{ "PROCESSES", "processes", false }, { "CHANNELS", "channels", false },
-};
-
-const struct output_shape describe_dcs_shape = {
-	.list = "dcs",
-	.columns = dc_columns,
-	.n_columns = ARRAY_LEN(dc_columns),
-};
-
 static const struct output_column endpoint_fields[] = {
 	{ "Endpoint", "name", false },
 	{ "Generation", "generation", false },

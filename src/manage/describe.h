@@ -28,7 +28,6 @@ json_t *describe_count(uint64_t n);
 json_t *describe_time(uint64_t realtime_ns);
 
 extern const struct output_shape describe_endpoints_shape;
-extern const struct output_shape describe_dcs_shape;
 extern const struct output_shape describe_endpoint_fields;
 extern const struct output_shape describe_dc_fields;
 

@@ -18,7 +18,7 @@ const char *link_run_dir(const struct cli *cli)
 	return environment && environment[0] ? environment : RUN_DIR_DEFAULT;
 }
 
-static int fail_admin(struct cli *cli, dvs_err err)
+int link_fail_admin(struct cli *cli, dvs_err err)
 {
 	const char *hint = dvs_err_hint(err);
 
@@ -35,7 +35,7 @@ int link_open_admin(struct cli *cli, struct link *link)
 
 	*link = (struct link){ .admin = true };
 	err = dvk_admin_open(link_run_dir(cli), &link->dvk);
-	return err == DVS_OK ? EXIT_DONE : fail_admin(cli, err);
+	return err == DVS_OK ? EXIT_DONE : link_fail_admin(cli, err);
 }
 
 static void set_dc(struct link *link, const char *dc)
@@ -78,13 +78,13 @@ int link_open(struct cli *cli, struct link *link)
 			return EXIT_DONE;
 	}
 	if (cli_has(cli, OPTION_RUN_DIR))
-		return fail_admin(cli, admin_err);
+		return link_fail_admin(cli, admin_err);
 	err = open_control(link);
 	if (err == DVS_OK)
 		return EXIT_DONE;
 	if (inside)
 		return cli_fail(cli, err, "reach dvsd at %s", control);
-	return fail_admin(cli, admin_err);
+	return link_fail_admin(cli, admin_err);
 }
 
 void link_close(struct link *link)

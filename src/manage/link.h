@@ -38,6 +38,9 @@ DVS_MUST_USE dvs_err link_next_dc(struct link *link, uint32_t *cursor, struct dv
 /* Say that DC does not exist, and which name may have been meant. WHAT: what failed. */
 int link_fail_no_dc(struct cli *cli, struct link *link, const char *dc, const char *what);
 
+/* Say that the admin socket could not be opened. */
+int link_fail_admin(struct cli *cli, dvs_err err);
+
 /* Where the admin socket is looked for. */
 const char *link_run_dir(const struct cli *cli);
 

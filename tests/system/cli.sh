@@ -65,20 +65,24 @@ wait_for 10 dvs dc ls || { tap_comment <"$TAP_DIR/dvsd.log"; exit 1; }
 # ---- DCs ----
 
 prints "no DC, no name" '' dvs dc ls -q
-check "a DC is created" dvs dc create web
+check "a DC is created" dvs dc create web --no-container
 ends "a second one of that name is refused" 1 \
 	'^dvs: create dc web: that name or number exists already; choose another one$' \
-	dvs dc create web
-prints "-q prints its name" db dvs dc create db --owner 12 -q
-is "-o json tells its owner" "$(json 'd["owner_uid"]' dvs dc create third --owner 34 -o json)" 34
+	dvs dc create web --no-container
+prints "-q prints its name" db dvs dc create db --no-container --owner 12 -q
+is "-o json tells its owner" "$(json 'd["owner_uid"]' dvs dc create third --no-container --owner 34 -o json)" 34
 ends "a wrong name is refused" 2 "'a/b' is no name of a DC" dvs dc create a/b
+ends "what contradicts itself too" 2 "^dvs: dc create: --no-container makes a dc without containers" \
+	dvs dc create x --no-container --memory 1G
+ends "a size that is none names its option" 2 "--memory does not take 'lots'; give a number of bytes" \
+	dvs dc create x --memory lots
 ends "a missing name is told" 2 'NAME is missing; usage: dvs dc create NAME' dvs dc create
 prints "the DCs are listed" 'web
 db
 third' dvs dc ls -q
 is "also as JSON" "$(json '[dc["name"] for dc in d["dcs"]]' dvs dc ls -o json)" \
 	"['web', 'db', 'third']"
-is "also as CSV" "$(dvs dc ls -o csv | sed 1q)" 'name,id,owner,endpoints,processes,channels'
+is "also as CSV" "$(dvs dc ls -o csv | sed 1q)" name,id,phase,nodes_ready,root,cpus,memory_text,pids,owner,endpoints,processes,channels,records
 check "a DC is removed" dvs dc rm third
 ends "an unknown one is not, and the nearest is named" 1 \
 	"^dvs: remove dc wbe: no such DC; did you mean 'web'\?$" dvs dc rm wbe

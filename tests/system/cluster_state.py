@@ -95,7 +95,7 @@ def clean(lab):
         wait_states(lab, node, {0: "up", 1: "up", 2: "up"})
     if "a" in lab.run(0, "dvs", "dc", "ls", "-q").split():
         lab.run(0, "dvs", "dc", "rm", "a", "--force")
-    lab.run(0, "dvs", "dc", "create", "a")
+    lab.run(0, "dvs", "dc", "create", "a", "--no-container")
     for node in range(3):
         wait_for(lambda at=node: "a" in lab.run(at, "dvs", "dc", "ls", "-q").split(),
                  f"the DC is known on n{node}")
@@ -160,7 +160,7 @@ def part(lab, alone, others):
     assert backup.role() == PRIMARY, "the backup is promoted where the quorum is"
     assert primary.role() == BACKUP, "the primary is silent where it is not"
     wait_for(lambda: not quorate(lab, alone), "it knows that it is outside")
-    refused = lab.exec(alone, "dvs", "dc", "create", "b")
+    refused = lab.exec(alone, "dvs", "dc", "create", "b", "--no-container")
     assert refused.returncode == 1 and "quorum" in refused.stderr, refused.stderr
     assert primary.bind(6) == {"error": "NOQUORUM"}
     assert "peer" in client.ask("connect", ep=mine, to=ECHO_EP, timeout_ms=1000), \
@@ -169,7 +169,7 @@ def part(lab, alone, others):
     for node in others:
         wait_states(lab, node, {alone: "down", others[0]: "up", others[1]: "up"})
         wait_endpoints(lab, node, [5])
-    lab.run(others[1], "dvs", "dc", "create", "b")
+    lab.run(others[1], "dvs", "dc", "create", "b", "--no-container")
     lab.heal()
     for node in range(3):
         wait_states(lab, node, {0: "up", 1: "up", 2: "up"})

@@ -24,7 +24,7 @@ def agree(members, what):
 
 
 def run(tap, lab, rng):
-    lab.run(0, "dvs", "dc", "create", "web")
+    lab.run(0, "dvs", "dc", "create", "web", "--no-container")
     for node in range(3):
         wait_for(lambda: lab.exec(node, "test", "-S", "/run/dvs/dc/web/control").returncode == 0,
                  "the DC everywhere")

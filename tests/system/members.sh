@@ -51,6 +51,6 @@ for name in one two three; do
 	check "the corosync of $name sees all three" wait_for 30 has_members $name 3
 	check "and so does its dvsd" wait_for 60 has_nodes $name 3
 done
-check "a DC that is made on one" on one dvs dc create web
+check "a DC that is made on one" on one dvs dc create web --no-container
 check "is on the others" wait_for 30 on three dvs inspect web
 done_testing

@@ -46,7 +46,7 @@ static const struct cli_example lab_down_examples[] = {
 };
 
 static const struct cli_example lab_exec_examples[] = {
-	{ "dvs lab exec n1 dvs ps", "the endpoints as node n1 sees them" },
+	{ "dvs lab exec n1 dvs ps", "what runs, as node n1 sees it" },
 	{ "dvs lab exec n0 -- bash", "a shell in node n0" },
 	{ NULL, NULL },
 };

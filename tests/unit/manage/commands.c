@@ -56,19 +56,19 @@ static json_t *document_of(const char *line)
 
 TEST(dc_create_makes_a_dc_and_says_nothing)
 {
-	check_prints("dc create web --owner 12", "");
+	check_prints("dc create web --no-container --owner 12", "");
 	ck_assert_str_eq(fake()->dcs[0].info.name, "web");
 	ck_assert_uint_eq(fake()->dcs[0].info.owner_uid, 12);
-	check_prints("dc create db -q --owner root", "db\n");
+	check_prints("dc create db --no-container -q --owner root", "db\n");
 	ck_assert_uint_eq(fake()->dcs[1].info.owner_uid, 0);
 	check_failed(
-		"dc create web",
+		"dc create web --no-container",
 		"dvs: create dc web: that name or number exists already; choose another one\n");
 }
 
 TEST(dc_create_tells_the_id_in_json)
 {
-	json_t *document = document_of("dc create web --owner 12 -o json");
+	json_t *document = document_of("dc create web --no-container --owner 12 -o json");
 
 	ck_assert_str_eq(json_string_value(json_object_get(document, "name")), "web");
 	ck_assert_int_eq(json_integer_value(json_object_get(document, "id")), 1);
@@ -80,11 +80,13 @@ TEST(dc_ls_lists)
 	fake_add_dc("web");
 	fake_add_dc("db");
 	check_prints("dc ls -q", "web\ndb\n");
-	check_prints("dc ls --no-header", "web  1  4242424  0  0  0\n"
-					  "db   2  4242424  0  0  0\n");
-	check_prints("dc ls -o csv", "name,id,owner,endpoints,processes,channels\n"
-				     "web,1,4242424,0,0,0\n"
-				     "db,2,4242424,0,0,0\n");
+	check_prints("dc ls --no-header", "web  plain  -  -  -  -  -  0\n"
+					  "db   plain  -  -  -  -  -  0\n");
+	check_prints("dc ls -o csv",
+		     "name,id,phase,nodes_ready,root,cpus,memory_text,pids,owner,endpoints,"
+		     "processes,channels,records\n"
+		     "web,1,plain,,,,,,4242424,0,0,0,\n"
+		     "db,2,plain,,,,,,4242424,0,0,0,\n");
 }
 
 TEST(dc_rm_removes_and_asks_for_force)
@@ -241,7 +243,7 @@ TEST(inside_a_dc_only_that_dc_is_seen)
 	check_prints("dc ls -q", "web\n");
 	check_failed("ep ls zoo", "dvs: find dc zoo: no such DC; list them with 'dvs dc ls'\n");
 	check_failed(
-		"dc create other",
+		"dc create other --no-container",
 		"dvs: reach dvsd in /run/dvs: not allowed; only root and the user who runs dvsd "
 		"may manage it\n");
 }

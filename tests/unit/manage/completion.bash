@@ -16,6 +16,7 @@ dvs()
 	words=${words#--run-dir /r }
 	case $words in
 	'dc ls -q') echo web ;;
+	'ps -q') echo web/httpd ;;
 	'ep ls -q') printf '%s\n' web/17 web/1025 ;;
 	*) echo "unexpected: $*" >&2 && return 1 ;;
 	esac
@@ -51,8 +52,8 @@ offers()
 }
 
 offers 'a beginning is completed' 'inspect' ins
-offers 'the commands are offered' 'dc node verify events ps ep top proxy inspect trace ca init node join leave lab bench version help completion' ''
-offers 'a group offers its commands' 'create ls rm' dc ''
+offers 'the commands are offered' 'dc node verify events run exec attach ps logs kill wait stats ep top proxy inspect trace ca init node join leave lab bench version help completion' ''
+offers 'a group offers its commands' 'create ls inspect set add-node rm-node freeze thaw rm' dc ''
 offers 'a group offers what begins so' 'create' dc c
 offers 'options of a command' '--force' dc rm --fo
 offers 'options of all commands' '--run-dir' ps --ru
@@ -68,6 +69,8 @@ offers 'DCs and endpoints' 'web web/17 web/1025' inspect ''
 offers 'the run directory is handed on' 'web' --run-dir /r ps ''
 offers 'commands after an option' 'ps proxy' --run-dir /r p
 offers 'commands to be helped with' 'inspect init' help in
+offers 'names of programs' 'web/httpd' logs ''
+offers 'nodes are not known' '' run --node ''
 offers 'shells' 'bash' completion ''
 offers 'nothing where nothing fits' '' dc create ''
 offers 'nothing for a free value' '' top -n ''

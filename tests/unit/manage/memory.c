@@ -90,7 +90,7 @@ TEST(a_dc_that_was_created_is_reported_as_such_or_the_lack_of_memory_is)
 
 	json_set_alloc_funcs(allocate_or_fail, free);
 	*allocations_left() = 0;
-	result = run("dc create web -o json");
+	result = run("dc create web --no-container -o json");
 	ck_assert_int_eq(result.status, EXIT_FAILED);
 	ck_assert_contains(result.err, "out of memory");
 }

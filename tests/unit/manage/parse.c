@@ -45,7 +45,9 @@ TEST(an_unknown_option_names_the_nearest)
 TEST(what_is_missing_or_too_much_is_said)
 {
 	check_usage("", "say what to do");
-	check_usage("dc", "dvs: dc: say what to do: create, ls or rm");
+	check_usage(
+		"dc",
+		"dvs: dc: say what to do: create, ls, inspect, set, add-node, rm-node, freeze, thaw or rm");
 	check_usage("dc create", "NAME is missing; usage: dvs dc create NAME");
 	check_usage("dc ls web", "'web' is one word too many");
 	check_usage("ps a b", "'b' is one word too many; usage: dvs ps [DC]");

@@ -364,8 +364,8 @@ uint64_t bench_net_proxies_cpu_ns(const struct bench_net *net)
 
 dvs_err bench_net_make_dc(struct bench_net *net, struct bench_fault *fault)
 {
-	const char *create[] = { "dvs", "lab", "exec",	 "--name",     net->lab.name, "n0",
-				 "dvs", "dc",  "create", BENCH_NET_DC, NULL };
+	const char *create[] = { "dvs", "lab", "exec",	 "--name",     net->lab.name,	 "n0",
+				 "dvs", "dc",  "create", BENCH_NET_DC, "--no-container", NULL };
 	uint64_t deadline_ns = clock_now_ns() + QUORUM_SPAN_NS;
 	const struct timespec pause = clock_timespec(LOOK_NS);
 	dvs_err err;
