@@ -24,6 +24,7 @@ struct reconcile;
 struct programs;
 struct jobs;
 struct streams;
+struct workers;
 
 struct agent_options {
 	char run_dir[108];
@@ -39,6 +40,7 @@ struct agent {
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	struct dvk *dvk;     /* the admin link, in DC ".dvs"; any thread may use it */
 	struct loop *loop;
+	struct workers *workers;
 	struct server *server;
 	struct reconcile *reconcile;
 	struct programs *programs;

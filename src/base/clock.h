@@ -22,6 +22,15 @@ static inline uint64_t clock_now_ns(void)
 	return (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+/* The time of day, since 1970: for people and files, never for deadlines. */
+static inline uint64_t clock_real_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
 /* Now plus SPAN_NS, or never when that is further than the clock can tell. */
 static inline uint64_t clock_deadline_ns(uint64_t span_ns)
 {

@@ -70,7 +70,6 @@ struct init {
 
 /* ---- main.c ---- */
 
-uint64_t init_real_ns(void);
 /* Watch FD for EVENTS with EPOLL_CTL_ADD or MOD. */
 bool init_watch(struct init *init, int ctl, int fd, uint32_t events);
 /* All end: SIGTERM now, SIGKILL after GRACE_MS. */

@@ -19,14 +19,6 @@
 #define ROW_DESCRIPTORS 7
 #define OWN_DESCRIPTORS 32
 
-uint64_t init_real_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 bool init_watch(struct init *init, int ctl, int fd, uint32_t events)
 {
 	struct epoll_event event = { .events = events, .data.fd = fd };
@@ -125,7 +117,7 @@ static bool init_open(struct init *init)
 	init->listener = INHERITED;
 	init->link = init->epoll = init->signals = -1;
 	list_init(&init->out);
-	init->boot_ns = init_real_ns();
+	init->boot_ns = clock_real_ns();
 	if (getsockopt(INHERITED, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || !listens)
 		return false;
 	init->raise_oom = oom_is_low();

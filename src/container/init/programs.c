@@ -29,7 +29,7 @@ dvs_err program_launch(struct init *init, struct row *row)
 		return err;
 	row->state = ROW_STARTING;
 	row->since_ns = clock_now_ns();
-	row->started_ns = init_real_ns();
+	row->started_ns = clock_real_ns();
 	/* Without this its end is seen when the process is reaped. */
 	(void)init_watch(init, EPOLL_CTL_ADD, row->exec_pipe, EPOLLIN);
 	return DVS_OK;
@@ -71,7 +71,7 @@ static void program_ended(struct init *init, struct row *row, uint32_t status, u
 		restart_ms = backoff_after(&row->backoff, status, ran_ns);
 	row->pid = 0;
 	row->status = status;
-	row->ended_ns = init_real_ns();
+	row->ended_ns = clock_real_ns();
 	if (restart_ms != BACKOFF_NEVER_MS) {
 		row->state = ROW_WAITS;
 		row->due_ns = clock_deadline_ns(restart_ms * CLOCK_NS_PER_MS);
