@@ -18,6 +18,7 @@
 
 /* The kernel tells nobody when a v1 freezer has frozen, or a cgroup's last process has left: that is looked for so often. */
 #define LOOK_NS (500 * 1000)
+#define MAKE_TRIES 100u
 
 static void look_again(void)
 {
@@ -202,10 +203,25 @@ static bool make_in(const struct cgroups *all, const struct cgroup_tree *tree, c
 bool cgroup_make(const struct cgroups *all, const char *group)
 {
 	for (size_t i = 0; i < all->n; i++) {
-		if (!make_in(all, &all->trees[i], group))
-			return false;
+		unsigned int tries = 0;
+
+		/* Another thread may just have removed a parent that had become empty. */
+		while (!make_in(all, &all->trees[i], group)) {
+			if (errno != ENOENT || ++tries == MAKE_TRIES)
+				return false;
+		}
 	}
 	return true;
+}
+
+void cgroup_tidy(const struct cgroups *all, const char *group)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		char path[PATH_BYTES];
+
+		(void)snprintf(path, sizeof(path), "%s%s", all->trees[i].root, group);
+		(void)rmdir(path);
+	}
 }
 
 bool cgroup_exists(const struct cgroups *all, const char *group)

@@ -37,6 +37,8 @@ bool cgroup_has(const struct cgroups *all, const char *controller, const char *g
 
 /* Make GROUP and what is missing above it in all trees, with all controllers that can be had. false: errno. */
 DVS_MUST_USE bool cgroup_make(const struct cgroups *all, const char *group);
+/* Remove GROUP where nothing is in it. */
+void cgroup_tidy(const struct cgroups *all, const char *group);
 /* Whether GROUP is there in any tree. */
 bool cgroup_exists(const struct cgroups *all, const char *group);
 /* Kill all in GROUP and below, and wait until they are gone. TIMEOUT. */

@@ -126,6 +126,8 @@ static dvs_err run_crun(const struct container_host *host, const char *name, int
 		return DVS_OK;
 	if (WIFSIGNALED(status))
 		return why_say(why, DVS_IO, "crun was ended by signal %d", WTERMSIG(status));
+	if (WEXITSTATUS(status) == 127)
+		return why_say(why, DVS_IO, "%s could not be started", host->crun);
 	read_log(log, text);
 	return why_say(why, DVS_IO, "crun could not make the container: %s", text);
 }

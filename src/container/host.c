@@ -310,6 +310,8 @@ dvs_err container_host_open(const char *run_dir, const char *lib_dir, struct con
 			       CGROUP_DIR);
 	if (!cgroup_make(&all, host->cgroup))
 		return why_errno(why, errno, "make the cgroup %s", host->cgroup);
+	/* It was to see whether we may. It is there while there are containers. */
+	cgroup_tidy(&all, host->cgroup);
 	return DVS_OK;
 }
 

@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,43 +40,46 @@ bool process_gone(pid_t pid, uint64_t deadline_ns)
 	return fd < 0 || has_ended(fd, deadline_ns);
 }
 
-/* The agent's signal mask and handlers are its own: the program starts with none. */
-static dvs_err start(const char *const argv[], int fd, pid_t *pid)
+/* Between fork and exec, where only simple calls are safe. The program dies with the thread that waits for it: were it to start after an agent that was killed, the
+ * next agent would already have looked for it and found nothing. */
+static _Noreturn void become(const char *const argv[], int fd, pid_t parent)
 {
 	static const char *const env[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL
 	};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int err;
+	sigset_t none;
+	int null;
 
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+		_exit(127);
+	/* The agent's signals are its own, and those of a terminal are for the agent, if at all. */
+	for (int i = 1; i < NSIG; i++)
+		(void)signal(i, SIG_DFL);
 	sigemptyset(&none);
-	sigfillset(&all);
-	if (posix_spawnattr_init(&attr) != 0)
-		return DVS_NOMEM;
-	if (posix_spawn_file_actions_init(&actions) != 0) {
-		(void)posix_spawnattr_destroy(&attr);
-		return DVS_NOMEM;
-	}
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &all);
-	/* A signal from a terminal is for the agent, if at all. */
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-						      POSIX_SPAWN_SETSID);
-	err = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-	if (err == 0)
-		err = posix_spawn_file_actions_adddup2(&actions, 0, 1);
-	if (err == 0)
-		err = posix_spawn_file_actions_adddup2(&actions, 0, 2);
-	if (err == 0 && fd >= 0)
-		err = posix_spawn_file_actions_adddup2(&actions, fd, 3);
-	if (err == 0)
-		err = posix_spawn(pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv,
-				  (char *const *)(uintptr_t)env);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	(void)posix_spawnattr_destroy(&attr);
-	return err == 0 ? DVS_OK : dvs_from_errno(err);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)setsid();
+	null = open("/dev/null", O_RDWR);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
+		_exit(127);
+	/* dup2() of a descriptor onto itself would leave it to be closed. */
+	if (fd == 3 && fcntl(3, F_SETFD, 0) != 0)
+		_exit(127);
+	if (fd >= 0 && fd != 3 && dup2(fd, 3) < 0)
+		_exit(127);
+	if (null > 3 || (null == 3 && fd < 0))
+		close(null);
+	execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
+	_exit(127);
+}
+
+static dvs_err start(const char *const argv[], int fd, pid_t *pid)
+{
+	pid_t self = getpid();
+
+	*pid = fork();
+	if (*pid == 0)
+		become(argv, fd, self);
+	return *pid > 0 ? DVS_OK : dvs_from_errno(errno);
 }
 
 dvs_err process_run(const char *const argv[], int fd, uint32_t timeout_ms, int *status)

@@ -128,6 +128,7 @@ dvs_err container_remove(const struct container_host *host, const char *name, ch
 	err = cgroup_remove(&all, group);
 	if (err != DVS_OK)
 		return why_say(why, err, "remove the cgroup %s: %s", group, dvs_strerror(err));
+	cgroup_tidy(&all, host->cgroup);
 	if (!rootfs_take_down(host, name))
 		return why_errno(why, errno, "unmount what is mounted for %s", name);
 	return remove_files(host, name, why);

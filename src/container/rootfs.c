@@ -157,6 +157,17 @@ static bool build_target(const char *scaffold, const char *target, bool director
 	}
 }
 
+/* A file system of its own: an overlay refuses a layer that lies in another one. */
+static dvs_err mount_scaffold(const struct making *of, char scaffold[PATH_BYTES])
+{
+	dvs_err err = make_below(of, "/scaffold", 0755, scaffold);
+
+	if (err == DVS_OK &&
+	    mount("tmpfs", scaffold, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") != 0)
+		return why_errno(of->why, errno, "mount a place for targets of volumes");
+	return err;
+}
+
 /* Nothing can be made in a root that is read-only: targets that are missing come from a directory that is laid over it. */
 static dvs_err build_scaffold(const struct making *of, bool *needed)
 {
@@ -174,7 +185,7 @@ static dvs_err build_scaffold(const struct making *of, bool *needed)
 		if (stat(is->volumes[i].source, &status) != 0)
 			return why_errno(of->why, errno, "volumes[%zu].source: %s", i,
 					 is->volumes[i].source);
-		err = make_below(of, "/scaffold", 0755, scaffold);
+		err = *needed ? DVS_OK : mount_scaffold(of, scaffold);
 		if (err == DVS_OK &&
 		    !build_target(scaffold, is->volumes[i].target, S_ISDIR(status.st_mode)))
 			return why_errno(of->why, errno, "volumes[%zu].target: make %s", i,

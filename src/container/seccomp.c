@@ -11,7 +11,7 @@
  *	fanotify, syslog, lookup_dcookie, uselib, sysfs		they tell of the machine, or are dead
  *
  * io_uring answers ENOSYS: what it does passes by this filter, and libraries fall back. clone3 answers ENOSYS, for its flags cannot be looked at; libc
- * then takes clone, which may not make user namespaces. Sockets of the kind vsock would reach the machine below the node. ptrace and process_vm_readv stay: they reach
+ * then takes clone, which may not make namespaces. Sockets of the kind vsock would reach the machine below the node. ptrace and process_vm_readv stay: they reach
  * only what runs in the same container. With the capability SYS_ADMIN the mount family, namespaces and clone3 are let through; they still
  * meet the user namespace. Programs for 32 bits are not run. */
 #include "container/bundle.h"

@@ -57,7 +57,7 @@ class Room:
     """A node's run_dir, lib_dir and the process that keeps its containers."""
 
     def __init__(self, top=None):
-        self.top = Path(top or tempfile.mkdtemp(prefix="dvsc"))
+        self.top = Path(top or tempfile.mkdtemp(prefix="dvsc", dir="/var/tmp"))
         self.top.chmod(0o711)
         self.run_dir, self.lib_dir = self.top / "r", self.top / "l"
         self.tree = self.top / "tree"
@@ -111,8 +111,9 @@ class Room:
     # ---- what is there on the machine ----
 
     def cgroups(self):
-        return [str(p) for p in Path("/sys/fs/cgroup").glob(f"*{self.cgroup}/*") if p.is_dir()] + \
-               [str(p) for p in Path("/sys/fs/cgroup").glob(f"{self.cgroup[1:]}/*") if p.is_dir()]
+        top = Path(f"/proc/{self.driver.pid}/root/sys/fs/cgroup")
+        return [str(p) for where in (f"*{self.cgroup}", self.cgroup[1:])
+                for p in top.glob(where) if p.is_dir()]
 
     def files(self):
         found = []
@@ -156,9 +157,8 @@ class Room:
     def close(self):
         for name in self.ask("list")["names"]:
             self.remove(name)
+        assert self.cgroups() == [], self.cgroups()
         self.driver.stdin.close()
         self.driver.wait(30)
         self.driver.stdout.close()
-        for p in Path("/sys/fs/cgroup").glob(f"*{self.cgroup}"):
-            p.rmdir()
         shutil.rmtree(self.top)
