@@ -377,7 +377,7 @@ static void tell_news(struct host *host, const struct core_effect *effect)
 			     .dc = effect->dc,
 			     .ep = effect->ep.n };
 
-	if (host->n_watchers == 0 || !news.what || (server && core_name_is_hidden(server->name)))
+	if (host->n_watchers == 0 || !news.what)
 		return;
 	if (effect->kind == CORE_MOVED)
 		news.node = effect->binding->node;
