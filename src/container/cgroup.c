@@ -311,6 +311,21 @@ static bool await_in(const char *dir, void *arg)
 	return each_process(dir, arg, await_one);
 }
 
+/* What is frozen dies when it thaws. A part that was frozen by itself stays so when what is above it thaws. */
+static bool thaw_in(const char *dir, void *arg)
+{
+	static const char *const files[][2] = { { "freezer.state", "THAWED" },
+						{ "cgroup.freeze", "0" } };
+	char path[PATH_BYTES];
+
+	(void)arg;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		if (snprintf(path, sizeof(path), "%s/%s", dir, files[i][0]) < (int)sizeof(path))
+			(void)file_put(path, files[i][1]);
+	}
+	return true;
+}
+
 dvs_err cgroup_kill(const struct cgroups *all, const char *group, uint64_t deadline_ns)
 {
 	struct hunt hunt = { .deadline_ns = deadline_ns };
@@ -325,9 +340,10 @@ dvs_err cgroup_kill(const struct cgroups *all, const char *group, uint64_t deadl
 		}
 		if (hunt.found == 0)
 			return DVS_OK;
-		/* What is frozen dies when it thaws. */
-		(void)cgroup_set(all, "freezer", group, all->v2 ? "cgroup.freeze" : "freezer.state",
-				 all->v2 ? "0" : "THAWED");
+		for (size_t i = 0; i < all->n; i++) {
+			(void)snprintf(path, sizeof(path), "%s%s", all->trees[i].root, group);
+			(void)walk(path, DEPTH_MAX, thaw_in, NULL);
+		}
 		for (size_t i = 0; i < all->n; i++) {
 			(void)snprintf(path, sizeof(path), "%s%s", all->trees[i].root, group);
 			(void)walk(path, DEPTH_MAX, await_in, &hunt);

@@ -39,6 +39,9 @@ enum container_layout { CONTAINER_V1 = 1, CONTAINER_V2 = 2, CONTAINER_HYBRID = 3
 DVS_MUST_USE dvs_err container_host_open(const char *run_dir, const char *lib_dir,
 					 struct container_host *host, char *why);
 enum container_layout container_layout(void);
+/* For a node that is gone for good: kill all that is left in its cgroup (as in struct container_host) and remove it, also in trees that only its agent had
+ * mounted. Works in a child process, so that the caller's mounts stay as they are. OK when there is nothing. TIMEOUT, DENIED, IO. */
+DVS_MUST_USE dvs_err container_host_remove(const char *cgroup, char *why);
 
 /* What a container is made from. */
 struct container_plan {

@@ -15,14 +15,17 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/magic.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 
 #define CGROUP_DIR "/sys/fs/cgroup"
+#define END_SPAN_NS (10 * CLOCK_NS_PER_S)
 /* In our own directory: that the machine has a v2 tree beside. */
 #define HYBRID_MARK CGROUP_DIR "/.dvs-hybrid"
 
@@ -313,6 +316,69 @@ dvs_err container_host_open(const char *run_dir, const char *lib_dir, struct con
 	/* It was to see whether we may. It is there while there are containers. */
 	cgroup_tidy(&all, host->cgroup);
 	return DVS_OK;
+}
+
+/* ---- the end of a node ---- */
+
+static dvs_err remove_in_child(const char *cgroup, char *why)
+{
+	uint64_t deadline_ns = clock_deadline_ns(END_SPAN_NS);
+	struct cgroups all;
+	dvs_err err = own_mounts(why);
+
+	if (err != DVS_OK || !cgroups_find(&all) || !cgroup_exists(&all, cgroup))
+		return err;
+	/* Who was killed by others is listed until it has ended. */
+	do {
+		err = cgroup_kill(&all, cgroup, deadline_ns);
+		if (err == DVS_OK)
+			err = cgroup_remove(&all, cgroup);
+	} while (err == DVS_INUSE && !clock_is_past(deadline_ns));
+	if (err == DVS_INUSE || err == DVS_TIMEOUT)
+		return why_say(
+			why, DVS_TIMEOUT,
+			"processes in the cgroup %s do not end; see 'ps axf' for those in state D",
+			cgroup);
+	return err == DVS_OK ? DVS_OK :
+			       why_say(why, err, "the cgroup %s cannot be removed", cgroup);
+}
+
+static _Noreturn void host_remove_child(const char *cgroup, int fd)
+{
+	char why[DESCRIPTION_TEXT_MAX] = "";
+	dvs_err err = remove_in_child(cgroup, why);
+
+	(void)!write(fd, why, strlen(why));
+	_exit((int)(uint32_t)err);
+}
+
+dvs_err container_host_remove(const char *cgroup, char *why)
+{
+	AUTO_CLOSE int reading = -1;
+	AUTO_CLOSE int writing = -1;
+	size_t len = 0;
+	int status = 0;
+	int pipes[2];
+	pid_t child;
+	ssize_t n;
+
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		return why_errno(why, errno, "make a pipe");
+	reading = pipes[0];
+	writing = pipes[1];
+	child = fork();
+	if (child == 0)
+		host_remove_child(cgroup, writing);
+	cleanup_close(&writing);
+	if (child < 0)
+		return why_errno(why, errno, "start a process");
+	while (len < DESCRIPTION_TEXT_MAX - 1 &&
+	       (n = read(reading, why + len, DESCRIPTION_TEXT_MAX - 1 - len)) > 0)
+		len += (size_t)n;
+	why[len] = '\0';
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? dvs_err_from_number((uint32_t)WEXITSTATUS(status)) : DVS_IO;
 }
 
 /* ---- paths ---- */

@@ -12,6 +12,7 @@ int cmd_lab_down(struct cli *cli)
 	struct stat status;
 	struct lab lab;
 	bool has_dir;
+	bool good;
 
 	if (!lab_init(&lab, cli->values[OPTION_NAME]))
 		return lab_say_failure(cli, &lab);
@@ -27,7 +28,8 @@ int cmd_lab_down(struct cli *cli)
 		lab_close(&lab);
 		return lab_say_failure(cli, &lab);
 	}
+	good = lab_containers_remove(&lab);
 	lab_remove_dir(&lab);
 	lab_close(&lab);
-	return EXIT_DONE;
+	return good ? EXIT_DONE : lab_say_failure(cli, &lab);
 }

@@ -178,6 +178,9 @@ static bool make_lab(struct cli *cli, struct lab *lab)
 				"it, --name gives the new one another name",
 				lab->name, lab->name);
 	}
+	/* what a lab left that was not taken down */
+	if (!lab_containers_remove(lab))
+		return false;
 	lab_clear_dir(lab);
 	if (!lab_create_dir(lab))
 		return false;
@@ -224,7 +227,7 @@ int cmd_lab_up(struct cli *cli)
 		struct lab rest = lab;
 
 		/* The first failure is the one to tell. */
-		if (lab_kill_holders(&rest))
+		if (lab_kill_holders(&rest) && lab_containers_remove(&rest))
 			lab_remove_dir(&rest);
 	}
 	lab_close(&lab);

@@ -163,6 +163,8 @@ bool lab_job_signal(struct lab *lab, uint32_t node, void *arg, FILE *why)
 		(void)kill(-1, fault->signal);
 	for (size_t i = 0; name && i < n; i++)
 		(void)syscall(SYS_pidfd_send_signal, fds[i], fault->signal, NULL, 0);
+	if (fault->signal == SIGKILL && !name)
+		lab_containers_kill_here(); /* one that is frozen does not end by a signal */
 	if (fault->signal == SIGKILL && !wait_for_ends(fds, n)) {
 		fprintf(why, "its processes do not end");
 		return false;

@@ -33,6 +33,7 @@ struct cli;
 
 /* Where a node's dvsd has its sockets: the usual place, inside the node's own mounts. */
 #define LAB_RUN_DIR "/run/dvs"
+#define LAB_LIB_DIR "/var/lib/dvs"
 
 struct lab_options {
 	uint32_t n_nodes;
@@ -146,6 +147,15 @@ MUST_USE bool lab_run_batch(struct lab *lab, pid_t holder, const char *tool, con
 
 /* The bridge, and a port and an address for each node. */
 MUST_USE bool lab_network_up(struct lab *lab);
+
+/* ---- containers.c: what the agents of a lab's nodes have made ---- */
+
+/* From outside: the containers of all nodes are killed, also those that are frozen. */
+void lab_containers_kill(const struct lab *lab);
+/* The nodes are gone: nothing of their containers stays on the machine. */
+MUST_USE bool lab_containers_remove(struct lab *lab);
+/* Inside a node: those of this node are killed. */
+void lab_containers_kill_here(void);
 
 /* ---- services.c: corosync and dvsd of a node ---- */
 

@@ -24,32 +24,42 @@ static bool bind_dir(const char *dir, const char *part, const char *path, const 
 	return mount(from, path, NULL, MS_BIND, NULL) == 0;
 }
 
-/* /etc/dvs and /etc/corosync need not be there on the host, and are not made there: an
- * overlay gives the node an /etc in which they are. */
-static bool make_etc(const char *dir, const char **what)
+/* PART of PLACE need not be there on the host, and is not made there: an overlay, with what it needs in DIR under NAME, gives the node a PLACE in
+ * which both are. */
+struct place {
+	const char *path;
+	const char *name;
+	const char *parts[2];
+};
+
+static bool make_place(const char *dir, const struct place *place, const char **what)
 {
 	char options[1024];
 	char upper[320];
 	char work[320];
 	char path[340];
-	static const char *const parts[] = { "dvs", "corosync" };
+	bool is_there = true;
 
-	if (access("/etc/dvs", F_OK) == 0 && access("/etc/corosync", F_OK) == 0)
+	for (size_t i = 0; i < ARRAY_LEN(place->parts); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", place->path, place->parts[i]);
+		is_there = is_there && access(path, F_OK) == 0;
+	}
+	if (is_there)
 		return true;
-	*what = "overlay on /etc";
-	(void)snprintf(upper, sizeof(upper), "%s/etc", dir);
-	(void)snprintf(work, sizeof(work), "%s/etc.work", dir);
+	*what = place->path;
+	(void)snprintf(upper, sizeof(upper), "%s/%s", dir, place->name);
+	(void)snprintf(work, sizeof(work), "%s/%s.work", dir, place->name);
 	if ((mkdir(upper, 0755) != 0 && errno != EEXIST) ||
 	    (mkdir(work, 0755) != 0 && errno != EEXIST))
 		return false;
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", upper, parts[i]);
+	for (size_t i = 0; i < ARRAY_LEN(place->parts); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", upper, place->parts[i]);
 		if (mkdir(path, 0755) != 0 && errno != EEXIST)
 			return false;
 	}
-	(void)snprintf(options, sizeof(options), "lowerdir=/etc,upperdir=%s,workdir=%s", upper,
-		       work);
-	return mount("overlay", "/etc", "overlay", 0, options) == 0;
+	(void)snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s", place->path,
+		       upper, work);
+	return mount("overlay", place->path, "overlay", 0, options) == 0;
 }
 
 bool lab_mount_memory(const char **what)
@@ -66,15 +76,19 @@ bool lab_mount_memory(const char **what)
 
 bool lab_mount_node(const char *dir, const char **what)
 {
+	static const struct place etc = { "/etc", "etc", { "dvs", "corosync" } };
+	static const struct place var_lib = { "/var/lib", "varlib", { "dvs", "corosync" } };
+
 	*what = "private mounts";
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return false;
 	*what = "/proc";
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
 		return false;
-	if (!make_etc(dir, what) || !bind_dir(dir, "dvs", "/etc/dvs", what) ||
+	if (!make_place(dir, &etc, what) || !make_place(dir, &var_lib, what) ||
+	    !bind_dir(dir, "dvs", "/etc/dvs", what) ||
 	    !bind_dir(dir, "corosync", "/etc/corosync", what) ||
-	    !bind_dir(dir, "log", "/var/log", what) ||
+	    !bind_dir(dir, "log", "/var/log", what) || !bind_dir(dir, "lib", LAB_LIB_DIR, what) ||
 	    !mount_tmpfs("/var/lib/corosync", "mode=700", what))
 		return false;
 	/* Last, for the directory that the others came from lies there. What the host has there

@@ -214,6 +214,7 @@ bool lab_kill_holders(struct lab *lab)
 		bool ended;
 
 		lab_each_holder(kill_holder, &doomed);
+		lab_containers_kill(lab);
 		ended = wait_for_all(doomed.fds, doomed.n, deadline_ns);
 		/* Another lab's may have a reason to take long. */
 		(void)wait_for_all(doomed.ending_fds, doomed.n_ending, patience_ns);

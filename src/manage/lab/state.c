@@ -134,8 +134,8 @@ static bool write_options(struct lab *lab)
 
 bool lab_create_dir(struct lab *lab)
 {
-	static const char *const parts[] = { "", "/corosync", "/corosync/uidgid.d", "/dvs",
-					     "/log" };
+	static const char *const parts[] = { "",     "/corosync", "/corosync/uidgid.d",
+					     "/dvs", "/log",	  "/lib" };
 	char path[320];
 
 	for (uint32_t node = 0; node < lab->options.n_nodes; node++) {
