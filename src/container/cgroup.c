@@ -29,16 +29,18 @@ static void look_again(void)
 
 /* ---- which trees there are ---- */
 
-static void take_v2(struct cgroups *all, const char *root)
+void cgroups_at_v2(struct cgroups *all, const char *root)
 {
 	struct cgroup_tree *tree = &all->trees[0];
 	char path[PATH_BYTES];
 	char names[200];
 
+	memset(all, 0, sizeof(*all));
 	all->v2 = true;
 	all->n = 1;
 	(void)snprintf(tree->root, sizeof(tree->root), "%s", root);
-	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", root);
+	/* Not those that the root has, but those that it hands on: where it is no real root and has processes, the kernel lets it hand on none. */
+	(void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", root);
 	(void)file_read(path, names, sizeof(names));
 	for (char *at = names; *at; at++) {
 		if (*at == ' ' || *at == '\n')
@@ -59,7 +61,7 @@ bool cgroups_find(struct cgroups *all)
 		if (strncmp(entries[i].path, "/sys/fs/cgroup", 14) != 0)
 			continue;
 		if (strcmp(entries[i].type, "cgroup2") == 0 && !entries[i].path[14])
-			take_v2(all, entries[i].path);
+			cgroups_at_v2(all, entries[i].path);
 		if (strcmp(entries[i].type, "cgroup") != 0 || all->n == CGROUP_TREES_MAX ||
 		    access(entries[i].path, F_OK) != 0)
 			continue;

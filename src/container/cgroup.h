@@ -24,6 +24,8 @@ struct cgroups {
 
 /* The trees that this process has mounted. */
 DVS_MUST_USE bool cgroups_find(struct cgroups *all);
+/* The tree of v2 that is mounted at ROOT. */
+void cgroups_at_v2(struct cgroups *all, const char *root);
 /* The tree with CONTROLLER; NULL: there is none. */
 const struct cgroup_tree *cgroups_with(const struct cgroups *all, const char *controller);
 
