@@ -8,6 +8,7 @@
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF_LIKE(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
 #define UNUSED __attribute__((unused))
+#define NOINLINE __attribute__((noinline))
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 

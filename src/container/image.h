@@ -2,13 +2,16 @@
 /* The images of a node: root file systems by name and digest, in lib_dir/images.
  *
  *	images/HEX/tree/      the files, with the image's own ids
+ *	images/HEX/config     JSON: what the image says about its programs (image_config())
  *	images/HEX/info       JSON: digest, bytes, files, imported_ns
- *	images/names/NAME     a symbolic link to ../HEX
- *	images/new-XXXX/      what is being made; removed at the next start
+ *	images/names/NAME     a symbolic link to ../HEX; '/' in names is '+' there
+ *	images/new-XXXXXX/    what is being made or removed; locked (flock) while somebody works on it, removed at the next start
+ *	images/lock           held (flock) for moments
  *
- * The digest is the SHA-256 of the canonical archive (pax, names sorted, no times but mtime in whole seconds, no user names), which is also how an image goes to another node; so equal trees are one image, and
- * what came over the network is checked by its name. Archives are hostile: they are unpacked by a child that has changed its root to the new tree and has no right but to own files; absolute names, "..", links that lead
- * out, devices and sockets are refused. */
+ * The digest is the SHA-256 of the canonical archive of "config" and "tree" (pack.h, pax.h: names sorted, no times but mtime in whole seconds, no user names), which is also how an
+ * image goes to another node; so equal trees are one image, and what came over the network is checked by its name. Archives are hostile: they are unpacked by a child that has
+ * changed its root to the new tree and has no right but to own files (confine.h, unpack.h); absolute names, "..", links that lead out, devices and sockets are refused. Of extended
+ * attributes user.* and security.capability are kept. All of it needs root. */
 #ifndef CONTAINER_IMAGE_H
 #define CONTAINER_IMAGE_H
 
@@ -31,11 +34,12 @@ struct image {
 typedef bool (*image_progress)(void *context, const char *phase, uint64_t done_bytes,
 			       uint64_t total_bytes);
 
-/* Names: letters, digits and "-_./:", as of OCI references. */
+/* Names: letters, digits and "-_./:", as of OCI references; none begins with "sha256:". */
 bool image_name_ok(const char *name);
-/* Remove what was left half made. */
+/* Remove what was left half made, but not what another process is making. */
 void image_store_open(const char *lib_dir);
-/* Blocks. PATH: an archive, an OCI layout (directory or archive; REFERENCE chooses a tag, "" the only one) or a directory. NOTFOUND, BADARG, IO, TOOBIG; WOKEN: it was stopped. WHY as in container.h. */
+/* Blocks. PATH: an archive, an OCI layout (directory or archive; REFERENCE chooses a tag, "" the only one), what `docker save` writes, or a directory. NAME goes to it, also when another image
+ * had it, which then is there by its digest alone. DENIED, NOTFOUND, BADARG, IO, TOOBIG; WOKEN: it was stopped. WHY as in container.h. */
 DVS_MUST_USE dvs_err image_import(const char *lib_dir, const char *name, const char *path,
 				  const char *reference, image_progress progress, void *context,
 				  struct image *image, char *why);
@@ -45,13 +49,17 @@ DVS_MUST_USE dvs_err image_receive(const char *lib_dir, const char *name, const 
 				   void *context, struct image *image, char *why);
 /* Write the canonical archive of the image to FD. Blocks. */
 DVS_MUST_USE dvs_err image_send(const char *lib_dir, const char *digest, int fd, char *why);
-/* By name or digest. NOTFOUND. */
+/* By name, digest, or a digest's beginning ("sha256:" and 8 digits or more) if it is the only such one. NOTFOUND. */
 DVS_MUST_USE dvs_err image_find(const char *lib_dir, const char *name, struct image *image);
-/* The first one whose name follows AFTER. NOTFOUND: that was all. */
+/* The first one whose name follows AFTER. One without a name has its digest for one. NOTFOUND: that was all. */
 DVS_MUST_USE dvs_err image_next(const char *lib_dir, const char *after, struct image *image);
-/* Remove a name; the tree too when it was the last and IN_USE(digest) is false. INUSE. NOTFOUND. */
+/* Remove a name, or by its digest an image with all its names; the tree goes with the last name. INUSE: it was the last one and IN_USE(digest), which is asked only then, is
+ * true: nothing was removed. NOTFOUND. */
 DVS_MUST_USE dvs_err image_remove(const char *lib_dir, const char *name,
 				  bool (*in_use)(void *context, const char *digest), void *context);
+/* What the image says about its programs: an object with those of "env" (list of NAME=VALUE), "entrypoint" and "cmd" (lists), "workdir", "user" and "stop_signal" that it has. The caller
+ * frees it. NOTFOUND. */
+DVS_MUST_USE dvs_err image_config(const char *lib_dir, const char *digest, json_t **config);
 /* PATH (room for 512) is where the tree is. */
 void image_tree(const char *lib_dir, const char *digest, char *path);
 
