@@ -38,7 +38,9 @@ struct agent {
 	struct container_host host;
 	uint32_t node;
 	uint64_t started_ns; /* CLOCK_REALTIME */
-	struct dvk *dvk;     /* the admin link, in DC ".dvs"; any thread may use it */
+	/* Any thread may use them: */
+	struct dvk *admin; /* the admin link */
+	struct dvk *dvk;   /* in DC ".dvs" */
 	struct loop *loop;
 	struct workers *workers;
 	struct server *server;

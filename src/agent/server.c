@@ -16,6 +16,7 @@
 #include <dvs/container.h>
 
 #include "agent/programs.h"
+#include "agent/streams.h"
 #include "base/clock.h"
 #include "base/err.h"
 
@@ -335,6 +336,7 @@ static void client_end(struct server *server, struct client *client)
 	while (!list_is_empty(&client->requests))
 		request_drop(CONTAINER_OF(client->requests.next, struct request, of_server));
 	programs_client_gone(server->agent->programs, client->ep);
+	streams_client_gone(server->agent->streams, client->ep);
 	free(client);
 }
 

@@ -24,6 +24,5 @@ void op_containers(struct agent *agent, struct request *request);
 void op_usage(struct agent *agent, struct request *request);
 void op_images(struct agent *agent, struct request *request);
 void op_image_remove(struct agent *agent, struct request *request);
-void op_doctor(struct agent *agent, struct request *request);
 
 #endif

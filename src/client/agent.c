@@ -1,42 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/agent.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 
 /* How often an agent that was there when it was started and is gone when it is called is started again. */
 #define STARTS_MAX 3
+/* The first agent of a DVS. */
+#define START_MS 20000u
 
 struct agents {
 	struct dvk *admin;
+	struct dvk *dvk; /* in the agents' DC */
 	struct m3 *self;
 	char text[AGENT_TEXT_MAX + 1];
 	uint8_t body[AGENT_BODY_BYTES_MAX];
 	uint8_t reply[AGENT_BODY_BYTES_MAX];
 };
 
+/* The control socket of the agents' DC. */
+static dvs_err control_path(const char *run_dir, char *path, size_t size)
+{
+	if (!run_dir)
+		run_dir = getenv("DVS_RUN_DIR");
+	if (!run_dir || !run_dir[0])
+		run_dir = "/run/dvs";
+	return (size_t)snprintf(path, size, "%s/dc/" DVK_AGENTS_DC "/control", run_dir) < size ?
+		       DVS_OK :
+		       DVS_BADARG;
+}
+
+/* The DC of the agents is made when the first of them is started. */
+static dvs_err enter(struct agents *agents, const char *path)
+{
+	struct dvk_dvs_info info;
+	dvs_ep ep;
+	dvs_err err;
+
+	if (access(path, F_OK) != 0) {
+		err = dvk_dvs_info(agents->admin, &info);
+		if (err == DVS_OK)
+			err = dvk_agent_start(agents->admin, info.node, START_MS, &ep);
+		if (err != DVS_OK)
+			return err;
+	}
+	err = dvk_open(path, &agents->dvk);
+	if (err == DVS_OK)
+		err = dvk_bind(agents->dvk, dvs_ep_any(), DVK_LOCAL, &agents->self);
+	return err;
+}
+
 dvs_err agents_open(const char *run_dir, struct agents **agents)
 {
 	struct agents *made = malloc(sizeof(*made));
-	dvs_err err;
+	char path[PATH_MAX];
+	dvs_err err = control_path(run_dir, path, sizeof(path));
 
 	if (!made)
 		return DVS_NOMEM;
 	made->self = NULL;
+	made->dvk = NULL;
+	made->admin = NULL;
 	made->text[0] = '\0';
-	err = dvk_admin_open(run_dir, &made->admin);
-	if (err != DVS_OK) {
-		free(made);
-		return err;
-	}
-	err = dvk_admin_enter(made->admin, DVK_AGENTS_DC);
-	if (err == DVS_NODC)
-		err = DVS_NOAGENT;
 	if (err == DVS_OK)
-		err = dvk_bind(made->admin, dvs_ep_any(), DVK_LOCAL, &made->self);
+		err = dvk_admin_open(run_dir, &made->admin);
+	if (err == DVS_OK)
+		err = enter(made, path);
 	if (err != DVS_OK) {
 		agents_close(made);
 		return err;
@@ -50,6 +85,7 @@ void agents_close(struct agents *agents)
 	if (!agents)
 		return;
 	dvk_unbind(agents->self);
+	dvk_close(agents->dvk);
 	dvk_close(agents->admin);
 	free(agents);
 }

@@ -16,13 +16,13 @@
 struct agents;
 
 /* RUN_DIR: of the dvsd to go through, NULL as in dvk_admin_open(). For the thread that calls. NODVSD, DENIED, NOQUORUM (a new client needs it), NOMEM.
- * NOAGENT: this node has no agents' DC. */
+ * NOAGENT: this node can have no agent. */
 DVS_MUST_USE dvs_err agents_open(const char *run_dir, struct agents **agents);
 /* NULL is fine. */
 void agents_close(struct agents *agents);
 /* What the last call was told with its error: a sentence, or "". Valid until the next call. */
 const char *agents_text(const struct agents *agents);
-/* The admin link behind it, for dvs/container.h; it is in the DC of the agents. */
+/* The admin link behind it, for dvs/container.h. */
 struct dvk *agents_admin(struct agents *agents);
 
 /* Call the agent of NODE; it is started if it does not run. OP: AGENT_*. BODY (LEN) is the request's; the reply's body goes to agents_reply() and
