@@ -52,10 +52,12 @@ struct request {
 #define REQUEST_DECODE(request, name, into) \
 	(agent_##name##_req_decode(&(request)->in, (into)) == DVS_OK || request_malformed(request))
 /* Answer with a body. */
-#define REQUEST_ANSWER(request, name, from)                                 \
-	do {                                                                \
-		agent_##name##_rep_encode(request_writer(request), (from)); \
-		request_written(request);                                   \
+#define REQUEST_ANSWER(which, name, from)                                     \
+	do {                                                                  \
+		struct request *answered_ = (which);                          \
+                                                                              \
+		agent_##name##_rep_encode(request_writer(answered_), (from)); \
+		request_written(answered_);                                   \
 	} while (0)
 
 /* Answer OK with LEN bytes at BODY. Frees REQUEST. */
