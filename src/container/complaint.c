@@ -67,10 +67,9 @@ static void put(char *why, const char *format, va_list values) PRINTF_LIKE(2, 0)
 static void put(char *why, const char *format, va_list values)
 {
 	char raw[DESCRIPTION_TEXT_MAX];
-	int len = vsnprintf(raw, sizeof(raw), format, values);
 
-	if (len < 0)
-		len = 0;
+	raw[0] = '\0';
+	(void)vsnprintf(raw, sizeof(raw), format, values);
 	complaint_printable(raw, strnlen(raw, sizeof(raw)), why, DESCRIPTION_TEXT_MAX);
 }
 

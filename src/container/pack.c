@@ -295,7 +295,8 @@ static dvs_err read_names(int fd, char ***names, size_t *n_names)
 		free_names(list, n);
 		return DVS_NOMEM;
 	}
-	qsort(list, n, sizeof(*list), compare_names);
+	if (n > 0)
+		qsort(list, n, sizeof(*list), compare_names);
 	*names = list;
 	*n_names = n;
 	return DVS_OK;
