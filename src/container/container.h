@@ -103,15 +103,18 @@ dvs_err container_usage(const struct container_host *host, const char *name,
 
 /* ---- files inside: a child process enters the container's mounts and users and does it, so that no link leads out ---- */
 
-/* Unpack the archive (pax) that comes on FD below PATH; or pack PATH onto FD. *CHILD is to be waited for: it exits with 0, or with a dvs_err; what is wrong it writes as a sentence to
- * WHY_FD. UID, GID: owners, UINT32_MAX: those of the archive. Does not block. */
+/* Unpack the archive (pax) that comes on FD: with INTO below the folder PATH, without it in the place of PATH, for which it must have one top name. What was there is replaced, but no folder by a
+ * file. Or pack PATH onto FD, where it is called by its last part; of "/", and of what ends in "." or "..", what is in it comes to the top. Links on the way to PATH are followed as the container
+ * sees them; one at its end is packed as a link, and with a '/' behind it what it leads to. Devices and sockets are not packed, nor what is in the kernel's own file systems (/proc).
+ *
+ * *CHILD is to be waited for: it exits with 0, or with a dvs_err; what is wrong it writes as a sentence to WHY_FD. UID, GID: owners, UINT32_MAX: those of the archive. Does not block. */
 DVS_MUST_USE dvs_err container_unpack(pid_t init, const char *path, bool into, uint32_t uid,
 				      uint32_t gid, int fd, int why_fd, pid_t *child);
 DVS_MUST_USE dvs_err container_pack(pid_t init, const char *path, int fd, int why_fd, pid_t *child);
 /* Sizes for a bar: regular files' bytes and number of entries below PATH. NOTFOUND. */
 DVS_MUST_USE dvs_err container_measure(pid_t init, const char *path, uint64_t *bytes,
 				       uint64_t *entries, bool *directory, char *why);
-/* USER ("", "name", "uid", "uid:gid") by the container's /etc/passwd and group. NOTFOUND, BADARG. */
+/* USER ("", "name", "uid", "uid:gid") by the container's /etc/passwd and group. NOTFOUND, BADARG, TIMEOUT. */
 DVS_MUST_USE dvs_err container_user(pid_t init, const char *user, uint32_t *uid, uint32_t *gid,
 				    uint32_t groups[32], uint32_t *n_groups, char *home,
 				    size_t home_size, char *why);

@@ -104,9 +104,12 @@ static dvs_err check_top(struct unpacking *unpacking)
 
 dvs_err unpack_note_folder(struct unpacking *unpacking, const char *path, int fd)
 {
-	struct path_note *note = paths_add(&unpacking->paths, path);
+	struct path_note *note;
 	struct stat st;
 
+	if (unpacking->unpack->copy)
+		return DVS_OK;
+	note = paths_add(&unpacking->paths, path);
 	if (!note)
 		return complain(unpacking->unpack->why, DVS_NOMEM, "out of memory");
 	if (note->keeps_mtime)
@@ -129,6 +132,8 @@ static dvs_err make_parent(struct unpacking *unpacking, int folder, const char *
 		return errno == EEXIST ? DVS_OK :
 					 complain_errno(unpacking->unpack->why, errno,
 							"cannot make the folder %s", path);
+	if (unpacking->unpack->copy)
+		return DVS_OK;
 	note = paths_add(&unpacking->paths, path);
 	if (!note)
 		return complain(unpacking->unpack->why, DVS_NOMEM, "out of memory");

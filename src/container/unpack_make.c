@@ -307,13 +307,19 @@ static bool links_to_itself(const struct unpacking *unpacking)
 /* What is in the place of the entry at hand goes. */
 static dvs_err clear(struct unpacking *unpacking)
 {
+	bool folder = !archive_entry_hardlink(unpacking->entry) &&
+		      archive_entry_filetype(unpacking->entry) == AE_IFDIR;
 	struct stat st;
 
 	if (fstatat(unpacking->parent, unpacking->base, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT ? DVS_OK : failed(unpacking, "look at");
-	if (S_ISDIR(st.st_mode) && !archive_entry_hardlink(unpacking->entry) &&
-	    archive_entry_filetype(unpacking->entry) == AE_IFDIR)
+	if (S_ISDIR(st.st_mode) && folder)
 		return DVS_OK;
+	if (unpacking->unpack->copy && (S_ISDIR(st.st_mode) || folder))
+		return complain(unpacking->unpack->why, DVS_BADARG,
+				"%s is there already, and is %s folder: remove it first, or choose"
+				" another name",
+				unpacking->path, folder ? "no" : "a");
 	return tree_remove(unpacking->parent, unpacking->base, unpacking->unpack->why);
 }
 
@@ -345,6 +351,9 @@ dvs_err unpack_make(struct unpacking *unpacking)
 	struct path_note *note;
 	dvs_err err;
 
+	/* The folder that all goes into is whose it was. */
+	if (unpacking->path[0] == '\0' && unpacking->unpack->copy)
+		return DVS_OK;
 	if (unpacking->path[0] == '\0')
 		return archive_entry_filetype(unpacking->entry) == AE_IFDIR &&
 				       !archive_entry_hardlink(unpacking->entry) ?

@@ -86,10 +86,81 @@ static int images(char **argv, int argc)
 	return 2;
 }
 
+/* ---- files of a container ---- */
+
+/* Wait for the child; what it complained of is in the pipe. */
+static int end_child(dvs_err err, pid_t child, int why_out)
+{
+	int status = 0;
+	ssize_t got;
+
+	if (err != DVS_OK)
+		return answer(err, NULL);
+	if (waitpid(child, &status, 0) != child)
+		return 2;
+	got = read(why_out, why, sizeof(why) - 1);
+	why[got > 0 ? got : 0] = '\0';
+	fprintf(stderr, "%s\n%s\n",
+		WIFEXITED(status) ? dvs_err_name((dvs_err)WEXITSTATUS(status)) : "KILLED", why);
+	return status != 0;
+}
+
+static int copies(const char *verb, pid_t init, char **argv)
+{
+	int whys[2];
+	pid_t child = 0;
+	dvs_err err;
+
+	if (pipe(whys) != 0)
+		return 2;
+	if (strcmp(verb, "pack") == 0)
+		err = container_pack(init, argv[0], STDOUT_FILENO, whys[1], &child);
+	else
+		err = container_unpack(init, argv[0], strcmp(argv[1], "into") == 0,
+				       (uint32_t)strtoul(argv[2], NULL, 10),
+				       (uint32_t)strtoul(argv[3], NULL, 10), STDIN_FILENO, whys[1],
+				       &child);
+	close(whys[1]);
+	return end_child(err, child, whys[0]);
+}
+
+static int questions(const char *verb, pid_t init, const char *what)
+{
+	uint32_t uid = 0, gid = 0, groups[32], n_groups = 0;
+	uint64_t bytes = 0, entries = 0;
+	bool directory = false;
+	char home[256] = "";
+	json_t *out, *list;
+	dvs_err err;
+
+	if (strcmp(verb, "measure") == 0) {
+		err = container_measure(init, what, &bytes, &entries, &directory, why);
+		out = json_pack("{s:I, s:I, s:b}", "bytes", (json_int_t)bytes, "entries",
+				(json_int_t)entries, "directory", directory);
+	} else {
+		err = container_user(init, what, &uid, &gid, groups, &n_groups, home, sizeof(home),
+				     why);
+		list = json_array();
+		for (uint32_t i = 0; i < n_groups; i++)
+			json_array_append_new(list, json_integer(groups[i]));
+		out = json_pack("{s:I, s:I, s:o, s:s}", "uid", (json_int_t)uid, "gid",
+				(json_int_t)gid, "groups", list, "home", home);
+	}
+	if (err != DVS_OK)
+		return answer(err, NULL);
+	puts(json_dumps(out, 0));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 3)
 		return 2;
 	(void)signal(SIGPIPE, SIG_IGN);
+	if ((argc == 4 && strcmp(argv[1], "pack") == 0) ||
+	    (argc == 7 && strcmp(argv[1], "unpack") == 0))
+		return copies(argv[1], atoi(argv[2]), argv + 3);
+	if (argc == 4 && (strcmp(argv[1], "measure") == 0 || strcmp(argv[1], "user") == 0))
+		return questions(argv[1], atoi(argv[2]), argv[3]);
 	return images(argv, argc);
 }
