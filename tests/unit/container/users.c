@@ -11,7 +11,7 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "# no account\n"
 			     "\n"
 			     "short:x:7\n"
-			     "www:x:33:44:a:b,c:/srv/www:/bin/false\n"
+			     "www:x:33:44:a,b:/srv/www:/bin/false:x\n"
 			     "www:x:34:45::/other:\n"
 			     "5:x:6:6::/five:\n"
 			     "far:x:4294967296:1::/:\n"
@@ -38,7 +38,7 @@ TEST(users_are_found_by_name_and_number)
 {
 	is("", 0, 0, 0, "/root");
 	is("0", 0, 0, 0, "/root");
-	is("www", 33, 44, 2, "b,c");
+	is("www", 33, 44, 2, "/srv/www");
 }
 
 TEST(users_without_an_account_have_a_number)
