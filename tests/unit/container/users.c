@@ -62,15 +62,11 @@ TEST(what_is_nobody_is_said_to_be)
 	static const struct {
 		const char *user;
 		dvs_err err;
-	} wrongs[] = { { "nobody", DVS_NOTFOUND },
-		       { "far", DVS_NOTFOUND },
-		       { "root:none", DVS_NOTFOUND },
-		       { ":5", DVS_BADARG },
-		       { "root:", DVS_BADARG },
-		       { "4294967295", DVS_NOTFOUND },
-		       { "99999999999", DVS_NOTFOUND },
-		       { "-1", DVS_NOTFOUND },
-		       { "root:4294967295", DVS_NOTFOUND } };
+	} wrongs[] = { { "nobody", DVS_NOTFOUND },	{ "far", DVS_NOTFOUND },
+		       { "root:none", DVS_NOTFOUND },	{ ":5", DVS_BADARG },
+		       { "root:", DVS_BADARG },		{ "65536", DVS_NOTFOUND },
+		       { "99999999999", DVS_NOTFOUND }, { "-1", DVS_NOTFOUND },
+		       { "root:65536", DVS_NOTFOUND } };
 
 	for (size_t i = 0; i < ARRAY_LEN(wrongs); i++) {
 		struct inside_user found;
