@@ -26,6 +26,8 @@ static const struct row rows[] = {
 	{ AGENT_LOGS, op_logs },
 	{ AGENT_CONTAINERS, op_containers },
 	{ AGENT_USAGE, op_usage },
+	{ AGENT_COPY_IN, op_copy_in },
+	{ AGENT_COPY_OUT, op_copy_out },
 	{ AGENT_STREAM_READ, op_stream_read },
 	{ AGENT_STREAM_WRITE, op_stream_write },
 	{ AGENT_STREAM_CLOSE, op_stream_close },
