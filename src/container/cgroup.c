@@ -266,6 +266,7 @@ static bool walk(const char *dir, unsigned int depth, bool (*visit)(const char *
 #define DEPTH_MAX 32u
 
 struct hunt {
+	const char *group;
 	uint64_t deadline_ns;
 	size_t found;
 };
@@ -290,7 +291,7 @@ static bool each_process(const char *dir, void *arg, void (*act)(pid_t pid, stru
 static void kill_one(pid_t pid, struct hunt *hunt)
 {
 	hunt->found++;
-	(void)kill(pid, SIGKILL);
+	(void)process_kill_in(pid, hunt->group);
 }
 
 static void await_one(pid_t pid, struct hunt *hunt)
@@ -330,7 +331,7 @@ static bool thaw_in(const char *dir, void *arg)
 
 dvs_err cgroup_kill(const struct cgroups *all, const char *group, uint64_t deadline_ns)
 {
-	struct hunt hunt = { .deadline_ns = deadline_ns };
+	struct hunt hunt = { .group = group, .deadline_ns = deadline_ns };
 
 	do {
 		char path[PATH_BYTES];

@@ -63,6 +63,10 @@ bool mount_copy(const char *source, const char *target, int users, uint64_t flag
 dvs_err process_run(const char *const argv[], int fd, uint32_t timeout_ms, int *status);
 /* When PID was started, in ticks since boot; 0: there is none, or it has ended. */
 uint64_t process_started(pid_t pid);
+/* The path of PID's cgroup in some tree is GROUP or below it: it can be said of a process that is as it was when it was found. */
+bool process_in(pid_t pid, const char *group);
+/* Kill PID if it is in GROUP. False: it is not, or there is no such process. */
+bool process_kill_in(pid_t pid, const char *group);
 /* Whether PID has ended, waiting at most until DEADLINE_NS. */
 bool process_gone(pid_t pid, uint64_t deadline_ns);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,18 +104,26 @@ static bool put_map(pid_t pid, const char *which, uint32_t first)
 	return file_put(path, map);
 }
 
+/* Until it is killed, or its parent is. */
+static _Noreturn void wait_for_end(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+		_exit(1);
+	for (;;)
+		(void)pause();
+}
+
 /* A user namespace needs a process to be made; it has done its work when the namespace is open. */
 int mount_users(uint32_t uid)
 {
+	pid_t self = getpid();
 	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
 	char path[64];
 	int fd = -1;
 	int saved;
 
-	if (pid == 0) {
-		for (;;)
-			(void)syscall(SYS_pause);
-	}
+	if (pid == 0)
+		wait_for_end(self);
 	if (pid < 0)
 		return -1;
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);

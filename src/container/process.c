@@ -40,6 +40,32 @@ bool process_gone(pid_t pid, uint64_t deadline_ns)
 	return fd < 0 || has_ended(fd, deadline_ns);
 }
 
+bool process_in(pid_t pid, const char *group)
+{
+	char path[64];
+	char text[8192];
+	size_t len = strlen(group);
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	if (!file_read(path, text, sizeof(text)))
+		return false;
+	/* "4:memory:/dvs-1f2e3d4c/web" */
+	for (const char *at = strstr(text, group); at; at = strstr(at + 1, group)) {
+		if (at > text && at[-1] == ':' && strchr("/\n", at[len]))
+			return true;
+	}
+	return false;
+}
+
+/* The number may by now be somebody else's. The descriptor stays with the process that it was opened for, so it is looked at after that. */
+bool process_kill_in(pid_t pid, const char *group)
+{
+	AUTO_CLOSE int fd = pidfd_of(pid);
+
+	return fd >= 0 && process_in(pid, group) &&
+	       syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
+}
+
 /* Between fork and exec, where only simple calls are safe. The program dies with the thread that waits for it: were it to start after an agent that was killed, the
  * next agent would already have looked for it and found nothing. */
 static _Noreturn void become(const char *const argv[], int fd, pid_t parent)

@@ -48,6 +48,25 @@ static bool is_crun_of(pid_t pid, const char *root, const char *name)
 	return has_root && strcmp(last, name) == 0;
 }
 
+/* Anybody can have such a command line. One that crun has is root, or on its way to be a container's root; and it is in no other container. */
+static bool may_be_crun(const struct container_host *host, pid_t pid, const char *name)
+{
+	char path[64], text[4096], group[128];
+	const char *at;
+	unsigned long uid;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if (!file_read(path, text, sizeof(text)))
+		return false;
+	at = strstr(text, "\nUid:");
+	uid = at ? strtoul(at + 5, NULL, 10) : 1;
+	if (uid != 0 && (uid < CONTAINER_UID_FIRST ||
+			 uid - CONTAINER_UID_FIRST >= (uint64_t)CONTAINER_DCS * CONTAINER_UIDS))
+		return false;
+	container_cgroup(host, name, group);
+	return process_in(pid, group) || !process_in(pid, host->cgroup);
+}
+
 /* Kill each crun that is at work on NAME, and wait for it. *N is how many there were. */
 static bool kill_makers(const struct container_host *host, const char *name, uint64_t deadline_ns,
 			size_t *n)
@@ -61,7 +80,7 @@ static bool kill_makers(const struct container_host *host, const char *name, uin
 	while (dir && (entry = readdir(dir)) != NULL) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (pid <= 0 || !is_crun_of(pid, root, name))
+		if (pid <= 0 || !is_crun_of(pid, root, name) || !may_be_crun(host, pid, name))
 			continue;
 		(*n)++;
 		(void)kill(pid, SIGKILL);

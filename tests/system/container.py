@@ -8,6 +8,7 @@ import random
 import select
 import shutil
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -229,7 +230,8 @@ def the_network_is_the_nodes_or_none(room):
     room.remove("web")
     inside = room.create("web")
     assert inside.sh("readlink /proc/self/ns/net") == os.readlink("/proc/self/ns/net")
-    assert sorted(inside.sh("ls /sys/class/net").split()) == sorted(os.listdir("/sys/class/net"))
+    assert sorted(inside.sh("ls /sys/class/net").split()) == \
+        sorted(name for _, name in socket.if_nameindex())
     assert inside.sh("cat /etc/hosts") == Path("/etc/hosts").read_text().strip()
     assert "can't create" in inside.sh("echo x >> /etc/hosts")
     # No way to the node's other mounts over /sys
@@ -397,6 +399,39 @@ def disks_and_huge_pages_have_limits(room):
     assert room.left() == NOTHING, room.left()
 
 
+def what_the_node_may_not_give_is_clamped(room):
+    import resource
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    inside = room.create("web", rlimits={"nofile": [100, 1 << 30], "core": [0, 0]})
+    got = [int(n) for n in inside.sh("ulimit -Sn; ulimit -Hn; ulimit -Hc").split()]
+    assert got[0] == 100 and hard <= got[1] <= 1 << 30 and got[2] == 0, got
+    inside.close()
+    room.remove("web")
+    # What is just enough
+    inside = room.create("web", memory=4 << 20, pids=2, cpus=0.01)
+    assert inside.sh("echo small") == "small"
+    inside.close()
+
+
+def a_neighbour_cannot_keep_a_container_from_going(room):
+    """It pretends to be a crun that makes the other container, again and again."""
+    room.create("web").close()
+    inside = room.create("bad", dc=2, pids=100)
+    out = inside.start("/bin/busybox", "sh", "-c",
+                       "cp /bin/busybox /bin/crun; while :; do "
+                       f"sh -c 'sleep 100; :' --root {room.run_dir}/crun run web & sleep 0.01; "
+                       "done 2>/dev/null")
+    end = time.monotonic() + 10
+    while room.ask("usage", "bad")["pids"] < 20:
+        assert time.monotonic() < end
+    before = {p for p in room.processes(UID_FIRST + 2 * 65536) if "sleep 100" in p}
+    room.remove("web")
+    # It was not taken for one: nobody was killed, and nobody waited for
+    assert len(before) > 10 and before <= set(room.processes(UID_FIRST + 2 * 65536))
+    inside.close()
+    os.close(out)
+
+
 def a_bomb_stays_inside_and_is_removed(room):
     inside = room.create("web", pids=200, cpus=0.5, memory=64 << 20, swap=0)
     out = inside.start("/bin/busybox", "sh", "-c",
@@ -479,7 +514,8 @@ TESTS = [
     the_nodes_own_root_is_read_only_and_its_secrets_stay, volumes_have_the_containers_ids,
     devices_are_those_of_the_description, the_control_socket_is_there_and_can_be_made_anew,
     mistakes_are_told_by_their_field, a_container_outlives_its_keeper,
-    disks_and_huge_pages_have_limits, a_bomb_stays_inside_and_is_removed,
+    disks_and_huge_pages_have_limits, what_the_node_may_not_give_is_clamped,
+    a_neighbour_cannot_keep_a_container_from_going, a_bomb_stays_inside_and_is_removed,
     killed_at_any_moment_nothing_stays,
 ]
 
