@@ -49,9 +49,9 @@ static void *listen(void *argument)
 		struct happening *happening = calloc(1, sizeof(*happening));
 		uint64_t n_lost = 0;
 
-		err = happening ?
-			      dvk_event_next(agent->admin, DVS_FOREVER, &happening->event, &n_lost) :
-			      DVS_NOMEM;
+		err = happening ? dvk_event_next(agent->admin, DVS_FOREVER, &happening->event,
+						 &n_lost) :
+				  DVS_NOMEM;
 		if (err) {
 			free(happening);
 			break;

@@ -128,6 +128,16 @@ static dvs_err link_up(struct agent *agent)
 }
 
 /* The endpoint comes last: who can call the agent finds all of it. */
+static void begin(struct agent *agent)
+{
+	dvs_err err = server_start(agent->server);
+
+	if (err) {
+		log_error(&agent->log, "cannot answer", LOG_STR("why", dvs_strerror(err)));
+		loop_stop(agent->loop);
+	}
+}
+
 static dvs_err open_all(struct agent *agent)
 {
 	dvs_err err = loop_open(&agent->loop);
@@ -143,9 +153,9 @@ static dvs_err open_all(struct agent *agent)
 	if (!err)
 		err = programs_open(agent, &agent->programs);
 	if (!err)
-		err = reconcile_open(agent, &agent->reconcile);
-	if (!err)
 		err = server_open(agent, &agent->server);
+	if (!err)
+		err = reconcile_open(agent, begin, &agent->reconcile);
 	if (!err)
 		err = happenings_open(agent);
 	return err;
@@ -166,7 +176,6 @@ static dvs_err serve(struct agent *agent)
 			  LOG_STR("why", why[0] ? why : dvs_strerror(err)));
 		return err;
 	}
-	log_info(&agent->log, "ready", LOG_U64("node", agent->node));
 	reconcile_look(agent->reconcile);
 	return loop_run(agent->loop);
 }

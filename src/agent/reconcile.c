@@ -18,7 +18,8 @@
 #define END_GRACE_MS 5000u
 /* ... and their dc-init so much longer. */
 #define END_SPARE_MS 2000u
-/* A program that reads its records may be told of its node's state late: without an event all is looked at that often. */
+/* Without any event all is looked at that often. */
+#define PATIENCE_NS (5 * CLOCK_NS_PER_S)
 #define SURVEY_NS (60 * CLOCK_NS_PER_S)
 
 /* A DC as far as this node has to do with it. */
@@ -26,6 +27,7 @@ struct site {
 	struct list of_reconcile;
 	struct reconcile *reconcile;
 	char dc[DVS_NAME_MAX + 1];
+	bool has_looked;
 	bool is_busy;	/* a worker looks at it */
 	bool is_dirty;	/* look once more afterwards */
 	bool is_ending; /* its programs were asked to end */
@@ -60,6 +62,9 @@ struct reconcile {
 	struct list sites;
 	bool is_surveying;
 	bool is_dirty;
+	bool has_surveyed;
+	void (*first)(struct agent *agent); /* NULL: was called */
+	struct loop_timer patience;
 	struct loop_timer again;
 	struct survey survey;
 };
@@ -102,6 +107,34 @@ static void site_forget(struct site *site)
 	loop_timer_cancel(agent->loop, &site->end);
 	list_remove(&site->of_reconcile);
 	free(site);
+}
+
+/* What was there when this agent began is known to programs: who asks for it may come. */
+static void first_over(struct reconcile *reconcile)
+{
+	void (*first)(struct agent * agent) = reconcile->first;
+
+	reconcile->first = NULL;
+	loop_timer_cancel(reconcile->agent->loop, &reconcile->patience);
+	if (first)
+		first(reconcile->agent);
+}
+
+static void check_first(struct reconcile *reconcile)
+{
+	if (!reconcile->first || !reconcile->has_surveyed)
+		return;
+	LIST_FOREACH(link, &reconcile->sites) {
+		if (!CONTAINER_OF(link, struct site, of_reconcile)->has_looked)
+			return;
+	}
+	first_over(reconcile);
+}
+
+/* One container that takes long does not keep the others from being asked for. */
+static void patience_fired(struct loop_timer *timer)
+{
+	first_over(CONTAINER_OF(timer, struct reconcile, patience));
 }
 
 /* ---- what follows from a look ---- */
@@ -211,9 +244,11 @@ static void site_looked(struct work *work)
 {
 	struct site *site = CONTAINER_OF(work, struct site, work);
 	struct settle *settle = &site->settle;
+	struct reconcile *reconcile = site->reconcile;
 	bool runs = settle->there.is == CONTAINER_RUNS || settle->there.is == CONTAINER_FROZEN;
 
 	site->is_busy = false;
+	site->has_looked = true;
 	tell(site);
 	site->err = settle->step == SETTLE_RETRY ? settle->err : DVS_OK;
 	(void)snprintf(site->why, sizeof(site->why), "%s",
@@ -239,6 +274,7 @@ static void site_looked(struct work *work)
 		site_look(site);
 	else if (!site->is_busy && settle->step == SETTLE_ABSENT && !site->job)
 		site_forget(site);
+	check_first(reconcile);
 }
 
 static void look_run(struct work *work)
@@ -320,6 +356,9 @@ static void survey_done(struct work *work)
 	free(survey->dcs);
 	loop_timer_set(reconcile->agent->loop, &reconcile->again,
 		       clock_deadline_ns(survey->err ? RETRY_MIN_NS : SURVEY_NS), survey_fired);
+	if (!survey->err)
+		reconcile->has_surveyed = true;
+	check_first(reconcile);
 	if (reconcile->is_dirty)
 		reconcile_look(reconcile);
 }
@@ -370,14 +409,18 @@ bool reconcile_row(const struct reconcile *reconcile, const char *dc, struct rec
 	return true;
 }
 
-dvs_err reconcile_open(struct agent *agent, struct reconcile **out)
+dvs_err reconcile_open(struct agent *agent, void (*first)(struct agent *agent),
+		       struct reconcile **out)
 {
 	struct reconcile *reconcile = calloc(1, sizeof(*reconcile));
 
 	if (!reconcile)
 		return DVS_NOMEM;
 	reconcile->agent = agent;
+	reconcile->first = first;
 	list_init(&reconcile->sites);
+	loop_timer_set(agent->loop, &reconcile->patience, clock_deadline_ns(PATIENCE_NS),
+		       patience_fired);
 	*out = reconcile;
 	return DVS_OK;
 }

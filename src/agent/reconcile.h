@@ -5,7 +5,9 @@
 
 #include "agent/agent.h"
 
-DVS_MUST_USE dvs_err reconcile_open(struct agent *agent, struct reconcile **reconcile);
+/* FIRST is called once, when all that is there has been looked at for the first time. */
+DVS_MUST_USE dvs_err reconcile_open(struct agent *agent, void (*first)(struct agent *agent),
+				    struct reconcile **reconcile);
 
 /* Something has changed: look at all that is wanted, and at all that is there. Soon, once for many calls. */
 void reconcile_look(struct reconcile *reconcile);

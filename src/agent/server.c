@@ -51,19 +51,15 @@ struct answer {
 struct server {
 	struct agent *agent;
 	/* the bound thread's */
-	pthread_t thread;
 	struct m3 *self;
 	/* the loop's */
 	struct m3 *ringer;
+	struct loop_post bound;
 	struct list clients;
 	struct writer out;
 	uint8_t scratch[AGENT_BODY_BYTES_MAX];
 	pthread_mutex_t lock;
 	struct list answers; /* under the lock */
-	/* under the lock: the start of the thread */
-	pthread_cond_t settled;
-	bool is_settled;
-	dvs_err start_err;
 };
 
 /* ---- the bound thread ---- */
@@ -173,17 +169,17 @@ static void take_request(struct server *server, const struct dvs_msg *msg)
 	loop_post(server->agent->loop, &arrival->post, arrived);
 }
 
+static void bound(struct loop_post *post);
+
 static void *receive_all(void *argument)
 {
 	struct server *server = argument;
 	struct dvs_msg msg;
 	dvs_err err = bind_endpoint(server);
 
-	pthread_mutex_lock(&server->lock);
-	server->start_err = err;
-	server->is_settled = true;
-	pthread_cond_signal(&server->settled);
-	pthread_mutex_unlock(&server->lock);
+	/* Before the first request, so it is the first of all that is posted. */
+	if (!err)
+		loop_post(server->agent->loop, &server->bound, bound);
 	while (!err) {
 		err = m3_receive(server->self, dvs_ep_any(), &msg, DVS_FOREVER);
 		if (!err)
@@ -382,10 +378,24 @@ static void arrived(struct loop_post *post)
 
 /* ---- opening ---- */
 
+/* The endpoint is bound, or cannot be: the loop, whose thread rings it, needs one of its own. */
+static void bound(struct loop_post *post)
+{
+	struct server *server = CONTAINER_OF(post, struct server, bound);
+	struct agent *agent = server->agent;
+	dvs_err err = dvk_bind(agent->dvk, dvs_ep_any(), DVK_LOCAL, &server->ringer);
+
+	if (err) {
+		log_error(&agent->log, "cannot answer", LOG_STR("why", dvs_strerror(err)));
+		loop_stop(agent->loop);
+		return;
+	}
+	log_info(&agent->log, "ready", LOG_U64("node", agent->node));
+}
+
 dvs_err server_open(struct agent *agent, struct server **out)
 {
 	struct server *server = calloc(1, sizeof(*server));
-	dvs_err err;
 
 	if (!server)
 		return DVS_NOMEM;
@@ -393,16 +403,16 @@ dvs_err server_open(struct agent *agent, struct server **out)
 	list_init(&server->clients);
 	list_init(&server->answers);
 	pthread_mutex_init(&server->lock, NULL);
-	pthread_cond_init(&server->settled, NULL);
 	*out = server;
-	if (pthread_create(&server->thread, NULL, receive_all, server))
+	return DVS_OK;
+}
+
+dvs_err server_start(struct server *server)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, receive_all, server))
 		return DVS_NOMEM;
-	pthread_mutex_lock(&server->lock);
-	while (!server->is_settled)
-		pthread_cond_wait(&server->settled, &server->lock);
-	err = server->start_err;
-	pthread_mutex_unlock(&server->lock);
-	if (!err)
-		err = dvk_bind(agent->dvk, dvs_ep_any(), DVK_LOCAL, &server->ringer);
-	return err;
+	pthread_detach(thread);
+	return DVS_OK;
 }

@@ -5,9 +5,10 @@
 
 #include "agent/agent.h"
 
-/* Binds the endpoint and begins to receive; handlers run in the loop. Waits for a quorum, and for a former agent's end. When the endpoint is lost the loop is
- * stopped: the agent is to end, and a new one takes up what it had. */
 DVS_MUST_USE dvs_err server_open(struct agent *agent, struct server **server);
+/* Bind the endpoint and begin to receive; handlers run in the loop. A thread waits for the quorum, and for a former agent's end. When the endpoint is lost the loop is
+ * stopped: the agent is to end, and a new one takes up what it had. */
+DVS_MUST_USE dvs_err server_start(struct server *server);
 
 /* EP of DC ".dvs" is bound no more. */
 void server_client_gone(struct server *server, dvs_ep ep);

@@ -93,8 +93,8 @@ static dvs_err read_description(struct settle *settle)
 {
 	uint8_t value[DVK_VALUE_MAX];
 	size_t len = 0;
-	dvs_err err =
-		dvk_record_get(settle->agent->admin, settle->dc, "dc", value, &len, &settle->version);
+	dvs_err err = dvk_record_get(settle->agent->admin, settle->dc, "dc", value, &len,
+				     &settle->version);
 
 	if (err)
 		return err;
