@@ -92,6 +92,9 @@ enum option_id {
 	OPTION_SIGNAL,
 	OPTION_STOP,
 	OPTION_GRACE,
+	OPTION_EXIT_CODE,
+	OPTION_RECREATE,
+	OPTION_TIMEOUT,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -196,6 +199,10 @@ int cmd_verify(struct cli *cli);
 int cmd_events(struct cli *cli);
 int cmd_ep_ls(struct cli *cli);
 int cmd_proxy_ls(struct cli *cli);
+int cmd_plan(struct cli *cli);
+int cmd_up(struct cli *cli);
+int cmd_down(struct cli *cli);
+int cmd_schema(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);
 int cmd_trace(struct cli *cli);

@@ -3,6 +3,7 @@
 #include "manage/bench/commands.h"
 #include "manage/cluster/commands.h"
 #include "manage/command.h"
+#include "manage/compose/commands.h"
 #include "manage/container/commands.h"
 #include "manage/lab/commands.h"
 #include "manage/output.h"
@@ -189,7 +190,7 @@ static const struct command commands[] = {
 		.formats = FORMATS_LINES,
 		.page = "dvs-events(1)",
 	},
-	CONTAINER_PROGRAM_COMMANDS{
+	COMPOSE_COMMANDS CONTAINER_PROGRAM_COMMANDS{
 		.name = "ep ls",
 		.arguments = "[DC]",
 		.help = "list the endpoints of one or all DCs",

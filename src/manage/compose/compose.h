@@ -15,8 +15,8 @@
 #define COMPOSE_DCS_MAX 64u	  /* in one file */
 #define COMPOSE_PATH_MAX 256u
 #define COMPOSE_RECORD_MAX 7000u /* bytes of JSON that the DVS keeps */
-/* "NAME.1023" is a name as well, and "program/NAME" the key of a record. */
-#define COMPOSE_PROGRAM_NAME_MAX 50u
+/* "program/NAME" is the key of a record, and "NAME.1023" is a name as well. */
+#define COMPOSE_PROGRAM_NAME_MAX (DVS_NAME_MAX - 8u)
 
 struct compose_spot {
 	char *json; /* "memory"; of a program "program/NAME:health.interval_ms" */

@@ -190,8 +190,11 @@ static bool needs_new(struct planning *planning, const char *key, const json_t *
 /* 1 and 1.0 are the same number of CPUs. */
 static bool is_same(const json_t *a, const json_t *b)
 {
-	return json_equal(a, b) || (json_is_number(a) && json_is_number(b) &&
-				    json_number_value(a) == json_number_value(b));
+	if (json_equal(a, b))
+		return true;
+	return json_is_number(a) ?
+		       json_is_number(b) && json_number_value(a) == json_number_value(b) :
+		       false;
 }
 
 static void compare(struct planning *planning, const struct field *field, const json_t *old,

@@ -71,4 +71,7 @@ const struct schema_row *schema_find_json(enum schema_part part, const char *jso
 #define SCHEMA_KEYS_MAX 48u
 size_t schema_keys(enum schema_part part, const char **names);
 
+/* The table as a JSON schema; NULL: no memory. */
+json_t *schema_json(void);
+
 #endif

@@ -213,7 +213,7 @@ static const struct mistake mistakes[] = {
 	{ "name: a\nenv: { A: [1] }", "2:11: env.A: must be one value, but here stands a list" },
 	{ "name: a\nenv: { A: 1, A: 2 }", "2:14: env: 'A' stands here twice" },
 	{ "name: a\nprograms: { 'a.b': { command: a } }",
-	  "2:13: programs: 'a.b' is not made of 50" },
+	  "2:13: programs: 'a.b' is not made of 55" },
 	{ "name: a\nprograms: { p: { } }", "2:16: programs.p: lacks the key 'command'" },
 	{ "name: a\nprograms: { p: { command: a | b } }",
 	  "2:27: programs.p.command: '|', '&', ';'" },
