@@ -37,6 +37,7 @@ format:
 docs: all
 	tools/protogen --docs docs/protocol src/proto/*.toml
 	tests/calls/table.py --root . --docs
+	build/dvs schema | tools/yaml-manual docs/man/dvs.yaml.5.scd
 
 install: all
 	$(MESON) install -C build
