@@ -55,6 +55,8 @@ static const char tail[] =
 	"\t\tendpoint) words=$(_dvs_ask ep ls -q) ;;\n"
 	"\t\tdc-or-endpoint) words=$(_dvs_ask dc ls -q; _dvs_ask ep ls -q) ;;\n"
 	"\t\tprogram) words=$(_dvs_ask ps -q) ;;\n"
+	"\t\tfile) offer=file ;;\n"
+	"\t\tfile-or-dc) words=$(_dvs_ask dc ls -q; compgen -f -- \"$cur\") ;;\n"
 	"\t\tshell) words=bash ;;\n"
 	"\t\tcommand) words=$(_dvs_words '') ;;\n"
 	"\t\tword) words=$(_dvs_words \"$command\") ;;\n"
@@ -201,6 +203,10 @@ static const char *kind_word(enum argument_kind kind)
 		return "command";
 	case ARGUMENT_PROGRAM:
 		return "program";
+	case ARGUMENT_FILE:
+		return "file";
+	case ARGUMENT_FILE_OR_DC:
+		return "file-or-dc";
 	case ARGUMENT_SHELL:
 		return "shell";
 	}

@@ -52,7 +52,7 @@ offers()
 }
 
 offers 'a beginning is completed' 'inspect' ins
-offers 'the commands are offered' 'dc node verify events run exec attach ps logs kill wait stats ep top proxy inspect trace ca init node join leave lab bench version help completion' ''
+offers 'the commands are offered' 'dc node verify events up plan down schema run exec attach ps logs kill wait stats ep top proxy inspect trace ca init node join leave lab bench version help completion' ''
 offers 'a group offers its commands' 'create ls inspect set add-node rm-node freeze thaw rm' dc ''
 offers 'a group offers what begins so' 'create' dc c
 offers 'options of a command' '--force' dc rm --fo
@@ -67,7 +67,7 @@ offers 'names of DCs after a flag' 'web' dc rm --force ''
 offers 'names of endpoints' 'web/17 web/1025' trace web/
 offers 'DCs and endpoints' 'web web/17 web/1025' inspect ''
 offers 'the run directory is handed on' 'web' --run-dir /r ps ''
-offers 'commands after an option' 'ps proxy' --run-dir /r p
+offers 'commands after an option' 'plan ps proxy' --run-dir /r p
 offers 'commands to be helped with' 'inspect init' help in
 offers 'names of programs' 'web/httpd' logs ''
 offers 'nodes are not known' '' run --node ''
