@@ -309,12 +309,21 @@ const struct compose_spot *compose_spot(const struct compose_dc *dc, const char 
 	}
 }
 
+/* In the file these are one value. */
+static bool is_one_value(const struct compose_spot *spot)
+{
+	const char *colon = strrchr(spot->json, ':');
+
+	return strcmp(spot->json, "root") == 0 || (colon && strcmp(colon, ":server") == 0);
+}
+
 static void locate(const char *file, const struct compose_dc *dc, const char *prefix,
 		   const char *why, char *text)
 {
 	const char *sentence = strstr(why, ": ");
 	char json[2 * COMPOSE_PATH_MAX];
 	const struct compose_spot *spot;
+	const char *rest;
 	size_t len = sentence ? (size_t)(sentence - why) : 0;
 
 	/* "the description: ...", or no path at all */
@@ -325,8 +334,16 @@ static void locate(const char *file, const struct compose_dc *dc, const char *pr
 	if (len > 0 || strncmp(why, "the description: ", 17) == 0 ||
 	    strncmp(why, "the program: ", 13) == 0)
 		why = sentence + 2;
-	(void)snprintf(text, COMPOSE_TEXT_MAX, "%s:%zu:%zu: %s: %s", file, spot->line, spot->column,
-		       spot->yaml, why);
+	/* What has no spot of its own is named after the one of what it is a part of. */
+	rest = json + strlen(json);
+	if (!is_one_value(spot) && strncmp(json, spot->json, strlen(spot->json)) == 0)
+		rest = json + strlen(spot->json);
+	(void)snprintf(text, COMPOSE_TEXT_MAX, "%s:%zu:%zu: %s%s%s: %s", file, spot->line,
+		       spot->column, spot->yaml,
+		       rest[0] == '\0' || strchr(".[", rest[0]) ? "" :
+		       spot->json[0] == '\0'			? ": " :
+								  ".",
+		       rest, why);
 }
 
 void compose_locate(const struct compose *compose, const struct compose_dc *dc, const char *prefix,

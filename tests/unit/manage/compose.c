@@ -205,7 +205,7 @@ static const struct mistake mistakes[] = {
 	{ "name: a\nrlimits: { nofile: x }", "2:20: rlimits.nofile: 'x' is neither a whole" },
 	{ "name: a\nvolumes: [/a]", "2:11: volumes[0]: '/a' is not SOURCE:TARGET" },
 	{ "name: a\nvolumes: ['/a:/b:wr']", "2:11: volumes[0]: '/a:/b:wr' is not SOURCE" },
-	{ "name: a\nvolumes: ['a:/b']", "2:11: volumes[0]: must be an absolute path" },
+	{ "name: a\nvolumes: ['a:/b']", "2:11: volumes[0].source: must be an absolute path" },
 	{ "name: a\nvolumes:\n- { source: /a, target: /proc }",
 	  "3:25: volumes[0].target: /proc belongs to the container" },
 	{ "name: a\nenv: [A]", "2:7: env: 'A' is not NAME=VALUE" },
@@ -298,9 +298,9 @@ TEST(what_a_node_says_of_a_field_is_brought_to_its_line)
 	compose_locate(&compose, &compose.dcs[0], "", "memory: the node has 32M", text);
 	ck_assert_str_eq(text, "web.yaml:4:9: memory: the node has 32M");
 	compose_locate(&compose, &compose.dcs[0], "", "volumes[0].source: is not there", text);
-	ck_assert_str_eq(text, "web.yaml:3:5: volumes[0]: is not there");
+	ck_assert_str_eq(text, "web.yaml:3:5: volumes[0].source: is not there");
 	compose_locate(&compose, &compose.dcs[0], "", "pids: the node has 3", text);
-	ck_assert_str_eq(text, "web.yaml:1:1: web: the node has 3");
+	ck_assert_str_eq(text, "web.yaml:1:1: web: pids: the node has 3");
 	compose_locate(&compose, &compose.dcs[0], "", "crun is not there", text);
 	ck_assert_str_eq(text, "web.yaml:1:1: web: crun is not there");
 	compose_free(&compose);
