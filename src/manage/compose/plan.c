@@ -187,14 +187,17 @@ static bool needs_new(struct planning *planning, const char *key, const json_t *
 	return needs;
 }
 
+static bool is_number(const json_t *value)
+{
+	return json_is_number(value);
+}
+
 /* 1 and 1.0 are the same number of CPUs. */
 static bool is_same(const json_t *a, const json_t *b)
 {
-	if (json_equal(a, b))
-		return true;
-	return json_is_number(a) ?
-		       json_is_number(b) && json_number_value(a) == json_number_value(b) :
-		       false;
+	if (is_number(a) && is_number(b))
+		return json_number_value(a) == json_number_value(b);
+	return json_equal(a, b);
 }
 
 static void compare(struct planning *planning, const struct field *field, const json_t *old,
