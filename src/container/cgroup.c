@@ -275,18 +275,15 @@ static bool each_process(const char *dir, void *arg, void (*act)(pid_t pid, stru
 {
 	char path[PATH_BYTES];
 	AUTO_FCLOSE FILE *file = NULL;
-	char line[32];
+	int pid;
 
 	if (snprintf(path, sizeof(path), "%s/cgroup.procs", dir) >= (int)sizeof(path))
 		return false;
 	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
-		const char *at = line;
-		uint64_t pid;
-
+	while (file && fscanf(file, "%d", &pid) == 1) {
 		/* 0: it is outside of our PID namespace, so not one of ours. */
-		if (text_number(&at, &pid) && pid > 0 && pid <= INT32_MAX)
-			act((pid_t)pid, arg);
+		if (pid > 0)
+			act(pid, arg);
 	}
 	return true;
 }

@@ -186,6 +186,7 @@ int cmd_logs(struct cli *cli);
 int cmd_kill(struct cli *cli);
 int cmd_wait(struct cli *cli);
 int cmd_stats(struct cli *cli);
+int cmd_cp(struct cli *cli);
 int cmd_ca_init(struct cli *cli);
 int cmd_ca_issue(struct cli *cli);
 int cmd_ca_renew(struct cli *cli);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "client/calls.h"
 #include "container/program.h"
 #include "manage/container/programs.h"
@@ -19,6 +20,9 @@
 #define RUN_EXEC 8u
 #define RUN_REMOVE 16u
 #define BACKOFF_MS 100u
+/* An agent that has just been started has to find its containers first. */
+#define READY_TRIES 50
+#define READY_EVERY_NS (100 * CLOCK_NS_PER_MS)
 
 struct run {
 	struct cli *cli;
@@ -275,7 +279,7 @@ static int fail_none_ready(struct run *run, const struct dvk_container_info *inf
 	return EXIT_FAILED;
 }
 
-/* This node has none: the first one that has. */
+/* This node has none, or not yet: the first one that has. */
 static int choose_another(struct run *run)
 {
 	struct dvk_container_info info;
@@ -289,11 +293,10 @@ static int choose_another(struct run *run)
 	for (uint32_t i = 0; i < info.n_nodes; i++) {
 		const struct dvk_node_info *node = nodes_at(&run->nodes, info.nodes[i].node);
 
-		if (info.nodes[i].state == DVK_READY && node && node->state == DVK_NODE_UP &&
-		    !node->is_self) {
-			run->node = node->node;
-			return EXIT_DONE;
-		}
+		if (info.nodes[i].state != DVK_READY || !node || node->state != DVK_NODE_UP)
+			continue;
+		run->node = node->node;
+		return EXIT_DONE;
 	}
 	return fail_none_ready(run, &info);
 }
@@ -317,6 +320,19 @@ static int fail_to_run(struct run *run, dvs_err err)
 static dvs_err start(struct run *run)
 {
 	return agent_call_run(run->agents, run->node, &run->req, &run->rep, REACH_MS);
+}
+
+/* On a node that has reported a container which runs. */
+static dvs_err start_on_ready(struct run *run)
+{
+	struct timespec pause = clock_timespec(READY_EVERY_NS);
+	dvs_err err = start(run);
+
+	for (int i = 0; err == DVS_NODC && i < READY_TRIES; i++) {
+		nanosleep(&pause, NULL);
+		err = start(run);
+	}
+	return err;
 }
 
 static int print_started(struct run *run)
@@ -351,7 +367,7 @@ static int run_there(struct run *run)
 	if ((err == DVS_NODC || err == DVS_NOAGENT) && !run->node_is_chosen) {
 		if (choose_another(run) != EXIT_DONE)
 			return SESSION_FAILED;
-		err = start(run);
+		err = start_on_ready(run);
 	}
 	if (err != DVS_OK)
 		return fail_to_run(run, err);

@@ -242,6 +242,13 @@ static const struct cli_example stats_examples[] = {
 	{ NULL, NULL },
 };
 
+static const struct cli_example cp_examples[] = {
+	{ "dvs cp site web:/srv", "a directory into the container of this node" },
+	{ "dvs cp web@n1:/var/log/x.log .", "a file out of that of n1" },
+	{ "dvs cp web:/etc - | tar t", "as an archive" },
+	{ NULL, NULL },
+};
+
 static const struct cli_option exec_options[] = { CONTAINER_START_OPTIONS, CONTAINER_OPTIONS_END };
 
 static const struct cli_example exec_examples[] = {
@@ -476,6 +483,17 @@ static const struct cli_example attach_examples[] = {
 			.formats = OUTPUT_CAN_ALL,                                     \
 			.max_words = 1,                                                \
 			.page = "dvs-stats(1)",                                        \
+		},                                                                     \
+		{                                                                      \
+			.name = "cp",                                                  \
+			.arguments = "SOURCE DESTINATION",                             \
+			.help = "copy files into and out of containers",               \
+			.examples = cp_examples,                                       \
+			.run = cmd_cp,                                                 \
+			.formats = OUTPUT_CAN(OUTPUT_TABLE),                           \
+			.min_words = 2,                                                \
+			.max_words = 2,                                                \
+			.page = "dvs-cp(1)",                                           \
 		},
 
 #endif
