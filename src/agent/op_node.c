@@ -79,6 +79,8 @@ static dvs_err check_image(const struct agent *agent, const struct description *
 	if (description->root != DESCRIPTION_IMAGE)
 		return DVS_OK;
 	if (image_find(agent->options.lib_dir, wanted, &image)) {
+		/* What can be known of a tree that is not here yet is that of any other. */
+		plan->tree = "/";
 		if (fetch)
 			return DVS_OK;
 		(void)snprintf(

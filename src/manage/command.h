@@ -95,6 +95,9 @@ enum option_id {
 	OPTION_EXIT_CODE,
 	OPTION_RECREATE,
 	OPTION_TIMEOUT,
+	OPTION_REFERENCE,
+	OPTION_TO,
+	OPTION_PROGRESS,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };

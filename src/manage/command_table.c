@@ -5,6 +5,7 @@
 #include "manage/command.h"
 #include "manage/compose/commands.h"
 #include "manage/container/commands.h"
+#include "manage/image/commands.h"
 #include "manage/lab/commands.h"
 #include "manage/output.h"
 
@@ -249,7 +250,7 @@ static const struct command commands[] = {
 		.max_words = 1,
 		.page = "dvs-trace(1)",
 	},
-	CLUSTER_COMMANDS LAB_COMMANDS BENCH_COMMANDS{
+	IMAGE_COMMANDS CLUSTER_COMMANDS LAB_COMMANDS BENCH_COMMANDS{
 		.name = "version",
 		.arguments = "",
 		.help = "tell the versions of dvs and dvsd",
