@@ -26,29 +26,26 @@ static json_t *capabilities(uint64_t mask)
 }
 
 /* One that is above the agent's own, and that the agent may not raise, becomes the agent's: nothing else is possible here. */
-static uint64_t clamp(uint32_t which, uint64_t *soft, uint64_t hard)
+static uint64_t clamp(const struct bundle_of *of, uint32_t which, uint64_t hard)
 {
 	struct rlimit own;
 
+	if (of->may_raise)
+		return which == RLIMIT_NOFILE && hard > of->most_files ? of->most_files : hard;
 	if (getrlimit((__rlimit_resource_t)which, &own) != 0 || hard <= own.rlim_max)
 		return hard;
-	own.rlim_max = hard == DESCRIPTION_NONE ? RLIM_INFINITY : hard;
-	if (setrlimit((__rlimit_resource_t)which, &own) == 0 ||
-	    getrlimit((__rlimit_resource_t)which, &own) != 0)
-		return hard;
-	if (*soft > own.rlim_max)
-		*soft = own.rlim_max;
 	return own.rlim_max;
 }
 
-static json_t *rlimits(const struct description *is)
+static json_t *rlimits(const struct bundle_of *of)
 {
+	const struct description *is = of->plan->description;
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < is->n_rlimits; i++) {
 		const struct description_rlimit *limit = &is->rlimits[i];
-		uint64_t soft = limit->soft;
-		uint64_t hard = clamp(limit->which, &soft, limit->hard);
+		uint64_t hard = clamp(of, limit->which, limit->hard);
+		uint64_t soft = limit->soft < hard ? limit->soft : hard;
 		char name[32] = "RLIMIT_";
 		size_t at = strlen(name);
 
@@ -71,7 +68,7 @@ static json_t *process(const struct bundle_of *of)
 			 "user", "uid", 0, "gid", 0, "args", BUNDLE_INIT, "env",
 			 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "cwd",
 			 "/", "capabilities", capabilities(is->capabilities), "noNewPrivileges",
-			 (int)is->no_new_privs, "rlimits", rlimits(is));
+			 (int)is->no_new_privs, "rlimits", rlimits(of));
 }
 
 /* ---- devices: by number, for the cgroup; the nodes themselves are mounted ---- */
@@ -135,16 +132,18 @@ static json_t *linux_part(const struct bundle_of *of)
 	const struct description *is = of->plan->description;
 	json_int_t first = container_uid(of->plan->dc);
 	json_t *part = json_pack(
-		"{s:o, s:s, s:[{s:i, s:I, s:i}], s:[{s:i, s:I, s:i}], s:{s:o}, s:s, s:[sssssssss], s:[ssssss]}",
+		"{s:o, s:s, s:[{s:i, s:I, s:i}], s:[{s:i, s:I, s:i}], s:s, s:[sssssssss], s:[ssssss]}",
 		"namespaces", namespaces(of), "cgroupsPath", of->cgroup, "uidMappings",
 		"containerID", 0, "hostID", first, "size", CONTAINER_UIDS, "gidMappings",
-		"containerID", 0, "hostID", first, "size", CONTAINER_UIDS, "resources", "devices",
-		devices(is), "rootfsPropagation", "private", "maskedPaths", "/proc/acpi",
-		"/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/sys/firmware",
-		"readonlyPaths", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+		"containerID", 0, "hostID", first, "size", CONTAINER_UIDS, "rootfsPropagation",
+		"private", "maskedPaths", "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys",
+		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+		"/sys/firmware", "readonlyPaths", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 		"/proc/sysrq-trigger", "/proc/timer_stats");
 
+	if (part && of->filters_devices)
+		(void)json_object_set_new(part, "resources",
+					  json_pack("{s:o}", "devices", devices(is)));
 	if (part && is->seccomp_default)
 		(void)json_object_set_new(part, "seccomp", bundle_seccomp(is));
 	return part;

@@ -14,10 +14,13 @@
 /* What container_create() has arranged on the node. */
 struct bundle_of {
 	const struct container_plan *plan;
-	const char *cgroup; /* "/dvs-1f2e3d4c/web" */
-	const char *dir;    /* run_dir/containers/NAME */
-	const char *init;   /* the program dc-init on the host */
-	bool has_cgroup;    /* it gets a namespace of cgroups and sees its own, to read */
+	const char *cgroup;   /* "/dvs-1f2e3d4c/web" */
+	const char *dir;      /* run_dir/containers/NAME */
+	const char *init;     /* the program dc-init on the host */
+	bool has_cgroup;      /* it gets a namespace of cgroups and sees its own, to read */
+	bool filters_devices; /* see host_filters_devices() */
+	bool may_raise; /* resource limits; most_files is what even then is the most for files */
+	uint64_t most_files;
 	bool has_resolver; /* the node's /etc/resolv.conf, hosts: for names on the node's network */
 	bool has_hosts;
 };

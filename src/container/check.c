@@ -181,6 +181,21 @@ static dvs_err check_volumes(const struct container_plan *plan, char *why)
 	return DVS_OK;
 }
 
+static dvs_err check_access(const struct cgroups *all, const struct description *is, char *why)
+{
+	if (host_filters_devices(all))
+		return DVS_OK;
+	for (size_t i = 0; i < is->n_devices; i++) {
+		if (!strchr(is->devices[i].access, 'r') || !strchr(is->devices[i].access, 'w'))
+			return why_say(
+				why, DVS_DENIED,
+				"devices[%zu].access: this node cannot keep a container from reading "
+				"or writing a device that it has; give rw, or see 'dvs doctor'",
+				i);
+	}
+	return DVS_OK;
+}
+
 dvs_err container_check(const struct container_host *host, const struct container_plan *plan,
 			char *why)
 {
@@ -212,5 +227,6 @@ dvs_err container_check(const struct container_host *host, const struct containe
 	if (is->n_hugetlb > 0 && !all.v2 && !cgroups_with(&all, "hugetlb") &&
 	    host_mount_controller("hugetlb") && !cgroups_find(&all))
 		return why_say(why, DVS_NOTFOUND, "no cgroups are mounted on the node");
-	return limits_check(&all, is, why);
+	err = check_access(&all, is, why);
+	return err == DVS_OK ? limits_check(&all, is, why) : err;
 }

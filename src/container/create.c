@@ -55,17 +55,27 @@ static dvs_err write_bundle(const struct container_host *host, const struct cont
 	bool named = plan->description->network == DESCRIPTION_NODE_NETWORK &&
 		     plan->description->root != DESCRIPTION_HOST;
 	char dir[PATH_BYTES], group[128], path[PATH_BYTES];
-	const struct bundle_of of = {
+	struct bundle_of of = {
 		.plan = plan,
 		.cgroup = group,
 		.dir = dir,
 		.init = host->init,
+		.may_raise = host_may_raise(),
+		.most_files = UINT64_MAX,
 		.has_cgroup = access("/proc/self/ns/cgroup", F_OK) == 0,
 		.has_resolver = named && access("/etc/resolv.conf", R_OK) == 0,
 		.has_hosts = named && access("/etc/hosts", R_OK) == 0,
 	};
 	AUTO_FREE char *text = NULL;
+	char files[64];
+	struct cgroups all;
 	json_t *config;
+
+	if (!cgroups_find(&all))
+		return why_say(why, DVS_NOTFOUND, "no cgroups are mounted");
+	of.filters_devices = host_filters_devices(&all);
+	if (file_read("/proc/sys/fs/nr_open", files, sizeof(files)))
+		of.most_files = strtoull(files, NULL, 10);
 
 	container_dir(host, plan->name, "", dir);
 	container_dir(host, plan->name, "/config.json", path);
@@ -98,9 +108,12 @@ static void read_log(const char *path, char text[400])
 	}
 }
 
-static dvs_err run_crun(const struct container_host *host, const char *name, int socket_fd,
-			char *why)
+static dvs_err run_crun(const struct container_host *host, const struct container_plan *plan,
+			int socket_fd, char *why)
 {
+	const struct description *is = plan->description;
+	const char *name = plan->name;
+	struct process_limits limits = { .n = is->n_rlimits };
 	char root[PATH_BYTES], dir[PATH_BYTES], pid_file[PATH_BYTES], log[PATH_BYTES];
 	const char *const argv[] = {
 		host->crun, "--root",	root,  "--cgroup-manager", "cgroupfs",
@@ -116,7 +129,11 @@ static dvs_err run_crun(const struct container_host *host, const char *name, int
 	container_dir(host, name, "", dir);
 	container_dir(host, name, "/pid", pid_file);
 	container_dir(host, name, "/crun.log", log);
-	err = process_run(argv, socket_fd, CRUN_TIMEOUT_MS, &status);
+	for (size_t i = 0; i < limits.n; i++) {
+		limits.which[i] = is->rlimits[i].which;
+		limits.hard[i] = is->rlimits[i].hard;
+	}
+	err = process_run(argv, socket_fd, &limits, CRUN_TIMEOUT_MS, &status);
 	if (err == DVS_TIMEOUT)
 		return why_say(why, DVS_TIMEOUT, "crun did not end within %u s",
 			       CRUN_TIMEOUT_MS / 1000);
@@ -207,7 +224,7 @@ static dvs_err make_all(const struct container_host *host, const struct containe
 	fd = listen_for(host, plan->name);
 	if (fd < 0)
 		return why_errno(why, errno, "listen for dc-init");
-	err = run_crun(host, plan->name, fd, why);
+	err = run_crun(host, plan, fd, why);
 	if (err == DVS_OK)
 		err = keep_state(host, plan, pid, why);
 	if (err == DVS_OK && !rootfs_take_down(host, plan->name))

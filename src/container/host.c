@@ -13,11 +13,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
 #include <linux/magic.h>
 
 #include "base/cleanup.h"
@@ -101,6 +104,25 @@ static void put_piece(struct piece *piece)
 	if (mkdir(path, 0755) == 0)
 		(void)move_mount(piece->tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
 	close(piece->tree);
+}
+
+bool host_may_raise(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3] = { { .effective = 0 } };
+
+	return syscall(SYS_capget, &header, has) == 0 &&
+	       (has[0].effective >> CAP_SYS_RESOURCE & 1) != 0;
+}
+
+bool host_filters_devices(const struct cgroups *all)
+{
+	struct rlimit locked;
+
+	if (!all->v2)
+		return cgroups_with(all, "devices") != NULL;
+	return host_may_raise() ||
+	       (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_max == RLIM_INFINITY);
 }
 
 bool host_mount_controller(const char *controller)

@@ -59,8 +59,16 @@ bool mount_copy(const char *source, const char *target, int users, uint64_t flag
 
 /* ---- process.c ---- */
 
-/* Run ARGV (a path in front) with FD, if it is not -1, as its descriptor 3 and nothing as its stdin, stdout and stderr. *STATUS as of waitpid(). TIMEOUT: it was killed. */
-dvs_err process_run(const char *const argv[], int fd, uint32_t timeout_ms, int *status);
+/* What the program may raise its own limits to, if that is more than it has. */
+struct process_limits {
+	uint32_t which[16];
+	uint64_t hard[16];
+	size_t n;
+};
+
+/* Run ARGV (a path in front) with FD, if it is not -1, as its descriptor 3 and nothing as its stdin, stdout and stderr. LIMITS may be NULL. *STATUS as of waitpid(). TIMEOUT: it was killed. */
+dvs_err process_run(const char *const argv[], int fd, const struct process_limits *limits,
+		    uint32_t timeout_ms, int *status);
 /* When PID was started, in ticks since boot; 0: there is none, or it has ended. */
 uint64_t process_started(pid_t pid);
 /* The path of PID's cgroup in some tree is GROUP or below it: it can be said of a process that is as it was when it was found. */

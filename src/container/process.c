@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,7 +69,21 @@ bool process_kill_in(pid_t pid, const char *group)
 
 /* Between fork and exec, where only simple calls are safe. The program dies with the thread that waits for it: were it to start after an agent that was killed, the
  * next agent would already have looked for it and found nothing. */
-static _Noreturn void become(const char *const argv[], int fd, pid_t parent)
+static void raise_limits(const struct process_limits *limits)
+{
+	for (size_t i = 0; limits && i < limits->n; i++) {
+		__rlimit_resource_t which = (__rlimit_resource_t)limits->which[i];
+		struct rlimit own;
+
+		if (getrlimit(which, &own) != 0 || own.rlim_max >= limits->hard[i])
+			continue;
+		own.rlim_max = limits->hard[i];
+		(void)setrlimit(which, &own);
+	}
+}
+
+static _Noreturn void become(const char *const argv[], int fd, const struct process_limits *limits,
+			     pid_t parent)
 {
 	static const char *const env[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL
@@ -84,6 +99,7 @@ static _Noreturn void become(const char *const argv[], int fd, pid_t parent)
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)setsid();
+	raise_limits(limits);
 	null = open("/dev/null", O_RDWR);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
 		_exit(127);
@@ -98,20 +114,22 @@ static _Noreturn void become(const char *const argv[], int fd, pid_t parent)
 	_exit(127);
 }
 
-static dvs_err start(const char *const argv[], int fd, pid_t *pid)
+static dvs_err start(const char *const argv[], int fd, const struct process_limits *limits,
+		     pid_t *pid)
 {
 	pid_t self = getpid();
 
 	*pid = fork();
 	if (*pid == 0)
-		become(argv, fd, self);
+		become(argv, fd, limits, self);
 	return *pid > 0 ? DVS_OK : dvs_from_errno(errno);
 }
 
-dvs_err process_run(const char *const argv[], int fd, uint32_t timeout_ms, int *status)
+dvs_err process_run(const char *const argv[], int fd, const struct process_limits *limits,
+		    uint32_t timeout_ms, int *status)
 {
 	pid_t pid;
-	dvs_err err = start(argv, fd, &pid);
+	dvs_err err = start(argv, fd, limits, &pid);
 
 	if (err != DVS_OK)
 		return err;

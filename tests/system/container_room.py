@@ -84,6 +84,7 @@ class Room:
         self.opened = json.loads(self.driver.stdout.readline())
         assert self.opened["err"] == "OK", self.opened
         self.cgroup = self.opened["cgroup"]
+        self.v2 = self.opened["layout"] == 2
 
     def ask(self, *what):
         self.driver.stdin.write(json.dumps(what) + "\n")

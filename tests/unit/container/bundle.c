@@ -17,6 +17,9 @@ static json_t *make(const char *text)
 		.dir = "/run/dvs/containers/web",
 		.init = "/usr/libexec/dvs/dc-init",
 		.has_cgroup = true,
+		.filters_devices = true,
+		.may_raise = true,
+		.most_files = 150,
 	};
 	json_t *bundle;
 
@@ -108,7 +111,7 @@ TEST(what_a_description_changes)
 	is(bundle, "root.readonly", "true");
 	is(bundle, "process.noNewPrivileges", "false");
 	is(bundle, "process.capabilities.effective", "[\"CAP_NET_RAW\"]");
-	is(bundle, "process.rlimits", "[{\"type\":\"RLIMIT_NOFILE\",\"soft\":100,\"hard\":200}]");
+	is(bundle, "process.rlimits", "[{\"type\":\"RLIMIT_NOFILE\",\"soft\":100,\"hard\":150}]");
 	is(bundle, "linux.seccomp", "(none)");
 	is(bundle, "linux.namespaces.6", "{\"type\":\"network\"}");
 	has(bundle, "linux.resources.devices",

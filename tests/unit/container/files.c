@@ -127,11 +127,11 @@ TEST(a_process_is_known_by_its_start)
 	ck_assert_uint_ne(process_started(getpid()), 0);
 	ck_assert_uint_eq(process_started(getpid()), process_started(getpid()));
 	ck_assert_uint_eq(process_started(0x7fffffff), 0);
-	ck_assert_int_eq(process_run(fails, -1, 10000, &status), DVS_OK);
+	ck_assert_int_eq(process_run(fails, -1, NULL, 10000, &status), DVS_OK);
 	ck_assert_int_eq(status, 3 << 8);
-	ck_assert_int_eq(process_run(hangs, -1, 50, &status), DVS_TIMEOUT);
+	ck_assert_int_eq(process_run(hangs, -1, NULL, 50, &status), DVS_TIMEOUT);
 	ck_assert_int_eq(status, 9);
-	ck_assert_int_eq(process_run(none, -1, 10000, &status), DVS_OK);
+	ck_assert_int_eq(process_run(none, -1, NULL, 10000, &status), DVS_OK);
 	ck_assert_int_eq(status, 127 << 8);
 }
 
