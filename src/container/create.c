@@ -225,6 +225,9 @@ static dvs_err make_all(const struct container_host *host, const struct containe
 	if (fd < 0)
 		return why_errno(why, errno, "listen for dc-init");
 	err = run_crun(host, plan, fd, why);
+	/* On v1 crun has lifted the limits on memory of the cgroup that it found. Nothing but dc-init runs yet. */
+	if (err == DVS_OK)
+		err = make_limits(host, plan, why);
 	if (err == DVS_OK)
 		err = keep_state(host, plan, pid, why);
 	if (err == DVS_OK && !rootfs_take_down(host, plan->name))
