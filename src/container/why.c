@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "container/internal.h"
 
+PRINTF_LIKE(2, 0)
 static void say(char *why, const char *format, va_list args)
 {
 	(void)vsnprintf(why, DESCRIPTION_TEXT_MAX, format, args);

@@ -160,6 +160,7 @@ class Room:
             self.remove(name)
         assert self.cgroups() == [], self.cgroups()
         self.driver.stdin.close()
-        self.driver.wait(30)
+        status = self.driver.wait(30)
         self.driver.stdout.close()
+        assert status == 0, f"the driver ended with status {status}"
         shutil.rmtree(self.top)

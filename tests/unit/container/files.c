@@ -101,16 +101,14 @@ TEST(targets_of_volumes_stay_in_the_root)
 TEST(names_are_no_paths)
 {
 	static const char *const good[] = { "a", "web-1.x_Y" };
-	static const char *const bad[] = { "",
-					   ".",
-					   "..",
-					   ".dvs",
-					   "a/b",
-					   "a b",
-					   "\xc3",
-					   "0123456789012345678901234567890123456789012345"
-					   "678901234567890123" };
+	static const char *const bad[] = { "", ".", "..", ".dvs", "a/b", "a b", "\xc3" };
+	char name[CONTAINER_ID_MAX + 2];
 
+	memset(name, 'x', sizeof(name));
+	name[CONTAINER_ID_MAX + 1] = '\0';
+	ck_assert(!container_name_ok(name));
+	name[CONTAINER_ID_MAX] = '\0';
+	ck_assert(container_name_ok(name));
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		ck_assert(container_name_ok(good[i]));
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
