@@ -223,8 +223,7 @@ static void compare(struct planning *planning, const struct field *field, const 
 		if (field->json[0] == '\0' && planning->now->exists)
 			one.anew = needs_new(planning, keys[i], old, new);
 		/* Two levels of what the table knows are the most; then come names of the user's. */
-		if (before && after && json_is_object(before) && json_is_object(after) &&
-		    goes_down(&one))
+		if (json_is_object(before) && json_is_object(after) && goes_down(&one))
 			compare(planning, &one, before, after);
 		else
 			compare_value(planning, &one, before, after);

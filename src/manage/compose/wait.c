@@ -20,6 +20,7 @@ enum verdict { IS_READY, IS_COMING, IS_LOST };
 
 struct waiting {
 	struct run *run;
+	struct cli quiet; /* what a node does not answer now it may answer the next time */
 	struct run_dc *of;
 	const struct run_instances *before;
 	struct programs programs;
@@ -79,18 +80,17 @@ static bool is_as_before(const struct run_instances *before, const struct progra
 
 /* ---- one look ---- */
 
-static int load_nodes(struct waiting *waiting)
+static dvs_err load_nodes(struct waiting *waiting)
 {
 	struct run *run = waiting->run;
 	struct dvk_container_info *info = &waiting->of->info;
-	int status = nodes_load(run->cli, run->admin, &run->reach.nodes);
 	dvs_err err;
 
-	if (status != EXIT_DONE)
-		return status;
+	if (nodes_load(&waiting->quiet, run->admin, &run->reach.nodes) != EXIT_DONE)
+		return DVS_NOQUORUM;
 	err = reach_look(run->admin, waiting->of->dc->name, info);
 	if (err != DVS_OK)
-		return cli_fail(run->cli, err, "wait for dc %s", waiting->of->dc->name);
+		return err;
 	waiting->n_nodes = 0;
 	for (uint32_t i = 0; i < info->n_nodes; i++) {
 		const struct dvk_node_info *node = nodes_at(&run->reach.nodes, info->nodes[i].node);
@@ -104,7 +104,7 @@ static int load_nodes(struct waiting *waiting)
 							     node->draining };
 		waiting->n_nodes++;
 	}
-	return EXIT_DONE;
+	return DVS_OK;
 }
 
 static const struct program_on *find(struct waiting *waiting, const char *name,
@@ -234,31 +234,40 @@ static void look_for_others(struct waiting *waiting)
 	}
 }
 
-static int look(struct waiting *waiting)
+/* OK also when some do not answer: then not all is ready. */
+static dvs_err look(struct waiting *waiting)
 {
 	struct run *run = waiting->run;
 	const struct compose_dc *dc = waiting->of->dc;
-	int status = load_nodes(waiting);
-	dvs_err err = DVS_OK;
+	dvs_err err;
 
-	if (status != EXIT_DONE)
-		return status;
 	waiting->n_ready = waiting->n_all = 0;
 	waiting->missing[0] = '\0';
 	waiting->verdict = IS_COMING;
-	status = programs_load(run->cli, &run->reach, dc->name, &waiting->programs);
+	err = load_nodes(waiting);
+	if (err == DVS_NODC || err == DVS_NODVSD)
+		return err;
+	if (err != DVS_OK || programs_load(&waiting->quiet, &run->reach, dc->name,
+					   &waiting->programs) != EXIT_DONE) {
+		programs_free(&waiting->programs);
+		waiting->n_all = 1;
+		miss(waiting, "the nodes", NULL, "do not answer");
+		return DVS_OK;
+	}
 	waiting->expected = calloc(waiting->programs.n + 1, sizeof(*waiting->expected));
 	if (!waiting->expected)
 		err = DVS_NOMEM;
-	for (size_t i = 0; status == EXIT_DONE && err == DVS_OK && i < dc->n_programs; i++)
+	for (size_t i = 0; err == DVS_OK && i < dc->n_programs; i++)
 		err = look_at_program(waiting, &dc->programs[i]);
-	if (status == EXIT_DONE && err == DVS_OK)
+	if (err == DVS_OK)
 		look_for_others(waiting);
-	if (err != DVS_OK)
-		status = cli_fail(run->cli, err, "wait for dc %s", dc->name);
+	if (waiting->programs.n_silent > 0) {
+		waiting->n_all++;
+		miss(waiting, "a node", NULL, "does not answer");
+	}
 	free(waiting->expected);
 	programs_free(&waiting->programs);
-	return status;
+	return err;
 }
 
 /* ---- until they run ---- */
@@ -285,13 +294,16 @@ static int wait_all(struct waiting *waiting, struct interrupts *interrupts,
 {
 	char what[DVS_NAME_MAX + 8];
 	char state[640];
-	int status;
 
 	(void)snprintf(what, sizeof(what), "dc %s", waiting->of->dc->name);
 	for (;;) {
-		status = look(waiting);
-		if (status != EXIT_DONE || waiting->n_ready == waiting->n_all)
-			return status;
+		dvs_err err = look(waiting);
+
+		if (err != DVS_OK)
+			return cli_fail(waiting->run->cli, err, "wait for dc %s",
+					waiting->of->dc->name);
+		if (waiting->n_ready == waiting->n_all)
+			return EXIT_DONE;
 		if (waiting->verdict == IS_LOST)
 			return give_up(waiting);
 		if (clock_is_past(deadline_ns))
@@ -313,15 +325,18 @@ int run_wait(struct run *run, struct run_dc *of, const struct run_instances *bef
 	     uint64_t deadline_ns)
 {
 	AUTO_FREE struct waiting *waiting = calloc(1, sizeof(*waiting));
+	AUTO_FCLOSE FILE *nowhere = fopen("/dev/null", "we");
 	struct interrupts interrupts;
 	struct progress progress;
 	int status;
 
-	if (!waiting)
+	if (!waiting || !nowhere)
 		return cli_fail(run->cli, DVS_NOMEM, "wait for dc %s", of->dc->name);
 	if (!interrupts_open(&interrupts, false))
 		return cli_fail_errno(run->cli, errno, "", "take signals");
 	waiting->run = run;
+	waiting->quiet = *run->cli;
+	waiting->quiet.err = nowhere;
 	waiting->of = of;
 	waiting->before = before;
 	progress_begin(&progress, run->cli->err);
@@ -341,14 +356,18 @@ static bool is_alive(const struct agent_program *program)
 int run_wait_gone(struct cli *cli, struct reach *reach, const char *dc, const char *record,
 		  uint64_t deadline_ns, bool *gone)
 {
+	AUTO_FCLOSE FILE *nowhere = fopen("/dev/null", "we");
 	const struct timespec pause = clock_timespec(LOOK_NS);
-	int status = EXIT_DONE;
+	struct cli quiet = *cli;
 
-	for (*gone = false; status == EXIT_DONE && !*gone;) {
+	if (!nowhere)
+		return cli_fail_errno(cli, errno, "", "wait for program %s", record);
+	quiet.err = nowhere;
+	for (*gone = false; !*gone;) {
 		struct programs programs;
-		size_t n = 0;
+		size_t n = programs_load(&quiet, reach, dc, &programs) != EXIT_DONE;
 
-		status = programs_load(cli, reach, dc, &programs);
+		n += programs.n_silent;
 		for (size_t i = 0; i < programs.n; i++)
 			n += strcmp(programs.one[i].program.record, record) == 0 &&
 			     is_alive(&programs.one[i].program);
@@ -359,5 +378,5 @@ int run_wait_gone(struct cli *cli, struct reach *reach, const char *dc, const ch
 		if (n > 0)
 			(void)nanosleep(&pause, NULL);
 	}
-	return status;
+	return EXIT_DONE;
 }
