@@ -120,6 +120,9 @@ static dvs_err link_up(struct agent *agent)
 
 	(void)snprintf(path, sizeof(path), "%s/dc/" DVK_AGENTS_DC "/control",
 		       agent->options.run_dir);
+	/* So that it is told what happens in there, too. */
+	if (!err)
+		err = dvk_admin_enter(agent->admin, DVK_AGENTS_DC);
 	if (!err)
 		err = dvk_open(path, &agent->dvk);
 	if (err)

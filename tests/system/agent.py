@@ -206,6 +206,25 @@ def programs_go_on_when_their_agent_is_killed(lab, tap):
     remove(lab, "web")
 
 
+def what_exec_started_ends_with_who_asked(lab, tap):
+    lab.run(0, "dvs", "dc", "create", "web", "--nodes", "all")
+
+    def runs():
+        return [row["node"] for row in programs(lab, 1).values() if row["command"] == "sleep 1000"]
+    for asker, node, ends in ((0, 0, 1), (0, 1, 1), (2, 1, "node")):
+        asking = lab.popen(asker, "dvs", "exec", "--node", f"n{node}", "web", "sleep", "1000",
+                           stdin=subprocess.DEVNULL)
+        wait_for(lambda: runs() == [node], "it runs")
+        if ends == "node":
+            lab.kill(asker)
+        else:
+            os.kill(asking.inner, signal.SIGKILL)
+        wait_for(lambda: not runs(), "it has ended", 60)
+    lab.start(2)
+    lab.wait_nodes(0, NODES)
+    remove(lab, "web")
+
+
 def a_container_whose_init_dies_is_made_anew(lab, tap):
     lab.run(0, "dvs", "dc", "create", "web", "--nodes", "all")
     record(lab, "web", "each", command=["sleep", "1000"], replicas="each")
@@ -334,6 +353,7 @@ TESTS = [
     a_container_on_each_node_runs_programs_of_each_node,
     who_cannot_have_it_makes_all_take_it_back,
     programs_go_on_when_their_agent_is_killed,
+    what_exec_started_ends_with_who_asked,
     a_container_whose_init_dies_is_made_anew,
     what_a_killed_node_ran_moves_and_comes_back,
     freezing_stops_all_nodes,
