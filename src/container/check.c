@@ -27,9 +27,8 @@ static dvs_err check_cpus(const struct description *is, char *why)
 	n = values_cpus_count(online);
 	if (is->cpu_millis != DESCRIPTION_NONE && is->cpu_millis > UINT64_C(1000) * n)
 		return why_say(why, DVS_BADARG,
-			       "cpus: %" PRIu64 ".%03" PRIu64
-			       " are asked for, the node has %u; ask for %u at most",
-			       is->cpu_millis / 1000, is->cpu_millis % 1000, n, n);
+			       "cpus: %g are asked for, the node has %u; ask for %u at most",
+			       (double)is->cpu_millis / 1000, n, n);
 	if (!is->cpuset || values_cpus_within(is->cpuset, online, &missing))
 		return DVS_OK;
 	if (missing == UINT32_MAX)

@@ -343,7 +343,7 @@ def the_control_socket_is_there_and_can_be_made_anew(room):
 def mistakes_are_told_by_their_field(room):
     cpus = os.cpu_count()
     cases = [
-        ("BADARG", f"cpus: 64.000 are asked for, the node has {cpus}", {"cpus": 64}),
+        ("BADARG", f"cpus: 64 are asked for, the node has {cpus}", {"cpus": 64}),
         ("BADARG", "cpuset: CPU 99 is not there", {"cpuset": "0,99"}),
         ("BADARG", "memory: ", {"memory": 1 << 50}),
         ("NOTFOUND", "io[0].device: /dev/nope", {"io": [{"device": "/dev/nope", "read_bps": 1}]}),
