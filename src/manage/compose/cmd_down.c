@@ -22,12 +22,13 @@ struct down {
 	bool must_exist;
 };
 
-/* A path, or the name of a file that is there; else it is the name of a DC. */
+/* A path, or the name of a file (not a directory) that is there; else it is the name of a DC. */
 static bool is_file(const char *word)
 {
 	struct stat status;
 
-	return strcmp(word, "-") == 0 || strchr(word, '/') || stat(word, &status) == 0;
+	return strcmp(word, "-") == 0 || strchr(word, '/') ||
+	       (stat(word, &status) == 0 && !S_ISDIR(status.st_mode));
 }
 
 /* ---- one DC ---- */
