@@ -5,6 +5,7 @@ nodes; what is wrong is told with file, line and column, and leaves nothing."""
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -279,6 +280,46 @@ def a_node_dies(files):
     wait_for(lambda: files.places() == home, "all replicas are at home again", 90, 0.3)
 
 
+# ---- images ----
+
+def an_image_is_one_tree(files):
+    """an image means one tree on all nodes; another one of its name needs new containers"""
+    root = files.path.parent / "root"
+    (root / "bin").mkdir(parents=True)
+    for folder in ("proc", "sys", "dev", "tmp", "run", "etc"):
+        (root / folder).mkdir()
+    shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")
+    (root / "bin" / "sleep").symlink_to("busybox")
+    files.dvs("image", "import", "--name", NAME, root)
+    text = "name: NAME-i\nimage: NAME\nprograms: { s: { command: sleep 1000, replicas: 3, stop_grace: 1s } }\n"
+    out, _ = files.up(text)
+    assert f"+ root: image {NAME}@sha256:" in out and "its programs run" in out, out
+    out, _ = files.up(text)
+    assert out == f"dc {NAME}-i: nothing to change\n", out
+    (root / "etc" / "new").write_text("new")
+    files.dvs("image", "import", "--name", NAME, "--to", "all", root)
+    out, _ = files.dvs("plan", files.path)
+    assert f"~ root: image {NAME}@sha256:" in out and "(needs new containers)" in out, out
+    _, told = files.up(text, status=1)
+    assert told.startswith(f"dvs: {files.path}:2:8: image: "), told
+    files.up(text, "--recreate")
+    out, _ = files.dvs("exec", f"{NAME}-i", "busybox", "cat", "/etc/new")
+    assert out == "new", out
+    _, told = files.up(text.replace("image: NAME", "image: xNAME"), status=1)
+    assert f"did you mean '{NAME}'?" in told, told
+    files.dvs("down", f"{NAME}-i")
+
+
+def detached(files):
+    """up --detach does not wait for programs"""
+    text = "name: NAME-d\nprograms: { s: { command: sleep 1000, health: { command: 'false' }, stop_grace: 1s } }\n"
+    out, _ = files.up(text, "--detach")
+    assert "created; its programs start" in out, out
+    _, told = files.up(text, "-t", "1", status=1)
+    assert "is not healthy yet" in told, told
+    files.dvs("down", f"{NAME}-d")
+
+
 # ---- servers and several DCs ----
 
 def servers_and_two_dcs(files):
@@ -309,7 +350,8 @@ def main():
                          a_file_that_is_not_there, up_makes_all, env_reaches_programs,
                          up_twice_changes_nothing, limits_change_live, a_program_changes_alone,
                          programs_come_and_go, needs_new_containers, what_does_not_start_is_told,
-                         a_node_comes, a_node_dies, servers_and_two_dcs, down_leaves_nothing):
+                         a_node_comes, a_node_dies, an_image_is_one_tree, detached,
+                         servers_and_two_dcs, down_leaves_nothing):
             test(function, files)
     print(f"1..{n_tests}")
     return 1 if failed else 0
