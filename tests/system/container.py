@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from container_room import UID_FIRST, Room
+from container_room import Room
 from dvsd import Tap
 
 def can_open(path):
@@ -35,7 +35,7 @@ def a_container_runs_and_goes_without_a_trace(room):
     assert inside.sh("id -u; cat /proc/1/comm; hostname").split() == ["0", "dvs-init", "web"]
     assert room.ask("mark", "web", 7)["err"] == "OK"
     state = room.ask("look", "web")
-    assert (state["version"], state["dc"]) == (7, 1), state
+    assert (state["version"], state["dc"]) == (7, room.first + 1), state
     assert room.ask("create", "web", 1, room.description(), None, None)["err"] == "EXISTS"
     assert room.mounts() != [] and room.cgroups() != []
     inside.close()
@@ -48,7 +48,7 @@ def a_container_runs_and_goes_without_a_trace(room):
 def container_root_is_nobody_on_the_host(room):
     inside = room.create("web", dc=3)
     pid = room.ask("look", "web")["pid"]
-    uid = UID_FIRST + 3 * 65536
+    uid = room.uid(3)
     assert os.stat(f"/proc/{pid}").st_uid == uid
     assert inside.sh("cat /proc/self/uid_map").split() == ["0", str(uid), "65536"]
     assert inside.sh("touch /made && stat -c %u:%g /made /bin/busybox").split() == ["0:0", "0:0"]
@@ -425,6 +425,13 @@ def disks_and_huge_pages_have_limits(room):
     assert room.left() == NOTHING, room.left()
 
 
+def workers_do_not_get_into_each_others_way(room):
+    answer = room.ask("many", 12, 6, room.description(memory=64 << 20))
+    assert answer["err"] == "OK", answer
+    for dc in range(1, 7):
+        assert room.left(dc) == NOTHING, room.left(dc)
+
+
 def what_the_node_may_not_give_is_clamped(room):
     import resource
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -450,10 +457,10 @@ def a_neighbour_cannot_keep_a_container_from_going(room):
     end = time.monotonic() + 10
     while room.ask("usage", "bad")["pids"] < 20:
         assert time.monotonic() < end
-    before = {p for p in room.processes(UID_FIRST + 2 * 65536) if "sleep 100" in p}
+    before = {p for p in room.processes(2) if "sleep 100" in p}
     room.remove("web")
     # It was not taken for one: nobody was killed, and nobody waited for
-    assert len(before) > 10 and before <= set(room.processes(UID_FIRST + 2 * 65536))
+    assert len(before) > 10 and before <= set(room.processes(2))
     inside.close()
     os.close(out)
 
@@ -505,7 +512,7 @@ def killed_at_any_moment_nothing_stays(room):
     killed = failed = 0
     for i in range(times):
         room.ask("look", "web")
-        request = ["create", "web", 1, room.description(volumes=[
+        request = ["create", "web", room.first + 1, room.description(volumes=[
             {"source": str(room.tree), "target": "/v"}], devices=[{"path": "/dev/fuse"}]), None, None]
         if draw.random() < 0.5:
             answer, n = run_until_killed(room, request, draw.uniform(0, 0.06))
@@ -517,7 +524,7 @@ def killed_at_any_moment_nothing_stays(room):
             # The keeper itself, with crun still at work
             ask = request if draw.random() < 0.6 else ["remove", "web"]
             if ask[0] == "remove":
-                room.ask(*request)
+                room.ask("create", "web", 1, request[3], None, None)
             room.driver.stdin.write(json.dumps(ask) + "\n")
             room.driver.stdin.flush()
             time.sleep(draw.uniform(0, 0.06))
@@ -541,7 +548,8 @@ TESTS = [
     the_nodes_own_root_is_read_only_and_its_secrets_stay, volumes_have_the_containers_ids,
     devices_are_those_of_the_description, the_control_socket_is_there_and_can_be_made_anew,
     mistakes_are_told_by_their_field, a_container_outlives_its_keeper,
-    disks_and_huge_pages_have_limits, what_the_node_may_not_give_is_clamped,
+    disks_and_huge_pages_have_limits, workers_do_not_get_into_each_others_way,
+    what_the_node_may_not_give_is_clamped,
     a_neighbour_cannot_keep_a_container_from_going, a_bomb_stays_inside_and_is_removed,
     killed_at_any_moment_nothing_stays,
 ]

@@ -4,6 +4,7 @@
 import array
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -61,6 +62,8 @@ class Room:
         self.top.chmod(0o711)
         self.run_dir, self.lib_dir = self.top / "r", self.top / "l"
         self.tree = self.top / "tree"
+        # Other tests on the machine have DCs from 1 on, and their processes the users of those
+        self.first = random.randrange(1000, 32000)
         if not top:
             self.make_tree()
         self.driver = None
@@ -87,6 +90,10 @@ class Room:
         self.v2 = self.opened["layout"] == 2
 
     def ask(self, *what):
+        if what[0] in ("create", "check", "update"):
+            what = [*what[:2], self.first + what[2], *what[3:]]
+        elif what[0] == "many":
+            what = [*what, self.first + 1]
         self.driver.stdin.write(json.dumps(what) + "\n")
         self.driver.stdin.flush()
         return json.loads(self.driver.stdout.readline())
@@ -135,8 +142,12 @@ class Room:
                       if f"{self.run_dir}/containers" in line or f"{self.lib_dir}/dcs" in line]
         return found
 
-    def processes(self, uid):
+    def uid(self, dc):
+        return UID_FIRST + (self.first + dc) * 65536
+
+    def processes(self, dc):
         """Those of a container: by their host user."""
+        uid = self.uid(dc)
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -153,7 +164,7 @@ class Room:
 
     def left(self, dc=1):
         return {"cgroups": self.cgroups(), "files": self.files(), "mounts": self.mounts(),
-                "processes": self.processes(UID_FIRST + dc * 65536)}
+                "processes": self.processes(dc)}
 
     def close(self):
         for name in self.ask("list")["names"]:

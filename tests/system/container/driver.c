@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,64 @@ static json_t *op_usage(struct driver *driver)
 			 (json_int_t)usage.io_write_bytes, "frozen", usage.frozen);
 }
 
+/* As the workers of an agent do: each has containers of its own, all at once. */
+struct worker {
+	pthread_t thread;
+	struct container_host *host;
+	struct container_plan plan;
+	char name[32];
+	uint64_t rounds;
+	dvs_err err;
+	char why[DESCRIPTION_TEXT_MAX];
+};
+
+static void *work(void *arg)
+{
+	struct worker *worker = arg;
+
+	for (uint64_t i = 0; i < worker->rounds && worker->err == DVS_OK; i++) {
+		pid_t pid;
+
+		worker->err = container_create(worker->host, &worker->plan, &pid, worker->why);
+		if (worker->err == DVS_OK)
+			worker->err =
+				container_remove(worker->host, worker->plan.name, worker->why);
+	}
+	return NULL;
+}
+
+/* [op, rounds, workers, description, first DC] */
+static json_t *op_many(struct driver *driver)
+{
+	struct worker workers[8] = { { .err = DVS_OK } };
+	struct description description;
+	size_t n = (size_t)number(driver, 2);
+	dvs_err err = description_from_json(json_array_get(driver->request, 3), &description,
+					    driver->why);
+
+	if (err != DVS_OK || n > ARRAY_LEN(workers))
+		return result(driver, DVS_BADARG);
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(workers[i].name, sizeof(workers[i].name), "w%zu", i);
+		workers[i].host = &driver->host;
+		workers[i].rounds = number(driver, 1);
+		workers[i].plan = (struct container_plan){ .name = workers[i].name,
+							   .dc = (uint32_t)(number(driver, 4) + i),
+							   .description = &description };
+		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+			abort();
+	}
+	for (size_t i = 0; i < n; i++) {
+		(void)pthread_join(workers[i].thread, NULL);
+		if (workers[i].err != DVS_OK) {
+			err = workers[i].err;
+			(void)snprintf(driver->why, sizeof(driver->why), "%s", workers[i].why);
+		}
+	}
+	description_free(&description);
+	return result(driver, err);
+}
+
 static json_t *answer(struct driver *driver)
 {
 	static const struct {
@@ -185,7 +244,8 @@ static json_t *answer(struct driver *driver)
 		{ "update", op_update }, { "can_update", op_can_update },
 		{ "remove", op_remove }, { "freeze", op_freeze },
 		{ "mark", op_mark },	 { "look", op_look },
-		{ "list", op_list },	 { "usage", op_usage },
+		{ "many", op_many },	 { "list", op_list },
+		{ "usage", op_usage },
 	};
 
 	driver->why[0] = '\0';
