@@ -10,6 +10,7 @@
 #include "agent/errand.h"
 #include "agent/server.h"
 #include "base/cleanup.h"
+#include "container/doctor.h"
 #include "container/image.h"
 
 /* "crun version 1.8.1" of its first line. */
@@ -136,4 +137,42 @@ void op_check(struct agent *agent, struct request *request)
 		return;
 	memcpy(errand->own, &req, sizeof(req));
 	errand_start(errand, check_run, check_answer);
+}
+
+/* ---- doctor ---- */
+
+static void doctor_take(void *context, const struct doctor_finding *finding)
+{
+	struct agent_doctor_rep *rep = context;
+	struct agent_finding *to;
+
+	if (rep->n_findings == ARRAY_LEN(rep->findings))
+		return;
+	to = &rep->findings[rep->n_findings++];
+	to->state = (uint8_t)finding->state;
+	(void)snprintf(to->what, sizeof(to->what), "%s", finding->what);
+	(void)snprintf(to->found, sizeof(to->found), "%s", finding->found);
+	(void)snprintf(to->disables, sizeof(to->disables), "%s", finding->disables);
+	(void)snprintf(to->cure, sizeof(to->cure), "%s", finding->cure);
+}
+
+static void doctor_work(struct errand *errand)
+{
+	const struct doctor_where where = { .lib_dir = errand->agent->options.lib_dir };
+
+	doctor_run(&where, doctor_take, errand->own);
+}
+
+static void doctor_answer(struct errand *errand)
+{
+	REQUEST_ANSWER(errand->request, doctor, (struct agent_doctor_rep *)errand->own);
+}
+
+void op_doctor(struct agent *agent, struct request *request)
+{
+	struct errand *errand = errand_create(request, sizeof(struct agent_doctor_rep));
+
+	(void)agent;
+	if (errand)
+		errand_start(errand, doctor_work, doctor_answer);
 }

@@ -39,6 +39,7 @@ static const struct row rows[] = {
 	{ AGENT_JOB, op_job },
 	{ AGENT_JOB_STOP, op_job_stop },
 	{ AGENT_JOBS, op_jobs },
+	{ AGENT_DOCTOR, op_doctor },
 };
 
 agent_op_handler op_handler(uint32_t op)

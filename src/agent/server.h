@@ -21,6 +21,7 @@ agent_op_handler op_handler(uint32_t op);
 /* Operations of main's own files. */
 void op_hello(struct agent *agent, struct request *request);
 void op_check(struct agent *agent, struct request *request);
+void op_doctor(struct agent *agent, struct request *request);
 void op_containers(struct agent *agent, struct request *request);
 void op_usage(struct agent *agent, struct request *request);
 void op_images(struct agent *agent, struct request *request);

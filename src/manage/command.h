@@ -98,6 +98,7 @@ enum option_id {
 	OPTION_REFERENCE,
 	OPTION_TO,
 	OPTION_PROGRESS,
+	OPTION_ALL_NODES,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };

@@ -40,6 +40,18 @@ static const struct cli_option image_rm_options[] = {
 	{ .id = OPTION_END },
 };
 
+static const struct cli_option doctor_options[] = {
+	{ OPTION_ALL_NODES, 0, "all-nodes", NULL, NULL, "look at all nodes, by their agents" },
+	{ .id = OPTION_END },
+};
+
+static const struct cli_example doctor_examples[] = {
+	{ "dvs doctor", "this machine, whether dvsd runs or not" },
+	{ "dvs doctor --all-nodes", "all nodes" },
+	{ "dvs doctor -o json", "for programs" },
+	{ NULL, NULL },
+};
+
 static const struct cli_example image_import_examples[] = {
 	{ "dvs image import debian.tar.xz --name debian:12", "the root file system in an archive" },
 	{ "dvs image import layout --reference v1 --to all", "of an OCI layout, to all nodes" },
@@ -70,62 +82,72 @@ static const struct cli_example image_rm_examples[] = {
 };
 
 /* clang-format off */
-#define IMAGE_COMMANDS                                                     \
-	{                                                                  \
-		.name = "image import",                                    \
-		.arguments = "FILE | DIR",                                 \
-		.help = "make an image of an archive or a directory",      \
-		.options = image_import_options,                           \
-		.examples = image_import_examples,                         \
-		.run = cmd_image_import,                                   \
-		.formats = IMAGE_CHANGED,                                  \
-		.min_words = 1,                                            \
-		.max_words = 1,                                            \
-		.page = "dvs-image(1)",                                    \
-	},                                                                 \
-	{                                                                  \
-		.name = "image ls",                                        \
-		.arguments = "",                                           \
-		.help = "list the images",                                 \
-		.examples = image_ls_examples,                             \
-		.run = cmd_image_ls,                                       \
-		.formats = OUTPUT_CAN_ALL,                                 \
-		.page = "dvs-image(1)",                                    \
-	},                                                                 \
-	{                                                                  \
-		.name = "image inspect",                                   \
-		.arguments = "IMAGE",                                      \
-		.help = "tell everything about an image",                  \
-		.examples = image_inspect_examples,                        \
-		.run = cmd_image_inspect,                                  \
-		.formats = OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON), \
-		.min_words = 1,                                            \
-		.max_words = 1,                                            \
-		.page = "dvs-image(1)",                                    \
-	},                                                                 \
-	{                                                                  \
-		.name = "image copy",                                      \
-		.arguments = "IMAGE",                                      \
-		.help = "copy an image to other nodes",                    \
-		.options = image_copy_options,                             \
-		.examples = image_copy_examples,                           \
-		.run = cmd_image_copy,                                     \
-		.formats = IMAGE_CHANGED,                                  \
-		.min_words = 1,                                            \
-		.max_words = 1,                                            \
-		.page = "dvs-image(1)",                                    \
-	},                                                                 \
-	{                                                                  \
-		.name = "image rm",                                        \
-		.arguments = "IMAGE",                                      \
-		.help = "remove an image",                                 \
-		.options = image_rm_options,                               \
-		.examples = image_rm_examples,                             \
-		.run = cmd_image_rm,                                       \
-		.formats = IMAGE_CHANGED,                                  \
-		.min_words = 1,                                            \
-		.max_words = 1,                                            \
-		.page = "dvs-image(1)",                                    \
+#define IMAGE_COMMANDS								\
+	{									\
+		.name = "image import",						\
+		.arguments = "FILE | DIR",					\
+		.help = "make an image of an archive or a directory",		\
+		.options = image_import_options,				\
+		.examples = image_import_examples,				\
+		.run = cmd_image_import,					\
+		.formats = IMAGE_CHANGED,					\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-image(1)",						\
+	},									\
+	{									\
+		.name = "image ls",						\
+		.arguments = "",						\
+		.help = "list the images",					\
+		.examples = image_ls_examples,					\
+		.run = cmd_image_ls,						\
+		.formats = OUTPUT_CAN_ALL,					\
+		.page = "dvs-image(1)",						\
+	},									\
+	{									\
+		.name = "image inspect",					\
+		.arguments = "IMAGE",						\
+		.help = "tell everything about an image",			\
+		.examples = image_inspect_examples,				\
+		.run = cmd_image_inspect,					\
+		.formats = OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON),	\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-image(1)",						\
+	},									\
+	{									\
+		.name = "image copy",						\
+		.arguments = "IMAGE",						\
+		.help = "copy an image to other nodes",				\
+		.options = image_copy_options,					\
+		.examples = image_copy_examples,				\
+		.run = cmd_image_copy,						\
+		.formats = IMAGE_CHANGED,					\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-image(1)",						\
+	},									\
+	{									\
+		.name = "image rm",						\
+		.arguments = "IMAGE",						\
+		.help = "remove an image",					\
+		.options = image_rm_options,					\
+		.examples = image_rm_examples,					\
+		.run = cmd_image_rm,						\
+		.formats = IMAGE_CHANGED,					\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-image(1)",						\
+	},									\
+	{									\
+		.name = "doctor",						\
+		.arguments = "",						\
+		.help = "tell what a machine lacks for containers",		\
+		.options = doctor_options,					\
+		.examples = doctor_examples,					\
+		.run = cmd_doctor,						\
+		.formats = OUTPUT_CAN_ALL,					\
+		.page = "dvs-doctor(1)",					\
 	},
 /* clang-format on */
 

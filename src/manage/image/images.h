@@ -41,5 +41,6 @@ int cmd_image_ls(struct cli *cli);
 int cmd_image_inspect(struct cli *cli);
 int cmd_image_copy(struct cli *cli);
 int cmd_image_rm(struct cli *cli);
+int cmd_doctor(struct cli *cli);
 
 #endif

@@ -52,7 +52,7 @@ offers()
 }
 
 offers 'a beginning is completed' 'inspect' ins
-offers 'the commands are offered' 'dc node verify events up plan down schema run exec attach ps logs kill wait stats cp ep top proxy inspect trace image ca init node join leave lab bench version help completion' ''
+offers 'the commands are offered' 'dc node verify events up plan down schema run exec attach ps logs kill wait stats cp ep top proxy inspect trace image doctor ca init node join leave lab bench version help completion' ''
 offers 'a group offers its commands' 'create ls inspect set add-node rm-node freeze thaw rm' dc ''
 offers 'a group offers what begins so' 'create' dc c
 offers 'options of a command' '--force' dc rm --fo
