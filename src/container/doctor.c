@@ -119,6 +119,20 @@ int doctor_capture(const char *const argv[], uint32_t timeout_ms, char *text, si
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+bool doctor_version(const char *text, unsigned long *major, unsigned long *minor)
+{
+	const char *digits = strpbrk(text, "0123456789");
+	char *end;
+
+	if (!digits)
+		return false;
+	*major = strtoul(digits, &end, 10);
+	if (*end != '.')
+		return false;
+	*minor = strtoul(end + 1, NULL, 10);
+	return true;
+}
+
 static void read_config(struct doctor *doctor)
 {
 	const char *path = doctor->where->config ? doctor->where->config : CONFIG_FILE_DEFAULT;

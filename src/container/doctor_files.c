@@ -170,7 +170,7 @@ void doctor_container(const struct doctor *doctor)
 {
 	static const char *const version[] = { "crun", "--version", NULL };
 	char top[] = "/tmp/dvs-doctor-XXXXXX";
-	char text[DOCTOR_TEXT_MAX], line[64], number[32] = "";
+	char text[DOCTOR_TEXT_MAX] = "", line[64], number[32] = "";
 	int failed;
 
 	if (doctor_capture(version, 5000, line, sizeof(line)) != 0) {

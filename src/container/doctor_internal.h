@@ -30,6 +30,9 @@ int doctor_try(int (*try)(void *argument, char *text), void *argument, char *tex
 /* What the program ARGV writes, in one line as far as it fits; its exit status, 127 if it is not there, -1 if it was killed, also because the time was over. */
 int doctor_capture(const char *const argv[], uint32_t timeout_ms, char *text, size_t size);
 
+/* The first two numbers in TEXT, as of "CRIU 3.17.1". */
+bool doctor_version(const char *text, unsigned long *major, unsigned long *minor);
+
 void doctor_kernel(const struct doctor *doctor);
 void doctor_rights(const struct doctor *doctor);
 void doctor_namespaces(const struct doctor *doctor);

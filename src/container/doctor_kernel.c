@@ -29,12 +29,12 @@ void doctor_kernel(const struct doctor *doctor)
 {
 	static const char disables[] = "all containers: it lacks id-mapped mounts";
 	static const char cure[] = "run Linux 5.12 or later";
-	unsigned major = 0, minor = 0;
+	unsigned long major = 0, minor = 0;
 	struct utsname name;
 	bool good;
 
 	(void)uname(&name);
-	good = sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+	good = doctor_version(name.release, &major, &minor) &&
 	       (major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR));
 	doctor_say(doctor, "kernel", good ? DOCTOR_GOOD : DOCTOR_MISSING, disables, cure,
 		   "Linux %s", name.release);

@@ -25,13 +25,12 @@
 /* From 6.13 on the kernel's vDSO lies otherwise than CRIU before 4.1 takes it to. */
 static bool criu_too_old(const char *version)
 {
-	unsigned major = 0, minor = 0, kernel_major = 0, kernel_minor = 0;
-	const char *digits = strpbrk(version, "0123456789");
+	unsigned long major, minor, kernel_major, kernel_minor;
 	struct utsname name;
 
 	(void)uname(&name);
-	if (!digits || sscanf(digits, "%u.%u", &major, &minor) != 2 ||
-	    sscanf(name.release, "%u.%u", &kernel_major, &kernel_minor) != 2)
+	if (!doctor_version(version, &major, &minor) ||
+	    !doctor_version(name.release, &kernel_major, &kernel_minor))
 		return false;
 	return (major < 4 || (major == 4 && minor < 1)) &&
 	       (kernel_major > 6 || (kernel_major == 6 && kernel_minor >= 13));
@@ -170,22 +169,32 @@ static bool is_address(const struct doctor *doctor, const char *hex)
 struct port_search {
 	const struct doctor *doctor;
 	unsigned ours; /* ports that our own proxies have */
-	unsigned other;
+	unsigned long other;
 	char owner[64];
 };
 
-static void look_at_line(struct port_search *search, const char *line)
+/* A line: "N: ADDRESS:PORT REMOTE STATE QUEUES TIMER RETRANSMITS UID TIMEOUT INODE ..." */
+#define LINE_WORDS 10u
+
+static void look_at_line(struct port_search *search, char *line)
 {
 	const struct config *config = search->doctor->config;
-	char address[64], owner[64];
-	unsigned port, state;
-	unsigned long inode;
+	char *words[LINE_WORDS], *rest = NULL, *colon;
+	char owner[64];
+	unsigned long port, state, inode;
+	size_t n = 0;
 
-	if (sscanf(line, " %*d: %63[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*u %*d %lu", address,
-		   &port, &state, &inode) != 4)
+	for (char *word = strtok_r(line, " ", &rest); word && n < LINE_WORDS;
+	     word = strtok_r(NULL, " ", &rest))
+		words[n++] = word;
+	if (n < LINE_WORDS || !(colon = strchr(words[1], ':')))
 		return;
+	*colon = '\0';
+	port = strtoul(colon + 1, NULL, 16);
+	state = strtoul(words[3], NULL, 16);
+	inode = strtoul(words[9], NULL, 10);
 	if (state != TCP_LISTEN || port < config->port || port >= config->port + CONFIG_NODES_MAX ||
-	    port == config->port + config->node || !is_address(search->doctor, address))
+	    port == config->port + config->node || !is_address(search->doctor, words[1]))
 		return;
 	find_owner(inode, owner);
 	if (strcmp(owner, OURS) == 0) {
@@ -223,7 +232,7 @@ void doctor_ports(const struct doctor *doctor)
 	if (search.other)
 		doctor_say(doctor, "ports", DOCTOR_MISSING, "the link to one other node",
 			   "end that program, or choose other ports with links: port: in node.yaml",
-			   "%s listens at port %u, which is ours", search.owner, search.other);
+			   "%s listens at port %lu, which is ours", search.owner, search.other);
 	else
 		doctor_say(doctor, "ports", DOCTOR_GOOD, "", "", "%u to %u are free or ours (%u)",
 			   config->port, config->port + CONFIG_NODES_MAX - 1, search.ours);

@@ -140,6 +140,7 @@ static int visit_all(struct cli *cli, struct visit *visit)
 			    "start it, or see why it is cut off" :
 			    "run 'dvs doctor' on that node, and see the log of its dvsd");
 	}
+	visit->node = NULL;
 	if (status == EXIT_DONE)
 		status = print(cli, visit, true);
 	reach_close(&reach);
