@@ -11,7 +11,8 @@ dvs_err step_restore_counters(struct core *core, const struct core_command *comm
 			      struct core_effects *effects)
 {
 	(void)effects;
-	if (command->count == 0 || command->count > UINT32_MAX)
+	/* versions are never used up by counting */
+	if (command->count == 0 || command->count > UINT32_MAX || command->area > UINT64_MAX / 2)
 		return DVS_BADARG;
 	if (core->n_dcs > 0)
 		return DVS_BADSTATE;
