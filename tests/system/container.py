@@ -5,9 +5,7 @@
 import json
 import os
 import random
-import select
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -480,29 +478,6 @@ def a_bomb_stays_inside_and_is_removed(room):
     assert room.left() == NOTHING, room.left()
 
 
-def run_until_killed(room, ask, delay):
-    """Begin ASK, and after DELAY seconds kill every crun of this room: they run for milliseconds."""
-    room.driver.stdin.write(json.dumps(ask) + "\n")
-    room.driver.stdin.flush()
-    end = time.monotonic() + delay
-    killed = 0
-    while not select.select([room.driver.stdout], [], [], 0)[0]:
-        if time.monotonic() < end:
-            continue
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                line = (process / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"--root" in line and str(room.run_dir / "crun").encode() in line:
-                try:
-                    os.kill(int(process.name), signal.SIGKILL)
-                    killed += 1
-                except ProcessLookupError:
-                    pass
-    return json.loads(room.driver.stdout.readline()), killed
-
-
 def killed_at_any_moment_nothing_stays(room):
     """crun dies in the middle of a creation; or the keeper dies in the middle of anything."""
     seed = int(os.environ.get("CONTAINER_SEED", time.time()))
@@ -515,7 +490,7 @@ def killed_at_any_moment_nothing_stays(room):
         request = ["create", "web", room.first + 1, room.description(volumes=[
             {"source": str(room.tree), "target": "/v"}], devices=[{"path": "/dev/fuse"}]), None, None]
         if draw.random() < 0.5:
-            answer, n = run_until_killed(room, request, draw.uniform(0, 0.06))
+            answer, n = room.kill_crun_during(request, draw.uniform(0, 0.06))
             killed += n
             failed += answer["err"] != "OK"
             if answer["err"] != "OK":

@@ -5,12 +5,14 @@ import array
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import socket
 import struct
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 BUSYBOX = "/usr/bin/busybox"
@@ -115,6 +117,28 @@ class Room:
         self.driver.wait()
         self.driver.stdin.close()
         self.driver.stdout.close()
+
+    def kill_crun_during(self, ask, delay):
+        """Begin ASK, and after DELAY seconds kill every crun of this room: they run for milliseconds."""
+        self.driver.stdin.write(json.dumps(ask) + "\n")
+        self.driver.stdin.flush()
+        end = time.monotonic() + delay
+        killed = 0
+        while not select.select([self.driver.stdout], [], [], 0)[0]:
+            if time.monotonic() < end:
+                continue
+            for process in Path("/proc").glob("[0-9]*"):
+                try:
+                    line = (process / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if b"--root" in line and str(self.run_dir / "crun").encode() in line:
+                    try:
+                        os.kill(int(process.name), signal.SIGKILL)
+                        killed += 1
+                    except ProcessLookupError:
+                        pass
+        return json.loads(self.driver.stdout.readline()), killed
 
     # ---- what is there on the machine ----
 

@@ -102,7 +102,7 @@ def what_goes_in_comes_out(copies, room):
     assert copies.sh("cat /home/a/f") == "two"
     # On the host it belongs to the container.
     host = next(p for p in room.lib_dir.rglob("home/g"))
-    assert host.stat().st_uid == 0x10000000 + 65536 + 5
+    assert host.stat().st_uid == room.uid(1) + 5
     # The folder that it goes into is not changed.
     before = copies.sh("stat -c %a:%u /tmp")
     copies.unpack_ok("/tmp", archive((".", None, 9, 9), ("x", "y")))
@@ -243,7 +243,7 @@ def a_container_does_not_see_who_copies(copies, room):
             assert time.monotonic() < deadline, status
             child = children.read_text().split()
             status = Path(f"/proc/{child[0]}/status").read_text() if child else ""
-        uid = 0x10000000 + 65536
+        uid = room.uid(1)
         assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}" in status, status
         assert "NoNewPrivs:\t1" in status
         assert "CapEff:\t000000008000001b" in status, status
