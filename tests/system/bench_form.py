@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check what `dvs bench SUITE --quick --json` printed.
 
-usage: bench_form.py FILE [SUITE]    (SUITE: ipc or remote)
+usage: bench_form.py FILE [SUITE [PATTERN]]    (SUITE: ipc, remote, container or neighbour)
 
 Every pattern and system that applies to it must be there, each line with exactly the agreed
 fields, figures above zero (MB/s and CPUs may be too small to show), and a median between its extremes.
@@ -28,14 +28,23 @@ SUITES = {
         "rt": WAYS | PEERS, "fan-in": WAYS | PEERS | {"tcp-batch"},
         "data": WAYS | PEERS | {"iperf3"}, "mcast": {"dvs-tcp", "corosync"},
         "detect": {"dvs-tcp", "corosync"}},
+    "container": {
+        "exec": {"dvs-run", "dvs-exec", "crun", "plain"}, "start": {"dvs-run", "crun"},
+        "footprint": {"dvsd", "dvs-agent"}},
+    "neighbour": {
+        dimension: {"alone", "limited", "unlimited"}
+        for dimension in ("cpu", "memory", "processes", "disk")},
 }
+# What patterns show beside the fields of all.
+MORE = {"footprint": {"memory_bytes"}}
 
 
 def faults_of_line(line, suite):
     """What is wrong with one line, as a list."""
-    if set(line) != NAMES | NUMBERS:
+    numbers = NUMBERS | MORE.get(line.get("pattern"), set())
+    if set(line) != NAMES | numbers:
         return [f"fields are {sorted(line)}"]
-    faults = [f"{name} is {line[name]!r}" for name in NUMBERS
+    faults = [f"{name} is {line[name]!r}" for name in numbers
               if isinstance(line[name], bool) or not isinstance(line[name], (int, float))
               or line[name] < 0 or (line[name] == 0 and name not in ("cpu", "mb_per_s"))]
     if line["bench"] != suite:
@@ -45,11 +54,11 @@ def faults_of_line(line, suite):
     return faults
 
 
-def check_file(path, suite):
+def check_file(path, suite, only=None):
     """All faults, as a list. A system that is skipped with its reason counts as there."""
     faults = []
     skipped = set()
-    patterns = SUITES[suite]
+    patterns = {only: SUITES[suite][only]} if only else SUITES[suite]
     systems = {pattern: {} for pattern in patterns}
     with open(path, encoding="utf-8") as file:
         for number, text in enumerate(file, 1):
@@ -73,7 +82,7 @@ def check_file(path, suite):
 
 
 def main():
-    faults = check_file(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "ipc")
+    faults = check_file(sys.argv[1], *(sys.argv[2:] or ["ipc"]))
     for fault in faults:
         print(fault)
     return 1 if faults else 0

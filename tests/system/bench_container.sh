@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The benchmarks of containers measure every pattern and system in a lab, in the agreed form, and leave nothing behind.
+# How fast anything is, is not asked here.
+
+. "$(dirname "$0")/../lib/tap.sh"
+requires root
+requires command corosync
+requires command ip
+requires command crun
+# In memory: a log on a busy disk holds corosync up.
+DVS_LAB_DIR=$(mktemp -d /dev/shm/dvs-test-XXXXXX) || exit 1
+export DVS_LAB_DIR
+# shellcheck disable=SC2016 # expanded at the end
+at_end 'rm -rf "$DVS_LAB_DIR"'
+[ "$(nproc)" -ge 2 ] || skip_all "needs two CPUs"
+
+bench()
+{
+	"$DVS_BUILD/dvs" bench "$@"
+}
+
+# What the benchmark could leave behind: labs, cgroups, its directory of data.
+traces()
+{
+	ls -A "$DVS_LAB_DIR" 2>/dev/null
+	pgrep -f "^dvs-lab-hold .*$DVS_LAB_DIR"
+	ls -d /var/tmp/dvs-bench-data 2>/dev/null
+}
+
+status_of()
+{
+	"$@" >"$TAP_DIR/out" 2>"$TAP_DIR/err"
+	echo $?
+}
+
+form()
+{
+	python3 "$DVS_SOURCE/tests/system/bench_form.py" "$TAP_DIR/out" "$@"
+}
+
+is "the quick run of containers succeeds" \
+	"$(status_of bench container --quick --repeats 1 --json)" 0
+tap_comment <"$TAP_DIR/err"
+check "its lines are complete and in the agreed form" form container
+is "a neighbour is measured" \
+	"$(status_of bench neighbour --pattern cpu --repeats 1 --json)" 0
+tap_comment <"$TAP_DIR/err"
+check "in the agreed form" form neighbour cpu
+is "they leave nothing behind" "$(traces)" ""
+
+says "work is counted" "^[0-9]+[.][0-9]+" bench work cpu 10
+is "work that is not known is wrong usage" "$(status_of bench work love 10)" 2
+says "a pattern is known or not" "unknown pattern 'pigeon'; choose from exec, start, footprint" \
+	bench container --pattern pigeon
+
+done_testing
