@@ -3,9 +3,13 @@
 """dvs plan, up and down in a lab of 3 nodes: what a dvs.yaml says comes about, once and not twice; limits and programs change while the rest goes on; programs follow the
 nodes; what is wrong is told with file, line and column, and leaves nothing."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +21,7 @@ from lab import Lab, requires_lab, wait_for
 failed = 0
 n_tests = 0
 NAME = f"compose{os.getpid()}"
+KILLS = int(os.environ.get("COMPOSE_KILLS", "6"))
 CGROUPS = Path("/sys/fs/cgroup")
 
 FILE = """name: NAME
@@ -320,6 +325,32 @@ def detached(files):
     files.dvs("down", f"{NAME}-d")
 
 
+# ---- dvs itself dies ----
+
+def up_again_after_a_kill(files):
+    """up that is killed at any moment is made good by the next one"""
+    seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
+    print(f"# SEED={seed}", flush=True)
+    draw = random.Random(seed)
+    text = "name: NAME-k\nmemory: 64M\nprograms:\n" + "".join(
+        f"  p{i}: {{ command: sleep 1000, stop_grace: 1s }}\n" for i in range(6))
+    path = files.write(text)
+    for _ in range(KILLS):
+        killed = files.lab.popen(0, "dvs", "up", path, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        time.sleep(draw.uniform(0, 0.3))  # the moment is what is tried
+        if killed.inner:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(killed.inner, signal.SIGKILL)
+        killed.wait(30)
+        files.up(text)
+        rows = files.lab.json(0, "ps", f"{NAME}-k")["programs"]
+        assert sorted(row["program"] for row in rows if row["state"] == "running") == \
+            [f"p{i}.0" for i in range(6)], rows
+        files.dvs("down", f"{NAME}-k")
+        assert f"{NAME}-k" not in files.dcs()
+
+
 # ---- servers and several DCs ----
 
 def servers_and_two_dcs(files):
@@ -351,6 +382,7 @@ def main():
                          up_twice_changes_nothing, limits_change_live, a_program_changes_alone,
                          programs_come_and_go, needs_new_containers, what_does_not_start_is_told,
                          a_node_comes, a_node_dies, an_image_is_one_tree, detached,
+                         up_again_after_a_kill,
                          servers_and_two_dcs, down_leaves_nothing):
             test(function, files)
     print(f"1..{n_tests}")

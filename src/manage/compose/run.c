@@ -6,9 +6,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/nearest.h"
 #include "container/program.h"
 #include "manage/container/dc.h"
+
+/* A DC that is being created or removed is looked at again and again, so long. */
+#define LOOK_NS (50 * CLOCK_NS_PER_MS)
+#define SETTLED_NS (30 * CLOCK_NS_PER_S)
 
 /* ---- the file ---- */
 
@@ -150,6 +155,24 @@ int run_look(struct cli *cli, struct dvk *admin, const char *name, struct dvk_co
 	}
 	status = dc_load(cli, admin, name, &now->description, version);
 	return status == EXIT_DONE ? look_for_programs(cli, admin, name, now) : status;
+}
+
+/* What another command has begun is over soon, also if that was killed: only then is it known what there is. */
+static dvs_err wait_settled(const struct run *run, const struct run_dc *of)
+{
+	uint64_t deadline_ns = clock_deadline_ns(SETTLED_NS);
+	const struct timespec pause = clock_timespec(LOOK_NS);
+	AUTO_FREE struct dvk_container_info *info = malloc(sizeof(*info));
+	dvs_err err = info ? DVS_OK : DVS_NOMEM;
+
+	while (err == DVS_OK) {
+		err = reach_look(run->admin, of->dc->name, info);
+		if (err != DVS_OK || info->phase == DVK_RUNS || info->phase == DVK_NO_CONTAINERS ||
+		    clock_is_past(deadline_ns))
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	return err;
 }
 
 /* One that can be compared with the file. */
@@ -314,9 +337,12 @@ static const char *name_of(const void *nodes, uint32_t node, char *name)
 static int plan_one(struct run *run, struct run_dc *of)
 {
 	uint64_t chosen = 0;
-	int status =
-		run_look(run->cli, run->admin, of->dc->name, &of->info, &of->now, &of->version);
+	dvs_err err = wait_settled(run, of);
+	int status;
 
+	if (err != DVS_OK && err != DVS_NODC)
+		return cli_fail(run->cli, err, "find dc %s", of->dc->name);
+	status = run_look(run->cli, run->admin, of->dc->name, &of->info, &of->now, &of->version);
 	if (status == EXIT_DONE)
 		status = check_phase(run, of);
 	if (status == EXIT_DONE)
