@@ -15,6 +15,7 @@ export DVS_LAB_DIR
 at_end 'rm -rf "$DVS_LAB_DIR"'
 [ "$(nproc)" -ge 2 ] || skip_all "needs two CPUs"
 
+# shellcheck disable=SC2317 # called by status_of, check and says
 bench()
 {
 	"$DVS_BUILD/dvs" bench "$@"
@@ -34,6 +35,7 @@ status_of()
 	echo $?
 }
 
+# shellcheck disable=SC2317
 form()
 {
 	python3 "$DVS_SOURCE/tests/system/bench_form.py" "$TAP_DIR/out" "$@"
