@@ -236,6 +236,15 @@ def needs_new_containers(files):
     files.up(FILE, "--recreate")
 
 
+def a_frozen_dc_is_told(files):
+    """a DC that is frozen is not changed"""
+    files.dvs("dc", "freeze", NAME)
+    _, told = files.up(FILE.replace("replicas: 4", "replicas: 3"), status=1)
+    assert told.startswith(f"dvs: {files.path}:1:7: name: the DC is frozen"), told
+    files.dvs("dc", "thaw", NAME)
+    files.up(FILE)
+
+
 def what_does_not_start_is_told(files):
     """a program that cannot be started, or has ended with an error, ends the waiting at once"""
     begun = time.monotonic()
@@ -380,7 +389,8 @@ def main():
         for function in (wrong_files_leave_nothing, one_wrong_dc_of_two_leaves_nothing,
                          a_file_that_is_not_there, up_makes_all, env_reaches_programs,
                          up_twice_changes_nothing, limits_change_live, a_program_changes_alone,
-                         programs_come_and_go, needs_new_containers, what_does_not_start_is_told,
+                         programs_come_and_go, needs_new_containers, a_frozen_dc_is_told,
+                         what_does_not_start_is_told,
                          a_node_comes, a_node_dies, an_image_is_one_tree, detached,
                          up_again_after_a_kill,
                          servers_and_two_dcs, down_leaves_nothing):

@@ -74,6 +74,10 @@ int run_check(struct run *run, bool recreate)
 	for (size_t i = 0; i < run->compose.n_dcs; i++) {
 		struct run_dc *of = &run->dcs[i];
 
+		if (of->now.exists && of->info.frozen && of->plan.n_changes > 0)
+			status = run_fail(run, of->dc, "", NULL,
+					  "name: the DC is frozen, so its programs can neither end "
+					  "nor start; 'dvs dc thaw' lets it go on");
 		if (of->plan.anew[0] && !recreate) {
 			run_fail(run, of->dc, "", NULL, of->plan.anew);
 			cli_note(

@@ -21,18 +21,19 @@ static int load(struct cli *cli, const char *path, char *bytes, size_t *len)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	FILE *file = is_stdin ? stdin : fopen(path, "re");
-	bool failed;
+	int failed = 0;
 
 	if (!file)
 		return cli_fail_errno(cli, errno,
 				      "name the file that says what is wanted, see dvs.yaml(5)",
 				      "read %s", path);
 	*len = fread(bytes, 1, COMPOSE_FILE_MAX + 1, file);
-	failed = ferror(file);
+	if (ferror(file))
+		failed = errno;
 	if (!is_stdin)
 		fclose(file);
 	if (failed)
-		return cli_fail_errno(cli, EIO, "see whether it is a file", "read %s", path);
+		return cli_fail_errno(cli, failed, "see whether it is a file", "read %s", path);
 	if (*len > COMPOSE_FILE_MAX)
 		return cli_fail_hint(cli, DVS_TOOBIG, "a dvs.yaml has 1 MiB at most", "read %s",
 				     path);

@@ -359,8 +359,8 @@ bool reading_value(struct reading *reading, const struct schema_row *row, const 
 
 	if (row->kind == SCHEMA_ROOT || row->kind == SCHEMA_IMAGE)
 		json = "root";
-	if (row->kind == SCHEMA_NODES)
-		json = "nodes";
+	if (row->kind == SCHEMA_NODES || row->kind == SCHEMA_NAME)
+		json = row->key;
 	if (!reading_enter(reading, node, row->key, json, &level) ||
 	    !readers[row->kind](reading, row, node, into))
 		return false;
