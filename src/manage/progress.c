@@ -9,7 +9,9 @@
 #include "manage/terminal.h"
 #include "manage/text.h"
 
-#define SILENT_NS (500 * CLOCK_NS_PER_MS) /* what is done by then shows nothing */
+/* What is done by then shows nothing. */
+#define SILENT_BAR_NS (500 * CLOCK_NS_PER_MS)
+#define SILENT_LINE_NS (3 * CLOCK_NS_PER_S)
 #define BAR_EVERY_NS (100 * CLOCK_NS_PER_MS)
 #define LINE_EVERY_NS (5 * CLOCK_NS_PER_S)
 #define BAR_COLUMNS 20u
@@ -25,9 +27,10 @@ static bool is_due(struct progress *progress)
 {
 	uint64_t now_ns = clock_now_ns();
 	uint64_t every_ns = progress->bar ? BAR_EVERY_NS : LINE_EVERY_NS;
+	uint64_t silent_ns = progress->bar ? SILENT_BAR_NS : SILENT_LINE_NS;
 
 	if (progress->shown ? now_ns - progress->drawn_ns < every_ns :
-			      now_ns - progress->begun_ns < SILENT_NS)
+			      now_ns - progress->begun_ns < silent_ns)
 		return false;
 	progress->drawn_ns = now_ns;
 	progress->shown = true;

@@ -212,7 +212,7 @@ fi
 
 # ---- the rest ----
 
-ends "an unknown command is wrong use" 2 "did you mean 'ps'" dvs pss
+ends "an unknown command is wrong use" 2 "did you mean 'ps'" dvs sp
 ends "an unknown option too" 2 "did you mean '--force'" dvs dc rm web --froce
 ends "and no command" 2 "'dvs help' lists the commands" dvs
 says "help lists the commands" '^  ps +\[DC\] ' dvs help

@@ -51,7 +51,7 @@ static int check_live(struct change *change)
 	description_free(&wanted);
 	if (can)
 		return EXIT_DONE;
-	option = limits_option(why, &sentence);
+	option = limits_option(change->cli, why, &sentence);
 	cli_note(change->cli, "set dc %s: %s%s%s%s", change->dc, option ? "--" : "",
 		 option ? option : "", option ? ": " : "", sentence);
 	return EXIT_FAILED;

@@ -129,7 +129,7 @@ int dc_resolve_image(struct cli *cli, struct agents *agents, const struct nodes 
 static void tell_refusal(struct cli *cli, const char *what, const char *node, const char *why)
 {
 	const char *sentence;
-	const char *option = limits_option(why, &sentence);
+	const char *option = limits_option(cli, why, &sentence);
 
 	cli_note(cli, "%s: node %s: %s%s%s%s", what, node, option ? "--" : "", option ? option : "",
 		 option ? ": " : "", sentence);

@@ -382,20 +382,26 @@ static bool take_root(struct taking *taking, json_t *document)
 	return done(taking, json_object_set_new(document, "root", root));
 }
 
-const char *limits_option(const char *complaint, const char **sentence)
+/* The root file system is told by one of three. */
+static const char *root_option(const struct cli *cli)
+{
+	if (cli_has(cli, OPTION_IMAGE))
+		return "image";
+	return cli_has(cli, OPTION_DIRECTORY) ? "directory" : "root";
+}
+
+const char *limits_option(const struct cli *cli, const char *complaint, const char **sentence)
 {
 	static const struct {
 		const char *field;
 		const char *option;
-	} others[] = { { "root.name", "image" },
-		       { "root.path", "directory" },
-		       { "root", "root" },
-		       { "capabilities.add", "cap-add" },
-		       { "capabilities.drop", "cap-drop" } };
+	} others[] = { { "capabilities.add", "cap-add" }, { "capabilities.drop", "cap-drop" } };
 	const char *end = strstr(complaint, ": ");
 	size_t len = end ? strcspn(complaint, ".[:") : 0;
 
 	*sentence = end ? end + 2 : complaint;
+	if (len == 4 && strncmp(complaint, "root", len) == 0)
+		return root_option(cli);
 	for (size_t i = 0; end && i < ARRAY_LEN(others); i++) {
 		size_t field_len = strlen(others[i].field);
 
@@ -425,7 +431,7 @@ static int check(struct cli *cli, json_t *document)
 	}
 	if (err != DVS_BADARG)
 		return cli_fail(cli, err, "describe the dc");
-	option = limits_option(why, &sentence);
+	option = limits_option(cli, why, &sentence);
 	if (option)
 		return cli_usage(cli, "--%s: %s", option, sentence);
 	return cli_usage(cli, "%s", sentence);

@@ -17,8 +17,8 @@ const char *limits_given(const struct cli *cli);
 /* "256M" to bytes; K, M, G and T are powers of 1024. False: it is no size. */
 bool limits_size(const char *text, uint64_t *bytes);
 
-/* The option that stands for the field where a complaint of the form "PATH: SENTENCE" begins; NULL: none does. *SENTENCE:
+/* The option that was given for the field where a complaint of the form "PATH: SENTENCE" begins; NULL: none does. *SENTENCE:
  * what follows the path. */
-const char *limits_option(const char *complaint, const char **sentence);
+const char *limits_option(const struct cli *cli, const char *complaint, const char **sentence);
 
 #endif
