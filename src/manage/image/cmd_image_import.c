@@ -8,6 +8,7 @@
 #include "client/calls.h"
 #include "container/image.h"
 #include "manage/image/images.h"
+#include "manage/terminal.h"
 
 /* "/a/debian-12.tar.xz" is debian-12. */
 static void name_of_file(const char *path, char name[IMAGE_NAME_MAX + 1])
@@ -76,6 +77,7 @@ static int import(struct cli *cli, struct reach *reach, const struct agent_image
 	const struct dvk_node_info *self = nodes_self(&reach->nodes);
 	struct agent_image_import_rep rep;
 	char title[IMAGE_NAME_MAX + 32], digest[IMAGES_DIGEST_BYTES];
+	struct interrupts interrupts;
 	uint64_t to = 0;
 	dvs_err err;
 	int status = EXIT_DONE;
@@ -87,10 +89,12 @@ static int import(struct cli *cli, struct reach *reach, const struct agent_image
 	if (!self)
 		return cli_fail(cli, DVS_NODVSD, "import %s", req->path);
 	(void)snprintf(title, sizeof(title), "import image %s", req->name);
+	if (!interrupts_open(&interrupts, false))
+		return cli_fail(cli, DVS_FULL, "%s", title);
 	err = agent_call_image_import(reach->agents, self->node, req, &rep, REACH_MS);
-	if (err != DVS_OK)
-		return reach_fail(cli, reach->agents, err, "%s", title);
-	status = images_follow(cli, reach, self->node, rep.job, title, digest);
+	status = err == DVS_OK ? images_follow(cli, reach, self->node, rep.job, title, digest) :
+				 reach_fail(cli, reach->agents, err, "%s", title);
+	interrupts_close(&interrupts);
 	if (status == EXIT_DONE)
 		status = images_copy(cli, reach, req->name, self->node, to);
 	return status == EXIT_DONE ? print(cli, req->name, digest) : status;

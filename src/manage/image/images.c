@@ -226,12 +226,25 @@ static int tell_failure(struct following *following, const struct agent_job_rep 
 	AUTO_FREE char *why = utf8 ? text_printable(utf8) : NULL;
 	char node[DVS_NAME_MAX + 1];
 
-	if (following->stopping)
-		return cli_fail_hint(following->cli, DVS_WOKEN, "nothing of it stays", "%s",
-				     following->title);
+	if (following->stopping) {
+		cli_note(following->cli, "%s: stopped; nothing of it stays", following->title);
+		return EXIT_FAILED;
+	}
 	cli_note(following->cli, "%s: node %s: %s", following->title,
 		 nodes_name(&following->reach->nodes, following->node, node),
 		 why && why[0] ? why : dvs_strerror((dvs_err)rep->err));
+	return EXIT_FAILED;
+}
+
+/* The job went with its agent, and the next one cleans up. */
+static int tell_dead(const struct following *following)
+{
+	char node[DVS_NAME_MAX + 1];
+
+	cli_note(following->cli,
+		 "%s: the agent of node %s has ended meanwhile, and nothing of it stays; run the"
+		 " command again",
+		 following->title, nodes_name(&following->reach->nodes, following->node, node));
 	return EXIT_FAILED;
 }
 
@@ -246,6 +259,8 @@ static int follow(struct following *following, char *digest)
 
 		if (err != DVS_OK) {
 			progress_end(&following->progress);
+			if (err == DVS_PEERDEAD)
+				return tell_dead(following);
 			return reach_fail(following->cli, following->reach->agents, err, "%s",
 					  following->title);
 		}
@@ -285,15 +300,20 @@ static int copy_to(struct cli *cli, struct reach *reach, const char *name, dvs_n
 	struct agent_image_fetch_rep rep;
 	char title[IMAGES_DIGEST_BYTES + DVS_NAME_MAX + 128];
 	char node[DVS_NAME_MAX + 1];
+	struct interrupts interrupts;
+	int status;
 	dvs_err err;
 
 	(void)snprintf(req.name, sizeof(req.name), "%s", name);
 	(void)snprintf(title, sizeof(title), "copy image %s to %s", name,
 		       nodes_name(&reach->nodes, to, node));
+	if (!interrupts_open(&interrupts, false))
+		return cli_fail(cli, DVS_FULL, "%s", title);
 	err = agent_call_image_fetch(reach->agents, to, &req, &rep, REACH_MS);
-	if (err != DVS_OK)
-		return reach_fail(cli, reach->agents, err, "%s", title);
-	return images_follow(cli, reach, to, rep.job, title, NULL);
+	status = err == DVS_OK ? images_follow(cli, reach, to, rep.job, title, NULL) :
+				 reach_fail(cli, reach->agents, err, "%s", title);
+	interrupts_close(&interrupts);
+	return status;
 }
 
 int images_copy(struct cli *cli, struct reach *reach, const char *name, dvs_nodeid from,

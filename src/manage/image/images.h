@@ -27,7 +27,8 @@ void images_free(struct images *images);
 MUST_USE int images_find(struct cli *cli, const struct reach *reach, const struct images *images,
 			 const char *word, const char *what, const struct image_on **found);
 
-/* Follow JOB of NODE to its end and show how far it is; TITLE stands before that. Ctrl-C ends the job. DIGEST may be NULL. */
+/* Follow JOB of NODE to its end and show how far it is; TITLE stands before that. Ctrl-C ends the job; so that one is not lost that comes before
+ * this call, whoever starts the job opens interrupts (terminal.h) before. DIGEST may be NULL. */
 #define IMAGES_DIGEST_BYTES 72u
 MUST_USE int images_follow(struct cli *cli, struct reach *reach, dvs_nodeid node, uint64_t job,
 			   const char *title, char digest[IMAGES_DIGEST_BYTES]);
