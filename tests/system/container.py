@@ -469,9 +469,10 @@ def a_bomb_stays_inside_and_is_removed(room):
                        "f() { f 2>/dev/null | f 2>/dev/null & }; f; mkdir -p /d; cd /d;"
                        "for i in $(seq 2000); do mkdir d && cd d || break; done; sleep 1000")
     end = time.monotonic() + 20
-    while room.ask("usage", "web")["pids"] < 150 and time.monotonic() < end:
-        pass
-    assert 150 <= room.ask("usage", "web")["pids"] <= 200
+    most = 0
+    while most < 150 and time.monotonic() < end:
+        most = max(most, room.ask("usage", "web")["pids"])
+    assert 150 <= most <= 200, most
     inside.close()
     os.close(out)
     room.remove("web")
