@@ -27,6 +27,7 @@ struct site {
 	struct list of_reconcile;
 	struct reconcile *reconcile;
 	char dc[DVS_NAME_MAX + 1];
+	dvs_dcid id; /* under which it was last seen */
 	bool has_looked;
 	bool is_busy;	/* a worker looks at it */
 	bool is_dirty;	/* look once more afterwards */
@@ -51,7 +52,10 @@ struct survey {
 	struct work work;
 	struct reconcile *reconcile;
 	dvs_err err;
-	char (*dcs)[DVS_NAME_MAX + 1];
+	struct seen {
+		char name[DVS_NAME_MAX + 1];
+		dvs_dcid id;
+	} * dcs;
 	size_t n_dcs;
 	char **there;
 	size_t n_there;
@@ -249,6 +253,8 @@ static void site_looked(struct work *work)
 
 	site->is_busy = false;
 	site->has_looked = true;
+	if (settle->is_known)
+		site->id = settle->info.dc;
 	tell(site);
 	site->err = settle->step == SETTLE_RETRY ? settle->err : DVS_OK;
 	(void)snprintf(site->why, sizeof(site->why), "%s",
@@ -293,6 +299,7 @@ static void site_look(struct site *site)
 	loop_timer_cancel(reconcile->agent->loop, &site->retry);
 	memset(&site->settle, 0, sizeof(site->settle));
 	site->settle.agent = reconcile->agent;
+	site->settle.id = site->id;
 	site->settle.may_kill = site->may_kill;
 	site->settle.has_fetched = site->has_fetched;
 	site->settle.fetch_err = site->fetch_err;
@@ -312,7 +319,7 @@ static void survey_run(struct work *work)
 	dvs_err err;
 
 	while (!(err = dvk_container_next(agent->admin, &cursor, 0, &info))) {
-		char(*more)[DVS_NAME_MAX + 1];
+		struct seen *more;
 
 		if (info.phase == DVK_NO_CONTAINERS)
 			continue;
@@ -320,7 +327,8 @@ static void survey_run(struct work *work)
 		if (!more)
 			break;
 		survey->dcs = more;
-		memcpy(more[survey->n_dcs++], info.name, sizeof(info.name));
+		more[survey->n_dcs].id = info.dc;
+		memcpy(more[survey->n_dcs++].name, info.name, sizeof(info.name));
 	}
 	survey->err = err == DVS_NODC ? DVS_OK : err ? err : DVS_NOMEM;
 	if (!survey->err)
@@ -338,8 +346,13 @@ static void survey_done(struct work *work)
 	struct reconcile *reconcile = survey->reconcile;
 
 	reconcile->is_surveying = false;
-	for (size_t i = 0; i < survey->n_dcs; i++)
-		reconcile_look_at(reconcile, survey->dcs[i]);
+	for (size_t i = 0; i < survey->n_dcs; i++) {
+		struct site *site = site_get(reconcile, survey->dcs[i].name);
+
+		if (site)
+			site->id = survey->dcs[i].id;
+		reconcile_look_at(reconcile, survey->dcs[i].name);
+	}
 	for (size_t i = 0; i < survey->n_there; i++) {
 		if (!survey->err)
 			reconcile_look_at(reconcile, survey->there[i]);

@@ -18,17 +18,26 @@ static const struct dvk_container_node *own_row(const struct settle *settle)
 	return NULL;
 }
 
+/* The first DC whose id follows CURSOR, if it is this one. */
+static dvs_err try_dc(struct settle *settle, uint32_t *cursor)
+{
+	dvs_err err = dvk_container_next(settle->agent->admin, cursor, 0, &settle->info);
+
+	settle->is_known = !err && settle->info.phase != DVK_NO_CONTAINERS &&
+			   strcmp(settle->info.name, settle->dc) == 0;
+	return err;
+}
+
 static dvs_err find_dc(struct settle *settle)
 {
-	uint32_t cursor = 0;
-	dvs_err err;
+	uint32_t cursor = settle->id.n ? settle->id.n - 1 : 0;
+	dvs_err err = try_dc(settle, &cursor);
 
-	while (!(err = dvk_container_next(settle->agent->admin, &cursor, 0, &settle->info))) {
-		settle->is_known = settle->info.phase != DVK_NO_CONTAINERS &&
-				   strcmp(settle->info.name, settle->dc) == 0;
-		if (settle->is_known)
-			return DVS_OK;
-	}
+	/* It may have been made anew: look through all of them. */
+	if (!settle->is_known)
+		cursor = 0;
+	while (!settle->is_known && (err = try_dc(settle, &cursor)) == DVS_OK)
+		continue;
 	return err == DVS_NODC ? DVS_OK : err;
 }
 

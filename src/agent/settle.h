@@ -21,6 +21,7 @@ struct settle {
 	/* given */
 	struct agent *agent;
 	char dc[DVS_NAME_MAX + 1];
+	dvs_dcid id;	     /* under which it was last seen: a hint */
 	bool may_kill;	     /* its programs were asked to end */
 	bool has_fetched;    /* the image was to be brought here, ... */
 	dvs_err fetch_err;   /* ... and was, or was not: */
