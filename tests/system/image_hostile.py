@@ -13,34 +13,10 @@ import sys
 import tarfile
 from pathlib import Path
 
-from images import ACTOR, MACHINE, Tar, root_file_system, run
+from images import ACTOR, MACHINE, Tar, blob, make_layout, root_file_system, run
 
 
 # ---- layouts ----
-
-def blob(layout, data):
-    digest = hashlib.sha256(data).hexdigest()
-    folder = layout / "blobs/sha256"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / digest).write_bytes(data)
-    return {"digest": "sha256:" + digest, "size": len(data)}
-
-
-def make_layout(layout, layers, name="v1", machine=MACHINE, config=None, more=()):
-    layout.mkdir(exist_ok=True)
-    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    config = blob(layout, json.dumps({"os": "linux", "architecture": machine,
-                                      "config": config or {}}).encode())
-    manifest = blob(layout, json.dumps({
-        "schemaVersion": 2, "config": config,
-        "layers": [blob(layout, layer) for layer in layers]}).encode())
-    manifest["mediaType"] = "application/vnd.oci.image.manifest.v1+json"
-    manifest["annotations"] = {"org.opencontainers.image.ref.name": name}
-    manifest["platform"] = {"os": "linux", "architecture": machine}
-    index = {"schemaVersion": 2, "manifests": [manifest, *more]}
-    (layout / "index.json").write_text(json.dumps(index))
-    return manifest
-
 
 def three_layers():
     low = Tar().add("./", mtime=7)

@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 
 from dvsd import Tap
+from images import make_layout
 from lab import Lab, requires_lab, wait_for
 
 BUSYBOX = shutil.which("busybox")
@@ -95,6 +96,18 @@ def a_dc_brings_the_image_that_it_needs(lab, base):
     assert "web:1" not in images(lab)
 
 
+def programs_get_what_the_image_says(lab, base):
+    layer = make_archive(base / "layer.tar").read_bytes()
+    make_layout(base / "layout", [layer], config={"Env": ["FROM=image", "BOTH=image", "no"]})
+    lab.run(0, "dvs", "image", "import", base / "layout", "--name", "said")
+    lab.run(0, "dvs", "dc", "create", "e", "--nodes", "n0", "--image", "said", "--env", "BOTH=dc")
+    out = lab.run(0, "dvs", "run", "e", "sh", "-c", "echo $FROM $BOTH")
+    assert out == "image dc\n", out
+    out = lab.run(0, "dvs", "run", "-e", "FROM=run", "e", "sh", "-c", "echo $FROM $BOTH")
+    assert out == "run dc\n", out
+    lab.run(0, "dvs", "dc", "rm", "e")
+
+
 def what_is_wrong_is_said(lab, base):
     (base / "evil.tar").write_bytes(b"no archive" * 1000)
     with tarfile.open(base / "out.tar", "w") as tar:
@@ -169,7 +182,8 @@ def the_doctor_looks_at_all_nodes(lab, _):
         assert "crun" in what and "ports" in what and len(what) == len(set(what)), what
 
 
-TESTS = [an_image_goes_to_the_nodes, a_dc_brings_the_image_that_it_needs, what_is_wrong_is_said,
+TESTS = [an_image_goes_to_the_nodes, a_dc_brings_the_image_that_it_needs,
+         programs_get_what_the_image_says, what_is_wrong_is_said,
          a_name_of_two_images_is_not_guessed, ctrl_c_ends_an_import_on_the_node,
          an_agent_that_is_killed_leaves_no_half_image, the_doctor_looks_at_all_nodes]
 

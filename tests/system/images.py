@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """For tests of the store of images: a store of its own, and archives that are made entry by entry."""
 
+import hashlib
 import io
 import json
 import os
@@ -100,6 +101,30 @@ def root_file_system(tar):
     tar.add("ünï/" + "long" * 60, "x", mtime=5, uid=3000000, pax_headers={
         "SCHILY.xattr.user.colour": "blue", "SCHILY.xattr.trusted.overlay.opaque": "y"})
     return tar
+
+
+def blob(layout, data):
+    digest = hashlib.sha256(data).hexdigest()
+    folder = layout / "blobs/sha256"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / digest).write_bytes(data)
+    return {"digest": "sha256:" + digest, "size": len(data)}
+
+
+def make_layout(layout, layers, name="v1", machine=MACHINE, config=None, more=()):
+    layout.mkdir(exist_ok=True)
+    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    config = blob(layout, json.dumps({"os": "linux", "architecture": machine,
+                                      "config": config or {}}).encode())
+    manifest = blob(layout, json.dumps({
+        "schemaVersion": 2, "config": config,
+        "layers": [blob(layout, layer) for layer in layers]}).encode())
+    manifest["mediaType"] = "application/vnd.oci.image.manifest.v1+json"
+    manifest["annotations"] = {"org.opencontainers.image.ref.name": name}
+    manifest["platform"] = {"os": "linux", "architecture": machine}
+    index = {"schemaVersion": 2, "manifests": [manifest, *more]}
+    (layout / "index.json").write_text(json.dumps(index))
+    return manifest
 
 
 def wait_until(condition, what):
