@@ -173,9 +173,10 @@ struct binding *process_binding(const struct process *process, uint32_t ep);
 uint64_t proc_starttime(uint32_t pid);
 /* Number of the pid namespace of PID, 0 when unknown. */
 uint64_t proc_pid_ns(uint32_t pid);
-/* Our pid of the process that is PID in the pid namespace CALLER_NS; 0: none. Only processes with
+/* Our pid of the process that is PID in the pid namespace CALLER_NS, which is that of CALLER; 0: none. Only processes with
  * a link are looked at, unless EVERYWHERE. */
-uint32_t proc_pid_from(const struct host *host, uint64_t caller_ns, uint32_t pid, bool everywhere);
+uint32_t proc_pid_from(const struct host *host, uint32_t caller, uint64_t caller_ns, uint32_t pid,
+		       bool everywhere);
 /* The pid of process PID in the pid namespace of CALLER; 0: not visible there. */
 uint32_t proc_pid_in(const struct host *host, uint64_t caller_ns, uint32_t pid);
 void proc_program(uint32_t pid, char *name, size_t size);

@@ -123,7 +123,7 @@ struct process *process_by_caller(const struct host *host, const struct link *li
 {
 	struct process *process;
 
-	uint32_t found = proc_pid_from(host, link->pid_ns, pid, our_pid != NULL);
+	uint32_t found = proc_pid_from(host, link->pid, link->pid_ns, pid, our_pid != NULL);
 
 	if (our_pid)
 		*our_pid = found;

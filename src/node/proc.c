@@ -177,7 +177,25 @@ uint32_t proc_own_pid(uint32_t pid)
 	return n > 0 ? pids[n - 1] : 0;
 }
 
-/* All processes are looked through: for those who may bind for others, nobody else. */
+/* Since Linux 6.11. */
+#ifndef NS_GET_TGID_FROM_PIDNS
+#define NS_GET_TGID_FROM_PIDNS _IOR(NSIO, 0x7, int)
+#endif
+
+/* The kernel's own answer; false: it gives none. */
+static bool ask_kernel(uint32_t caller, uint64_t caller_ns, uint32_t pid, uint32_t *found)
+{
+	AUTO_CLOSE int ns = proc_open(caller, "ns/pid");
+	int answer;
+
+	if (ns_number(ns) != caller_ns)
+		return false;
+	answer = ioctl(ns, NS_GET_TGID_FROM_PIDNS, (unsigned long)pid);
+	*found = answer > 0 ? (uint32_t)answer : 0;
+	return answer > 0 || errno == ESRCH;
+}
+
+/* All processes are looked through: for those who may bind for others, nobody else, and where the kernel does not tell. */
 static uint32_t find_everywhere(const struct host *host, uint64_t caller_ns, uint32_t pid)
 {
 	AUTO_CLOSEDIR DIR *all = opendir("/proc");
@@ -195,8 +213,11 @@ static uint32_t find_everywhere(const struct host *host, uint64_t caller_ns, uin
 	return 0;
 }
 
-uint32_t proc_pid_from(const struct host *host, uint64_t caller_ns, uint32_t pid, bool everywhere)
+uint32_t proc_pid_from(const struct host *host, uint32_t caller, uint64_t caller_ns, uint32_t pid,
+		       bool everywhere)
 {
+	uint32_t found;
+
 	if (caller_ns == host->pid_ns)
 		return pid;
 	if (pid == 0 || caller_ns == 0)
@@ -207,7 +228,10 @@ uint32_t proc_pid_from(const struct host *host, uint64_t caller_ns, uint32_t pid
 		if (process->pid_ns == caller_ns && process->own_pid == pid)
 			return process->id.pid;
 	}
-	return everywhere ? find_everywhere(host, caller_ns, pid) : 0;
+	if (!everywhere)
+		return 0;
+	return ask_kernel(caller, caller_ns, pid, &found) ? found :
+							    find_everywhere(host, caller_ns, pid);
 }
 
 /* Whether FILE of a directory of descriptors is the memfd INODE. No file system is asked: who

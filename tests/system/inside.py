@@ -66,7 +66,7 @@ class Node(Dvsd):
 
     def pid_of(self, program):
         """The number of a program's process, in the container."""
-        row = [row for row in json.loads(self.dvs("ps", "-o", "json"))["programs"] if row["name"] == program]
+        row = [row for row in json.loads(self.dvs("ps", "-o", "json"))["programs"] if program in (row["name"], row["program"])]
         return row[0]["inner_pid"] if row else None
 
     def end(self):
@@ -128,6 +128,11 @@ def pids_are_those_that_it_sees(node):
     given = one.ask("bind_for", pid=mine, want=9, binding=1)
     assert given["ep"] and other.ask("event", name="bound")["ep"] == given["ep"]
     assert one.ask("endpoint_of", pid=mine) == given
+    node.dvs("run", "-d", "--name", "idle", "demo", "sleep", "1000")
+    idle = node.pid_of("idle")
+    assert idle, node.dvs("ps", "-o", "json")
+    assert one.ask("bind_for", pid=idle, want=12, binding=1)["ep"], "one that has no link"
+    assert one.ask("bind_for", pid=idle + 1000, want=13, binding=1) == {"error": "NOPROC"}
     assert one.ask("bind_for", pid=os.getpid(), want=10, binding=1) == {"error": "NOPROC"}
     assert other.ask("bind_for", pid=pids[0], want=11, binding=1) == {"error": "DENIED"}
 
