@@ -85,26 +85,22 @@ static dvs_err place_record(struct settle *settle, const struct around *around, 
 }
 
 static dvs_err take_program(struct settle *settle, const void *value, size_t len,
-			    struct program **out)
+			    const struct program **out)
 {
-	struct program **more = realloc(settle->programs, (settle->n_programs + 1) * sizeof(*more));
-	struct program *program;
+	struct settle_program *taken = malloc(sizeof(*taken));
 	char why[DESCRIPTION_TEXT_MAX];
 	dvs_err err;
 
-	if (!more)
+	if (!taken)
 		return DVS_NOMEM;
-	settle->programs = more;
-	program = malloc(sizeof(*program));
-	if (!program)
-		return DVS_NOMEM;
-	err = program_parse(value, len, program, why);
+	err = program_parse(value, len, &taken->program, why);
 	if (err) {
-		free(program);
+		free(taken);
 		return err;
 	}
-	more[settle->n_programs++] = program;
-	*out = program;
+	taken->next = settle->programs;
+	settle->programs = taken;
+	*out = &taken->program;
 	return DVS_OK;
 }
 
@@ -121,7 +117,7 @@ dvs_err settle_place(struct settle *settle)
 	if (err)
 		return err;
 	for (;;) {
-		struct program *program;
+		const struct program *program;
 		uint64_t version = 0;
 		size_t len = 0;
 

@@ -328,14 +328,15 @@ void settle_clear(struct settle *settle)
 	if (settle->has_description)
 		description_free(&settle->description);
 	settle->has_description = false;
-	for (size_t i = 0; i < settle->n_programs; i++) {
-		program_free(settle->programs[i]);
-		free(settle->programs[i]);
+	while (settle->programs) {
+		struct settle_program *next = settle->programs->next;
+
+		program_free(&settle->programs->program);
+		free(settle->programs);
+		settle->programs = next;
 	}
-	free(settle->programs);
 	free(settle->wanted);
-	settle->programs = NULL;
 	settle->wanted = NULL;
-	settle->n_programs = settle->n_wanted = 0;
+	settle->n_wanted = 0;
 	settle->has_wanted = false;
 }

@@ -17,6 +17,12 @@ enum settle_step {
 	SETTLE_OUTSIDE, /* of the quorum: nothing is begun */
 };
 
+/* A record that was read. */
+struct settle_program {
+	struct settle_program *next;
+	struct program program;
+};
+
 struct settle {
 	/* given */
 	struct agent *agent;
@@ -41,8 +47,7 @@ struct settle {
 	struct programs_wanted *wanted; /* with their programs */
 	size_t n_wanted;
 	bool has_wanted;
-	struct program **programs;
-	size_t n_programs;
+	struct settle_program *programs;
 };
 
 /* In a worker. */
