@@ -18,6 +18,7 @@ struct unpack {
 	uint64_t files_left;
 	bool layer; /* of an OCI image: ".wh." names remove what is in the layers below */
 	bool copy; /* into what people use: only what is in the archive changes, and no folder goes for a file */
+	bool harmless;	   /* nothing that gives rights: no set-id bits, no capabilities */
 	uint32_t uid, gid; /* owners; UINT32_MAX: those of the archive */
 	const char *
 		rename; /* the one top name of the archive becomes this one; NULL: names are as they are */

@@ -61,6 +61,20 @@ static dvs_err owner_failed(struct unpacking *unpacking)
 		unpacking->path, owner(unpacking), group(unpacking));
 }
 
+static mode_t mode(const struct unpacking *unpacking)
+{
+	mode_t allowed = unpacking->unpack->harmless ? 01777 : 07777;
+
+	return archive_entry_mode(unpacking->entry) & allowed;
+}
+
+static bool keeps_xattr(const struct unpacking *unpacking, const char *name)
+{
+	if (unpacking->unpack->harmless && strncmp(name, "security.", strlen("security.")) == 0)
+		return false;
+	return pax_keeps_xattr(name);
+}
+
 static dvs_err set_xattrs(struct unpacking *unpacking, int fd)
 {
 	const char *name;
@@ -70,7 +84,7 @@ static dvs_err set_xattrs(struct unpacking *unpacking, int fd)
 	if (archive_entry_xattr_reset(unpacking->entry) == 0)
 		return DVS_OK;
 	while (archive_entry_xattr_next(unpacking->entry, &name, &value, &len) == ARCHIVE_OK) {
-		if (!name || !pax_keeps_xattr(name))
+		if (!name || !keeps_xattr(unpacking, name))
 			continue;
 		if (fsetxattr(fd, name, value, len, 0) != 0)
 			return complain_errno(unpacking->unpack->why, errno,
@@ -88,7 +102,7 @@ static dvs_err set_attributes(struct unpacking *unpacking, int fd)
 
 	if (fchown(fd, owner(unpacking), group(unpacking)) != 0)
 		return owner_failed(unpacking);
-	if (fchmod(fd, archive_entry_mode(unpacking->entry) & 07777) != 0)
+	if (fchmod(fd, mode(unpacking)) != 0)
 		return failed(unpacking, "set the mode of");
 	err = set_xattrs(unpacking, fd);
 	if (err != DVS_OK)
@@ -254,8 +268,7 @@ static dvs_err make_fifo(struct unpacking *unpacking)
 		     AT_SYMLINK_NOFOLLOW) != 0)
 		return owner_failed(unpacking);
 	/* Nobody else has the parent's folder open for writing: it is what was just made. */
-	if (fchmodat(unpacking->parent, unpacking->base,
-		     archive_entry_mode(unpacking->entry) & 07777, 0) != 0)
+	if (fchmodat(unpacking->parent, unpacking->base, mode(unpacking), 0) != 0)
 		return failed(unpacking, "set the mode of");
 	return set_link_attributes(unpacking);
 }

@@ -122,6 +122,8 @@ static void *unpack_thread(void *end_void)
 				 .root = end->root,
 				 .bytes_left = IMAGE_BYTES_MAX,
 				 .files_left = IMAGE_FILES_MAX,
+				 .copy = true,
+				 .harmless = true,
 				 .uid = geteuid(),
 				 .gid = getegid(),
 				 .rename = end->name[0] ? end->name : NULL,
