@@ -275,15 +275,18 @@ static bool each_process(const char *dir, void *arg, void (*act)(pid_t pid, stru
 {
 	char path[PATH_BYTES];
 	AUTO_FCLOSE FILE *file = NULL;
-	int pid;
+	char line[32];
 
 	if (snprintf(path, sizeof(path), "%s/cgroup.procs", dir) >= (int)sizeof(path))
 		return false;
 	file = fopen(path, "re");
-	while (file && fscanf(file, "%d", &pid) == 1) {
+	while (file && fgets(line, sizeof(line), file)) {
+		const char *at = line;
+		uint64_t pid;
+
 		/* 0: it is outside of our PID namespace, so not one of ours. */
-		if (pid > 0)
-			act(pid, arg);
+		if (text_number(&at, &pid) && pid > 0 && pid <= INT32_MAX)
+			act((pid_t)pid, arg);
 	}
 	return true;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,6 +31,32 @@ bool file_read(const char *path, char *text, size_t size)
 		len += (size_t)n;
 	}
 	text[len] = '\0';
+	return true;
+}
+
+bool text_number(const char **at, uint64_t *value)
+{
+	char *end;
+
+	while (**at == ' ')
+		(*at)++;
+	if (**at < '0' || **at > '9')
+		return false;
+	errno = 0;
+	*value = strtoull(*at, &end, 10);
+	*at = end;
+	return errno == 0;
+}
+
+bool text_device(const char **at, unsigned int *major_number, unsigned int *minor_number)
+{
+	uint64_t first, second;
+
+	if (!text_number(at, &first) || *(*at)++ != ':' || !text_number(at, &second) ||
+	    first > UINT32_MAX || second > UINT32_MAX)
+		return false;
+	*major_number = (unsigned int)first;
+	*minor_number = (unsigned int)second;
 	return true;
 }
 
@@ -109,13 +136,15 @@ bool dir_make(const char *path, mode_t mode)
 static bool remove_level(int dir, dev_t device, char next[256])
 {
 	AUTO_CLOSEDIR DIR *list = NULL;
-	AUTO_CLOSE int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent *entry;
 
 	next[0] = '\0';
-	if (copy < 0 || !(list = fdopendir(copy)))
+	list = copy >= 0 ? fdopendir(copy) : NULL;
+	if (!list) {
+		cleanup_close(&copy);
 		return false;
-	copy = -1; /* the list owns it now */
+	}
 	while ((entry = readdir(list)) != NULL) {
 		struct stat status;
 

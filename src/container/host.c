@@ -138,10 +138,11 @@ bool host_mount_controller(const char *controller)
 	return false;
 }
 
-/* A v1 tree that nobody has mounted here any more can still hold containers of a former agent: hugetlb. */
-static void mount_forgotten(void)
+/* A v1 tree that nobody has mounted here can still hold containers of a former agent, below GROUP: hugetlb. */
+static void mount_forgotten(const char *group)
 {
 	struct cgroups all;
+	char path[PATH_BYTES];
 	char text[4096];
 	char *rest = text;
 	char *line;
@@ -151,8 +152,15 @@ static void mount_forgotten(void)
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		char name[64];
 
-		if (sscanf(line, "%*d:%63[a-z_]:", name) == 1 && !cgroups_with(&all, name))
-			(void)host_mount_controller(name);
+		if (sscanf(line, "%*d:%63[a-z_]:", name) != 1 || cgroups_with(&all, name) ||
+		    !host_mount_controller(name))
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s%s", CGROUP_DIR, name, group);
+		if (access(path, F_OK) == 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", CGROUP_DIR, name);
+		(void)umount2(path, MNT_DETACH);
+		(void)rmdir(path);
 	}
 }
 
@@ -174,7 +182,6 @@ static dvs_err own_cgroup_dir(char *why)
 
 		cleanup_close(&fd);
 	}
-	mount_forgotten();
 	return DVS_OK;
 }
 
@@ -330,6 +337,8 @@ dvs_err container_host_open(const char *run_dir, const char *lib_dir, struct con
 	if (err != DVS_OK)
 		return err;
 	(void)snprintf(host->cgroup, sizeof(host->cgroup), "/dvs-%.8s", id);
+	if (container_layout() != CONTAINER_V2)
+		mount_forgotten(host->cgroup);
 	if (!cgroups_find(&all))
 		return why_say(why, DVS_NOTFOUND, "no cgroups are mounted at %s; see 'dvs doctor'",
 			       CGROUP_DIR);

@@ -40,6 +40,11 @@ bool dir_make(const char *path, mode_t mode);
 /* PATH and all below it, but no other file system: what is mounted there makes it fail (EXDEV, EBUSY). Follows no link. OK when there is nothing. */
 bool dir_remove(const char *path);
 
+/* The number at *AT, after blanks, and *AT behind it; false: there is none, or it is too large. */
+bool text_number(const char **at, uint64_t *value);
+/* "254:3", likewise. */
+bool text_device(const char **at, unsigned int *major_number, unsigned int *minor_number);
+
 /* ---- mounts.c: in this process's mount namespace ---- */
 
 struct mount_entry {

@@ -150,6 +150,7 @@ bool limits_disk(const char *path, unsigned int *major_number, unsigned int *min
 	struct stat status;
 	char name[128];
 	char text[64];
+	const char *at = text;
 
 	if (stat(path, &status) != 0)
 		return false;
@@ -166,8 +167,7 @@ bool limits_disk(const char *path, unsigned int *major_number, unsigned int *min
 	/* The kernel limits whole disks only. */
 	(void)snprintf(name, sizeof(name), "/sys/dev/block/%u:%u/../dev", *major_number,
 		       *minor_number);
-	return file_read(name, text, sizeof(text)) &&
-	       sscanf(text, "%u:%u", major_number, minor_number) == 2;
+	return file_read(name, text, sizeof(text)) && text_device(&at, major_number, minor_number);
 }
 
 /* Lift what FILE limits now: each of its lines begins with the number of a device. */
@@ -182,9 +182,10 @@ static void lift_io(const struct writing *to, const char *controller, const char
 		return;
 	while ((line = strsep(&next, "\n")) != NULL) {
 		unsigned int major_number, minor_number;
+		const char *at = line;
 		char text[128];
 
-		if (sscanf(line, "%u:%u", &major_number, &minor_number) != 2)
+		if (!text_device(&at, &major_number, &minor_number))
 			continue;
 		(void)snprintf(text, sizeof(text), "%u:%u %s", major_number, minor_number, rest);
 		(void)cgroup_set(to->all, controller, to->group, file, text);

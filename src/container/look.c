@@ -20,14 +20,15 @@
 static pid_t first_process(const struct container_host *host, const char *name, uint32_t *dc)
 {
 	char path[PATH_BYTES], text[64];
-	uint64_t started;
-	int pid;
+	uint64_t pid, started, of;
+	const char *at = text;
 
 	container_dir(host, name, "/state", path);
-	if (!file_read(path, text, sizeof(text)) ||
-	    sscanf(text, "%d %" SCNu64 " %" SCNu32, &pid, &started, dc) != 3 || pid <= 0)
+	if (!file_read(path, text, sizeof(text)) || !text_number(&at, &pid) ||
+	    !text_number(&at, &started) || !text_number(&at, &of) || pid == 0 || pid > INT32_MAX)
 		return 0;
-	return process_started(pid) == started ? pid : 0;
+	*dc = (uint32_t)of;
+	return process_started((pid_t)pid) == started ? (pid_t)pid : 0;
 }
 
 static bool something_there(const struct container_host *host, const struct cgroups *all,
@@ -127,35 +128,35 @@ static bool add_dirs(struct names *names, const char *path)
 	return dir || errno == ENOENT;
 }
 
-dvs_err container_list(const struct container_host *host, char ***list, size_t *n)
+dvs_err container_list(const struct container_host *host, char ***names, size_t *n)
 {
-	struct names names = { .n = 0 };
+	struct names found = { .n = 0 };
 	struct cgroups all;
 	char path[PATH_BYTES];
 	bool good;
 
-	*list = NULL;
+	*names = NULL;
 	*n = 0;
 	if (!cgroups_find(&all))
 		return DVS_NOTFOUND;
 	(void)snprintf(path, sizeof(path), "%s/containers", host->run_dir);
-	good = add_dirs(&names, path);
+	good = add_dirs(&found, path);
 	(void)snprintf(path, sizeof(path), "%s/dcs", host->lib_dir);
-	good = good && add_dirs(&names, path);
+	good = good && add_dirs(&found, path);
 	(void)snprintf(path, sizeof(path), "%s/crun", host->run_dir);
-	good = good && add_dirs(&names, path);
+	good = good && add_dirs(&found, path);
 	for (size_t i = 0; good && i < all.n; i++) {
 		(void)snprintf(path, sizeof(path), "%s%s", all.trees[i].root, host->cgroup);
-		good = add_dirs(&names, path);
+		good = add_dirs(&found, path);
 	}
 	if (!good) {
-		for (size_t i = 0; i < names.n; i++)
-			free(names.all[i]);
-		free(names.all);
+		for (size_t i = 0; i < found.n; i++)
+			free(found.all[i]);
+		free(found.all);
 		return DVS_IO;
 	}
-	*list = names.all;
-	*n = names.n;
+	*names = found.all;
+	*n = found.n;
 	return DVS_OK;
 }
 

@@ -148,19 +148,23 @@ uint64_t process_started(pid_t pid)
 {
 	char path[64];
 	char text[1024];
-	char *at;
+	const char *at;
 	char state;
-	unsigned long long started;
+	uint64_t started = 0;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	if (!file_read(path, text, sizeof(text)))
 		return 0;
 	/* The name, in brackets, can hold anything. */
 	at = strrchr(text, ')');
-	if (!at ||
-	    sscanf(at + 1,
-		   " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-		   &state, &started) != 2)
+	if (!at || strlen(at) < 3)
+		return 0;
+	state = at[2];
+	/* It is field 22, and the state, behind which we are, is field 3. */
+	at += 3;
+	for (int field = 4; field < 22 && at; field++)
+		at = strchr(at + 1, ' ');
+	if (!at || !text_number(&at, &started))
 		return 0;
 	return state == 'Z' || state == 'X' ? 0 : started;
 }

@@ -97,14 +97,15 @@ static void read_v1(const struct reading *of, struct container_usage *usage)
 static void read_v2(const struct reading *of, struct container_usage *usage)
 {
 	char text[TEXT_BYTES];
-	unsigned long long quota, period;
+	uint64_t quota, period;
+	const char *at = text;
 
 	if (cgroup_get(of->all, "cpu", of->group, "cpu.stat", text, sizeof(text))) {
 		usage->cpu_ns = keyed(text, "usage_usec") * 1000;
 		usage->throttled_ns = keyed(text, "throttled_usec") * 1000;
 	}
 	if (cgroup_get(of->all, "cpu", of->group, "cpu.max", text, sizeof(text)) &&
-	    sscanf(text, "%llu %llu", &quota, &period) == 2)
+	    text_number(&at, &quota) && text_number(&at, &period))
 		usage->cpu_limit_millis = values_cpu_millis(quota, period);
 	usage->memory_bytes = less(number(of, "memory", "memory.current", 0),
 				   keyed_in(of, "memory", "memory.stat", "inactive_file"));
