@@ -26,6 +26,16 @@ static bool progress(void *context, const char *phase, uint64_t done, uint64_t t
 	return !stop || ++*looks <= (unsigned)atoi(stop);
 }
 
+/* Prints OBJECT, and frees it. */
+static void print(json_t *object)
+{
+	char *text = json_dumps(object, JSON_SORT_KEYS);
+
+	puts(text ? text : "null");
+	free(text);
+	json_decref(object);
+}
+
 static int answer(dvs_err err, const struct image *image)
 {
 	json_t *out = json_pack("{s:s}", "error", dvs_err_name(err));
@@ -38,7 +48,7 @@ static int answer(dvs_err err, const struct image *image)
 						      (json_int_t)image->bytes, "files",
 						      (json_int_t)image->files, "imported_ns",
 						      (json_int_t)image->imported_ns));
-	puts(json_dumps(out, 0));
+	print(out);
 	return err == DVS_OK ? 0 : 1;
 }
 
@@ -80,7 +90,7 @@ static int images(char **argv, int argc)
 		json_t *config = NULL;
 		dvs_err err = image_config(lib, argv[3], &config);
 
-		puts(config ? json_dumps(config, JSON_SORT_KEYS) : dvs_err_name(err));
+		print(config ? config : json_string(dvs_err_name(err)));
 		return err == DVS_OK ? 0 : 1;
 	}
 	return 2;
@@ -146,9 +156,11 @@ static int questions(const char *verb, pid_t init, const char *what)
 		out = json_pack("{s:I, s:I, s:o, s:s}", "uid", (json_int_t)uid, "gid",
 				(json_int_t)gid, "groups", list, "home", home);
 	}
-	if (err != DVS_OK)
+	if (err != DVS_OK) {
+		json_decref(out);
 		return answer(err, NULL);
-	puts(json_dumps(out, 0));
+	}
+	print(out);
 	return 0;
 }
 
