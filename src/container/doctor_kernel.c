@@ -217,9 +217,8 @@ static void say_controller(const struct doctor *doctor, const struct cgroups *al
 
 void doctor_cgroups(const struct doctor *doctor)
 {
-	static const char *const layouts[] = { "none", "v1", "v2",
-					       "hybrid (v1, and v2 beside it, which is hidden from"
-					       " crun)" };
+	static const char hybrid[] = "hybrid (v1, and v2 beside it, which is hidden from crun)";
+	const char *layouts[] = { "none", "v1", "v2", hybrid };
 	enum container_layout layout = container_layout();
 	struct cgroups all;
 	bool found = cgroups_find(&all);

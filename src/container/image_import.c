@@ -53,9 +53,11 @@ static dvs_err layers_of_archive(struct import *import, const char *reference, j
 	AUTO_CLOSE int tree = -1, layout = -1;
 	dvs_err err;
 
-	if (renameat(import->build.dir, "tree", import->build.dir, "layout") != 0 ||
-	    mkdirat(import->build.dir, "tree", 0755) != 0)
+	if (renameat(import->build.dir, "tree", import->build.dir, "layout") != 0)
 		return complain_errno(import->why, errno, "cannot make the new image");
+	err = image_make_tree(&import->build, import->why);
+	if (err != DVS_OK)
+		return err;
 	tree = open_tree(import);
 	layout = tree_open(import->build.dir, "layout", O_RDONLY | O_DIRECTORY);
 	if (tree < 0 || layout < 0)

@@ -23,6 +23,8 @@ int image_store_fd(const char *lib_dir);
 int image_store_lock(int store);
 
 DVS_MUST_USE dvs_err image_begin(const char *lib_dir, struct image_build *build, char *why);
+/* The empty folder "tree" (image_begin() makes it). */
+DVS_MUST_USE dvs_err image_make_tree(const struct image_build *build, char *why);
 /* Remove what was made, unless it has become an image. */
 void image_end(struct image_build *build);
 

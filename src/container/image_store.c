@@ -348,6 +348,17 @@ static dvs_err make_new(int store, char name[16], int *dir)
 	return DVS_FULL;
 }
 
+dvs_err image_make_tree(const struct image_build *build, char *why)
+{
+	/* Archives need not tell of the root; its time must not depend on when this is. */
+	static const struct timespec times[2] = { { 0 }, { 0 } };
+
+	if (mkdirat(build->dir, "tree", 0755) != 0 || fchmodat(build->dir, "tree", 0755, 0) != 0 ||
+	    utimensat(build->dir, "tree", times, AT_SYMLINK_NOFOLLOW) != 0)
+		return complain_errno(why, errno, "cannot make the folder of the new image");
+	return DVS_OK;
+}
+
 dvs_err image_begin(const char *lib_dir, struct image_build *build, char *why)
 {
 	AUTO_CLOSE int lock = -1;
@@ -367,9 +378,7 @@ dvs_err image_begin(const char *lib_dir, struct image_build *build, char *why)
 	if (err != DVS_OK)
 		return complain(why, err, "cannot make a folder in %s/images: %s", lib_dir,
 				dvs_strerror(err));
-	if (mkdirat(build->dir, "tree", 0755) != 0)
-		return complain_errno(why, errno, "cannot make a folder in %s/images", lib_dir);
-	return DVS_OK;
+	return image_make_tree(build, why);
 }
 
 void image_end(struct image_build *build)

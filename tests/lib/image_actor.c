@@ -72,10 +72,12 @@ static int images(char **argv, int argc)
 		return answer(image_import(lib, argv[3], argv[4], argc > 5 ? argv[5] : "", progress,
 					   &looks, &image, why),
 			      &image);
-	if (strcmp(verb, "send") == 0)
-		return image_send(lib, argv[3], STDOUT_FILENO, why) == DVS_OK ?
-			       0 :
-			       (fprintf(stderr, "%s\n", why), 1);
+	if (strcmp(verb, "send") == 0) {
+		if (image_send(lib, argv[3], STDOUT_FILENO, why) == DVS_OK)
+			return 0;
+		fprintf(stderr, "%s\n", why);
+		return 1;
+	}
 	if (strcmp(verb, "receive") == 0)
 		return answer(image_receive(lib, argv[3], argv[4], STDIN_FILENO, 0, progress,
 					    &looks, &image, why),
