@@ -128,9 +128,14 @@ static bool print(struct ps *ps)
 static int load_programs(struct ps *ps)
 {
 	dvs_err err;
+	uint64_t on;
 	int status = nodes_load(ps->cli, ps->link.dvk, &ps->reach.nodes);
 
 	if (status != EXIT_DONE || !ps->link.admin)
+		return status;
+	status = programs_nodes(ps->cli, ps->link.dvk, ps->dc, &on);
+	/* No agent is to be started for nothing. */
+	if (status != EXIT_DONE || on == 0)
 		return status;
 	err = agents_open(link_run_dir(ps->cli), &ps->reach.agents);
 	if (err == DVS_NOAGENT)

@@ -311,6 +311,15 @@ static int fail_to_run(struct run *run, dvs_err err)
 	if (err == DVS_NODC && reach_find_containers(run->cli, agents_admin(run->agents), run->dc,
 						     run->cli->command->name, &info) != EXIT_DONE)
 		return SESSION_FAILED;
+	if (err == DVS_TIMEOUT && reach_look(agents_admin(run->agents), run->dc, &info) == DVS_OK &&
+	    info.frozen) {
+		cli_note(
+			run->cli,
+			"%s in dc %s: it is frozen, and what was asked begins when it goes on; let it "
+			"with 'dvs dc thaw %s'",
+			run->cli->command->name, run->dc, run->dc);
+		return SESSION_FAILED;
+	}
 	reach_fail(run->cli, run->agents, err, "%s in dc %s", run->cli->command->name, run->dc);
 	if (err == DVS_NOTFOUND)
 		return SESSION_NOT_FOUND;

@@ -16,6 +16,8 @@
 
 #define PROGRAMS_MAX 100000u /* of all nodes together */
 #define NEAREST_MAX 256u
+/* How long a node may take: the others are not to wait for one that hangs. */
+#define LIST_MS 10000u
 
 static const struct output_column columns[] = {
 	{ "NODE", "node_name", false },
@@ -67,7 +69,7 @@ static dvs_err load_node(struct agents *agents, dvs_nodeid node, const char *dc,
 	if (dc)
 		snprintf(req.dc, sizeof(req.dc), "%s", dc);
 	do {
-		err = agent_call_programs(agents, node, &req, rep, REACH_MS);
+		err = agent_call_programs(agents, node, &req, rep, LIST_MS);
 		if (err != DVS_OK)
 			return err;
 		for (uint32_t i = 0; i < rep->n_programs; i++) {
@@ -82,18 +84,39 @@ static dvs_err load_node(struct agents *agents, dvs_nodeid node, const char *dc,
 	return DVS_OK;
 }
 
+int programs_nodes(struct cli *cli, struct dvk *admin, const char *dc, uint64_t *on)
+{
+	AUTO_FREE struct dvk_container_info *info = malloc(sizeof(*info));
+	uint32_t cursor = 0;
+	dvs_err err;
+
+	*on = 0;
+	if (!info)
+		return cli_fail(cli, DVS_NOMEM, "list the containers");
+	while ((err = dvk_container_next(admin, &cursor, 0, info)) == DVS_OK) {
+		for (uint32_t i = 0; i < info->n_nodes && (!dc || strcmp(dc, info->name) == 0); i++)
+			*on |= nodes_bit(info->nodes[i].node);
+	}
+	return err == DVS_NODC ? EXIT_DONE : cli_fail(cli, err, "list the containers");
+}
+
 int programs_load(struct cli *cli, struct reach *reach, const char *dc, struct programs *programs)
 {
 	AUTO_FREE struct agent_programs_rep *rep = malloc(sizeof(*rep));
+	uint64_t on;
+	int status;
 
 	*programs = (struct programs){ .one = NULL };
 	if (!rep)
 		return cli_fail(cli, DVS_NOMEM, "list the programs");
+	status = programs_nodes(cli, agents_admin(reach->agents), dc, &on);
+	if (status != EXIT_DONE)
+		return status;
 	for (size_t i = 0; i < reach->nodes.n; i++) {
 		const struct dvk_node_info *node = &reach->nodes.node[i];
 		dvs_err err;
 
-		if (node->state == DVK_NODE_DOWN)
+		if (node->state == DVK_NODE_DOWN || !(on & nodes_bit(node->node)))
 			continue;
 		err = load_node(reach->agents, node->node, dc, rep, programs);
 		if (err == DVS_NOMEM)

@@ -31,7 +31,11 @@ struct programs {
 	size_t n_silent; /* nodes that did not answer */
 };
 
-/* Ask all nodes that are up for their programs, of DC or (NULL) of all. Nodes that do not answer are named on stderr
+/* The nodes that have containers, of DC or (NULL) of any, as bits: only there are programs. Returns an exit status; else the
+ * message is out. */
+MUST_USE int programs_nodes(struct cli *cli, struct dvk *admin, const char *dc, uint64_t *on);
+
+/* Ask all these nodes that are up for their programs, of DC or (NULL) of all. Nodes that do not answer are named on stderr
  * and the rest is told; those that have no agent have no programs. Returns an exit status, EXIT_DONE if all went well;
  * else the message is out. To be freed in any case. */
 MUST_USE int programs_load(struct cli *cli, struct reach *reach, const char *dc,
