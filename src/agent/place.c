@@ -68,13 +68,14 @@ static dvs_err add_wanted(struct settle *settle, const char *record, size_t inst
 }
 
 static dvs_err place_record(struct settle *settle, const struct around *around, const char *record,
-			    uint64_t version, const struct program *program)
+			    const struct program *program)
 {
 	AUTO_FREE size_t *where = calloc(PROGRAM_REPLICAS_MAX, sizeof(*where));
+	uint64_t version = program_digest(program);
 	dvs_err err = DVS_OK;
 	size_t n = 0;
 
-	if (!where)
+	if (!where || version == 0)
 		return DVS_NOMEM;
 	placement(record, program, around->nodes, around->n, where, &n);
 	for (size_t i = 0; i < n && !err; i++) {
@@ -118,18 +119,16 @@ dvs_err settle_place(struct settle *settle)
 		return err;
 	for (;;) {
 		const struct program *program;
-		uint64_t version = 0;
 		size_t len = 0;
 
-		err = dvk_record_next(settle->agent->admin, settle->dc, key, value, &len, &version);
+		err = dvk_record_next(settle->agent->admin, settle->dc, key, value, &len, NULL);
 		if (err)
 			break;
 		if (strncmp(key, PROGRAM_PREFIX, strlen(PROGRAM_PREFIX)) != 0)
 			continue;
 		err = take_program(settle, value, len, &program);
 		if (!err)
-			err = place_record(settle, around, key + strlen(PROGRAM_PREFIX), version,
-					   program);
+			err = place_record(settle, around, key + strlen(PROGRAM_PREFIX), program);
 		else if (err != DVS_NOMEM)
 			/* Who wrote it was told; another node may be of a newer version. */
 			err = DVS_OK;

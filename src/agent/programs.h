@@ -24,7 +24,7 @@ void programs_container_down(struct programs *programs, const char *dc, bool for
 struct programs_wanted {
 	char name[DVS_NAME_MAX + 1];   /* RECORD.N */
 	char record[DVS_NAME_MAX + 1]; /* without "program/" */
-	uint64_t version;	       /* of the record: another one means restart */
+	uint64_t version;	       /* program_digest(): another one means restart */
 	const struct program *program; /* borrowed during the call */
 };
 

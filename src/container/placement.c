@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each replica has a home among the nodes that may have it, whether they are up or not: the node that it likes best (rendezvous hashing: a number drawn from
- * the name, the replica and the node) of those that have room, which is so much that all get equally many, to one. So replicas are at home
- * whenever their node is up, whatever happens to other nodes. Those whose home is down are guests, one after the other, on the node
- * with the fewest; among several on the one that they like best. */
+/* Each replica has a home among the nodes that may have it, whether they are up or not: of those that are home to the fewest replicas before it, the one that it likes
+ * best (rendezvous hashing: a number drawn from the name, the replica and the node). So replicas are at home whenever their node is up, whatever happens to other
+ * nodes and however many more of them come. Those whose home is down are guests, one after the other, on the node with the fewest; among several on the one that
+ * they like best. */
 #include <stdio.h>
 #include <string.h>
 
@@ -59,40 +59,13 @@ static bool takes(const struct placement_node *node)
 	return node->up && !node->draining;
 }
 
-/* The homes of N replicas: a node has at most ROOM of them, and only MORE of the nodes have so many. */
-static void find_homes(struct placing *placing, size_t n, size_t *where)
-{
-	size_t homes = 0;
-	size_t room;
-	size_t more;
-
-	for (size_t i = 0; i < placing->n_nodes; i++)
-		homes += placing->may[i];
-	if (homes == 0)
-		return;
-	room = (n + homes - 1) / homes;
-	more = n - (room - 1) * homes;
-	for (size_t replica = 0; replica < n; replica++) {
-		size_t best = SIZE_MAX;
-
-		for (size_t i = 0; i < placing->n_nodes; i++) {
-			if (!placing->may[i] || placing->load[i] + (more == 0) >= room)
-				continue;
-			if (best == SIZE_MAX ||
-			    liking(placing, replica, i) > liking(placing, replica, best))
-				best = i;
-		}
-		where[replica] = best;
-		more -= ++placing->load[best] == room;
-	}
-}
-
-static size_t host_for(const struct placing *placing, size_t replica)
+/* Of the nodes with the fewest the one that the replica likes best; only of those that take any now, or of all. */
+static size_t best_for(const struct placing *placing, size_t replica, bool taking)
 {
 	size_t best = SIZE_MAX;
 
 	for (size_t i = 0; i < placing->n_nodes; i++) {
-		if (!placing->may[i] || !takes(&placing->nodes[i]))
+		if (!placing->may[i] || (taking && !takes(&placing->nodes[i])))
 			continue;
 		if (best == SIZE_MAX || placing->load[i] < placing->load[best] ||
 		    (placing->load[i] == placing->load[best] &&
@@ -102,12 +75,21 @@ static size_t host_for(const struct placing *placing, size_t replica)
 	return best;
 }
 
+static void find_homes(struct placing *placing, size_t n, size_t *where)
+{
+	for (size_t replica = 0; replica < n; replica++) {
+		where[replica] = best_for(placing, replica, false);
+		if (where[replica] != SIZE_MAX)
+			placing->load[where[replica]]++;
+	}
+}
+
 static void find_hosts(struct placing *placing, size_t n, size_t *where)
 {
 	for (size_t replica = 0; replica < n; replica++) {
 		if (where[replica] != SIZE_MAX && takes(&placing->nodes[where[replica]]))
 			continue;
-		where[replica] = host_for(placing, replica);
+		where[replica] = best_for(placing, replica, true);
 		if (where[replica] != SIZE_MAX)
 			placing->load[where[replica]]++;
 	}

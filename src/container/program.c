@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "container/program.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <dvs/m3ipc.h>
@@ -224,4 +225,26 @@ void program_free(struct program *program)
 {
 	json_decref(program->document);
 	program->document = NULL;
+}
+
+uint64_t program_digest(const struct program *program)
+{
+	json_t *instance = json_copy(program->document);
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	char *text;
+	size_t len;
+
+	if (!instance)
+		return 0;
+	/* That they are missing is no error. */
+	(void)json_object_del(instance, "replicas");
+	(void)json_object_del(instance, "nodes");
+	text = description_text(instance, &len);
+	json_decref(instance);
+	if (!text)
+		return 0;
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+	free(text);
+	return (hash >> 1) | 1;
 }

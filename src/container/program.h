@@ -54,6 +54,8 @@ DVS_MUST_USE dvs_err program_parse(const void *bytes, size_t len, struct program
 				   char *why);
 DVS_MUST_USE dvs_err program_from_json(json_t *document, struct program *program, char *why);
 void program_free(struct program *program);
+/* A number, not 0 and below 2^63, that is another one when an instance that runs must be started again to be as PROGRAM says; how many there are and where makes no difference. 0: no memory. */
+uint64_t program_digest(const struct program *program);
 
 struct placement_node {
 	uint32_t node;
@@ -66,7 +68,7 @@ struct placement_node {
  * can take it; *N is how many there are. Every node computes the same from the same.
  *
  * A replica has a home among the nodes of the DC that may have it (rendezvous hashing of NAME, the replica and the node; no node is the home of two more than
- * another). It is there whenever that node is up and does not drain; else it is a guest on the node that has the fewest. So when a node goes, only its
+ * another, and more replicas change no home). It is there whenever that node is up and does not drain; else it is a guest on the node that has the fewest. So when a node goes, only its
  * replicas and other guests move, and no node that takes any has two more than another. Of "each", replica i belongs on node number i: *N is the highest number and one,
  * and numbers that are no node's, or that of a node that is down or drains, have SIZE_MAX. */
 void placement(const char *name, const struct program *program, const struct placement_node *nodes,

@@ -212,6 +212,19 @@ def a_program_changes_alone(files):
     assert all(after[f"each.{i}"]["pid"] == before[f"each.{i}"]["pid"] for i in (0, 1))
 
 
+def replicas_change_alone(files):
+    """with more or fewer replicas those that run go on"""
+    before = files.programs()
+    out, _ = files.up(FILE.replace("64M", "96M").replace("sleep 1000\n", "sleep 1001\n").replace(
+        "replicas: 4", "replicas: 6"))
+    assert "~ programs.spread.replicas: 4 -> 6" in out, out
+    after = files.programs()
+    assert len(after) == 8 and all(after[name]["pid"] == row["pid"] for name, row in before.items())
+    files.up(FILE.replace("64M", "96M").replace("sleep 1000\n", "sleep 1001\n"))
+    assert {name: row["pid"] for name, row in files.programs().items()} == \
+        {name: row["pid"] for name, row in before.items()}
+
+
 def programs_come_and_go(files):
     """a program that is not in the file any more ends, a new one starts"""
     text = "name: NAME\nnodes: [n0, n1]\nmemory: 96M\nenv: { GREETING: hello }\nprograms:\n" \
@@ -389,6 +402,7 @@ def main():
         for function in (wrong_files_leave_nothing, one_wrong_dc_of_two_leaves_nothing,
                          a_file_that_is_not_there, up_makes_all, env_reaches_programs,
                          up_twice_changes_nothing, limits_change_live, a_program_changes_alone,
+                         replicas_change_alone,
                          programs_come_and_go, needs_new_containers, a_frozen_dc_is_told,
                          what_does_not_start_is_told,
                          a_node_comes, a_node_dies, an_image_is_one_tree, detached,

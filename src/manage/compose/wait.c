@@ -37,6 +37,26 @@ struct waiting {
 
 /* ---- what was before ---- */
 
+static uint64_t digest_of(json_t *json)
+{
+	AUTO_FREE struct program *program = malloc(sizeof(*program));
+	char why[DESCRIPTION_TEXT_MAX];
+	uint64_t digest;
+
+	if (!program || program_from_json(json, program, why) != DVS_OK)
+		return 0;
+	digest = program_digest(program);
+	program_free(program);
+	return digest;
+}
+
+/* Another number of replicas lets those that run go on. */
+static bool is_started_again(const struct plan_now *now, size_t at,
+			     const struct compose_program *program)
+{
+	return at == SIZE_MAX || digest_of(now->programs[at].json) != digest_of(program->json);
+}
+
 int run_note_instances(struct run *run, const struct run_dc *of, struct run_instances *before)
 {
 	struct programs programs;
@@ -58,7 +78,8 @@ int run_note_instances(struct run *run, const struct run_dc *of, struct run_inst
 
 		for (size_t k = 0; k < of->dc->n_programs && !changes; k++)
 			changes = strcmp(of->dc->programs[k].name, program->record) == 0 &&
-				  plan_program_differs(&of->now, &of->dc->programs[k], &at);
+				  plan_program_differs(&of->now, &of->dc->programs[k], &at) &&
+				  is_started_again(&of->now, at, &of->dc->programs[k]);
 		if (changes)
 			before->one[before->n++] = (struct run_instance){ programs.one[i].node,
 									  program->id,
@@ -96,12 +117,15 @@ static dvs_err load_nodes(struct waiting *waiting)
 		const struct dvk_node_info *node = nodes_at(&run->reach.nodes, info->nodes[i].node);
 		size_t n = waiting->n_nodes;
 
-		if (!node || info->nodes[i].state == DVK_LEAVING)
+		if (!node || info->nodes[i].state == DVK_LEAVING ||
+		    info->nodes[i].state == DVK_GONE)
 			continue;
 		(void)snprintf(waiting->names[n], sizeof(waiting->names[n]), "%s", node->name);
-		waiting->nodes[n] = (struct placement_node){ node->node.n, waiting->names[n],
-							     node->state == DVK_NODE_UP,
-							     node->draining };
+		waiting->nodes[n] =
+			(struct placement_node){ node->node.n, waiting->names[n],
+						 node->state != DVK_NODE_DOWN &&
+							 info->nodes[i].state != DVK_BROKEN,
+						 node->draining };
 		waiting->n_nodes++;
 	}
 	return DVS_OK;

@@ -184,6 +184,27 @@ TEST(the_first_node_to_go_moves_nothing_but_its_own)
 	}
 }
 
+TEST(more_replicas_change_no_home)
+{
+	static struct world world;
+	static struct world after;
+
+	world.random = seed_of_run();
+	for (int round = 0; round < ROUNDS; round++) {
+		make_world(&world);
+		if (world.program.replicas == PROGRAM_EACH)
+			continue;
+		all_up(&world);
+		place(&world);
+		after = world;
+		after.program.replicas += (uint32_t)draw(&world, 20);
+		place(&after);
+		ck_assert_msg(memcmp(world.where, after.where, world.n * sizeof(world.where[0])) ==
+				      0,
+			      "round %d", round);
+	}
+}
+
 TEST(what_does_not_matter_changes_nothing)
 {
 	static struct world world;
@@ -263,5 +284,6 @@ TEST(programs_are_spread_over_the_nodes)
 UNIT_MAIN("container-placement",
 	  each_replica_is_placed_if_a_node_can_take_it_and_they_are_shared_evenly,
 	  when_a_node_goes_only_its_replicas_and_guests_move,
-	  the_first_node_to_go_moves_nothing_but_its_own, what_does_not_matter_changes_nothing,
-	  each_node_has_the_replica_of_its_number, programs_are_spread_over_the_nodes)
+	  the_first_node_to_go_moves_nothing_but_its_own, more_replicas_change_no_home,
+	  what_does_not_matter_changes_nothing, each_node_has_the_replica_of_its_number,
+	  programs_are_spread_over_the_nodes)

@@ -125,5 +125,29 @@ TEST(a_mistake_is_named_with_its_place)
 	ck_assert_str_eq(why, "command[1]: must be a text, but is a number");
 }
 
+static uint64_t digest(const char *json)
+{
+	uint64_t number;
+
+	ck_assert_msg(parse(json) == DVS_OK, "%s", why);
+	number = program_digest(&program);
+	program_free(&program);
+	ck_assert(number > 0 && number <= INT64_MAX);
+	return number;
+}
+
+TEST(the_digest_leaves_out_how_many_and_where)
+{
+	uint64_t one = digest("{\"command\": [\"a\"], \"tty\": true}");
+
+	ck_assert_uint_eq(one, digest("{\"tty\": true, \"replicas\": 7, \"nodes\": [\"n1\"], "
+				      "\"command\": [\"a\"]}"));
+	ck_assert_uint_eq(one,
+			  digest("{\"tty\": true, \"replicas\": \"each\", \"command\": [\"a\"]}"));
+	ck_assert_uint_ne(one, digest("{\"command\": [\"b\"], \"tty\": true}"));
+	ck_assert_uint_ne(one, digest("{\"command\": [\"a\"]}"));
+}
+
 UNIT_MAIN("container-program", a_command_alone_is_one_replica_that_is_always_restarted,
-	  everything_can_be_said, a_mistake_is_named_with_its_place)
+	  everything_can_be_said, a_mistake_is_named_with_its_place,
+	  the_digest_leaves_out_how_many_and_where)
