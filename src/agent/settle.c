@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
+#include "agent/described.h"
 
 /* This node's row of the DC; NULL: it has none. */
 static const struct dvk_container_node *own_row(const struct settle *settle)
@@ -100,14 +100,12 @@ static void take_away(struct settle *settle)
 
 static dvs_err read_description(struct settle *settle)
 {
-	uint8_t value[DVK_VALUE_MAX];
-	size_t len = 0;
-	dvs_err err = dvk_record_get(settle->agent->admin, settle->dc, "dc", value, &len,
-				     &settle->version);
+	dvs_err err = dvk_record_get(settle->agent->admin, settle->dc, "dc", settle->text,
+				     &settle->text_len, &settle->version);
 
 	if (err)
 		return err;
-	err = description_parse(value, len, &settle->description, settle->why);
+	err = description_parse(settle->text, settle->text_len, &settle->description, settle->why);
 	settle->has_description = err == DVS_OK;
 	return err;
 }
@@ -150,7 +148,8 @@ static void break_down(struct settle *settle, dvs_err err)
 	    dvk_container_why(settle->agent->admin, settle->dc, own->node, known) != DVS_OK)
 		known[0] = '\0';
 	if (strcmp(known, text) != 0)
-		told = report(settle, DVK_BROKEN, false, settle->there.version, text);
+		told = report(settle, DVK_BROKEN, settle->there.is == CONTAINER_FROZEN,
+			      settle->there.version, text);
 	retry(settle, told ? told : err);
 }
 
@@ -164,6 +163,15 @@ static dvs_err fetch_or_refuse(struct settle *settle)
 		       settle->description.image,
 		       settle->fetch_err ? settle->fetch_why : "it was removed again");
 	return DVS_NOTFOUND;
+}
+
+/* The mark comes last: a container without one is half made. */
+static dvs_err keep_description(struct settle *settle)
+{
+	const struct agent *agent = settle->agent;
+	dvs_err err = described_save(agent, settle->dc, settle->text, settle->text_len);
+
+	return err ? err : container_mark(&agent->host, settle->dc, settle->version);
 }
 
 static dvs_err make_container(struct settle *settle)
@@ -192,7 +200,7 @@ static dvs_err make_container(struct settle *settle)
 	if (!err)
 		err = container_create(&agent->host, &plan, &settle->there.pid, settle->why);
 	if (!err)
-		err = container_mark(&agent->host, settle->dc, settle->version);
+		err = keep_description(settle);
 	if (err) {
 		char why[DESCRIPTION_TEXT_MAX];
 
@@ -209,23 +217,29 @@ static dvs_err make_container(struct settle *settle)
 /* The container runs, with another description. BADSTATE: it cannot have this one without being made anew. */
 static dvs_err update_container(struct settle *settle)
 {
+	struct agent *agent = settle->agent;
 	char tree[512], control[256];
 	struct container_plan plan;
-	dvs_err err;
+	struct description old;
+	dvs_err err = described_load(agent, settle->dc, &old);
 
-	err = make_plan(settle, tree, control, &plan);
-	/* Another image needs another container, whether it is here or not. */
 	if (err)
-		plan.tree = NULL;
-	err = container_update(&settle->agent->host, &plan, settle->why);
+		return err;
+	if (!container_can_update(&old, &settle->description, settle->why))
+		err = DVS_BADSTATE;
+	description_free(&old);
 	if (!err)
-		err = container_mark(&settle->agent->host, settle->dc, settle->version);
+		err = make_plan(settle, tree, control, &plan);
+	if (!err)
+		err = container_update(&agent->host, &plan, settle->why);
+	if (!err)
+		err = keep_description(settle);
 	if (!err)
 		settle->there.version = settle->version;
 	return err;
 }
 
-static dvs_err freeze_container(struct settle *settle)
+static dvs_err freeze_container(struct settle *settle, char *why)
 {
 	bool is = settle->there.is == CONTAINER_FROZEN;
 	bool wanted = settle->info.frozen != 0;
@@ -233,7 +247,7 @@ static dvs_err freeze_container(struct settle *settle)
 
 	if (is == wanted)
 		return DVS_OK;
-	err = container_freeze(&settle->agent->host, settle->dc, wanted, settle->why);
+	err = container_freeze(&settle->agent->host, settle->dc, wanted, why);
 	if (!err)
 		settle->there.is = wanted ? CONTAINER_FROZEN : CONTAINER_RUNS;
 	return err;
@@ -255,29 +269,55 @@ static bool is_transient(dvs_err err)
 	return err == DVS_NODVSD || err == DVS_NOQUORUM || err == DVS_TIMEOUT || err == DVS_NOMEM;
 }
 
-/* A container of that name which another DC left behind: it was forgotten while this node was away. */
-static bool is_foreign(const struct settle *settle)
+static bool runs(const struct settle *settle)
 {
-	return (settle->there.is == CONTAINER_RUNS || settle->there.is == CONTAINER_FROZEN) &&
-	       settle->there.dc != settle->info.dc.n;
+	return settle->there.is == CONTAINER_RUNS || settle->there.is == CONTAINER_FROZEN;
+}
+
+/* What runs and is not to be gone on with: another DC of that name left it behind, which was forgotten while this node was away; or whoever made it was killed before it was done. */
+static bool is_leftover(const struct settle *settle)
+{
+	return runs(settle) &&
+	       (settle->there.dc != settle->info.dc.n || settle->there.version == 0);
+}
+
+/* Programs go on beside a description that cannot be had: with the one that the container has. */
+static void keep_programs(struct settle *settle, dvs_err err)
+{
+	dvs_err told;
+
+	if (runs(settle) && !settle->has_description)
+		settle->has_description =
+			described_load(settle->agent, settle->dc, &settle->description) == DVS_OK;
+	if (settle->there.is != CONTAINER_RUNS || !settle->has_description ||
+	    settle->info.phase != DVK_RUNS)
+		return;
+	told = settle_place(settle);
+	if (told && !err)
+		retry(settle, told);
 }
 
 static void keep(struct settle *settle)
 {
 	dvs_err err = read_description(settle);
-	dvs_err told;
+	char why[DESCRIPTION_TEXT_MAX];
 
-	if (is_foreign(settle))
+	if (is_leftover(settle))
 		settle->there.is = CONTAINER_LEFTOVER;
-	if (!err && settle->there.is != CONTAINER_RUNS && settle->there.is != CONTAINER_FROZEN) {
+	if (!err && !runs(settle)) {
 		err = make_container(settle);
 		if (settle->step == SETTLE_FETCH)
 			return;
 	}
 	if (!err && settle->there.version != settle->version)
 		err = update_container(settle);
-	if (!err)
-		err = freeze_container(settle);
+	if (!err) {
+		err = freeze_container(settle, settle->why);
+	} else if (runs(settle) && freeze_container(settle, why)) {
+		/* What is told is what was first. */
+		log_warning(&settle->agent->log, "freeze or thaw", LOG_STR("dc", settle->dc),
+			    LOG_STR("why", why));
+	}
 	if (!err)
 		err = report_ready(settle);
 	settle->step = SETTLE_UP;
@@ -285,13 +325,7 @@ static void keep(struct settle *settle)
 		retry(settle, err);
 	else if (err)
 		break_down(settle, err);
-	if (settle->there.is != CONTAINER_RUNS || !settle->has_description ||
-	    settle->info.phase != DVK_RUNS)
-		return;
-	/* Programs go on beside a description that cannot be had. */
-	told = settle_place(settle);
-	if (told && !err)
-		retry(settle, told);
+	keep_programs(settle, err);
 }
 
 static bool is_wanted(const struct settle *settle)

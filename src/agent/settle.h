@@ -43,6 +43,8 @@ struct settle {
 	bool has_description;
 	struct description description;
 	uint64_t version; /* of the description */
+	char text[DVK_VALUE_MAX];
+	size_t text_len;
 	char image[IMAGE_NAME_MAX + 1];
 	struct programs_wanted *wanted; /* with their programs */
 	size_t n_wanted;

@@ -135,8 +135,12 @@ def settled(lab, dc):
                for row in json.loads(done.stdout)["dcs"])
 
 
+def set_record(lab, dc, key, text):
+    lab.run(0, "python3", "-c", SET_RECORD, library(), dc, key, text)
+
+
 def record(lab, dc, name, **what):
-    lab.run(0, "python3", "-c", SET_RECORD, library(), dc, f"program/{name}", json.dumps(what))
+    set_record(lab, dc, f"program/{name}", json.dumps(what))
 
 
 def library():
@@ -285,6 +289,31 @@ def freezing_stops_all_nodes(lab, tap):
     remove(lab, "web")
 
 
+def what_cannot_be_applied_is_told_and_programs_go_on(lab, tap):
+    lab.run(0, "dvs", "dc", "create", "web", "--nodes", "all")
+    lab.run(0, "dvs", "run", "-d", "--name", "sleeper", "web", "sleep", "1000")
+    program = programs(lab)["sleeper"]["id"]
+
+    def told(word):
+        return all(row["state"] == "broken" and word in row["why"]
+                   for row in containers(lab, "web"))
+    for text, word in (('{"root": {"kind": "host"}, "hostname": "other"}', "hostname"),
+                       ('{"root": {"kind": "host"}, "cpuset": "4095"}', "cpuset"),
+                       ('{"root": {"kind": "host"}', "JSON")):
+        set_record(lab, "web", "dc", text)
+        if word == "JSON":
+            # 'dvs' cannot show it, and an agent that comes anew must live with it.
+            kill_all(processes(lab, 0, "dvs-agent"))
+        else:
+            wait_for(lambda word=word: told(word), f"all tell of {word}")
+        assert programs(lab)["sleeper"]["id"] == program
+        assert lab.run(1, "dvs", "run", "--node", "n0", "web", "echo", "here") == "here\n"
+    set_record(lab, "web", "dc", '{"root": {"kind": "host"}, "pids": 100}')
+    wait_for(lambda: all(row["state"] == "ready" for row in containers(lab, "web")), "all are ready")
+    assert programs(lab)["sleeper"]["id"] == program
+    remove(lab, "web")
+
+
 def what_was_forgotten_while_a_node_was_away_is_removed(lab, tap):
     lab.run(0, "dvs", "dc", "create", "web", "--nodes", "all")
     lab.kill(2, "dvsd")
@@ -357,6 +386,7 @@ TESTS = [
     a_container_whose_init_dies_is_made_anew,
     what_a_killed_node_ran_moves_and_comes_back,
     freezing_stops_all_nodes,
+    what_cannot_be_applied_is_told_and_programs_go_on,
     what_was_forgotten_while_a_node_was_away_is_removed,
     killing_at_any_moment_leaves_nothing,
 ]
