@@ -22,7 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/compiler.h"
-#include "container/complaint.h"
+#include "container/why.h"
 
 #if defined(__x86_64__)
 #define OUR_ARCH AUDIT_ARCH_X86_64
@@ -49,11 +49,11 @@ static dvs_err drop_capabilities(char *why)
 	for (int cap = 0; cap <= 63; cap++) {
 		if ((keep >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0 &&
 		    errno != EINVAL)
-			return complain_errno(why, errno, "cannot give up rights");
+			return why_errno(why, errno, "cannot give up rights");
 	}
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 ||
 	    syscall(SYS_capset, &header, data) != 0)
-		return complain_errno(why, errno, "cannot give up rights");
+		return why_errno(why, errno, "cannot give up rights");
 	return DVS_OK;
 }
 
@@ -148,7 +148,7 @@ static dvs_err filter_calls(char *why)
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0)
 		return DVS_OK;
 	/* A kernel without filters: the other fences stand. */
-	return errno == EINVAL ? DVS_OK : complain_errno(why, errno, "cannot filter system calls");
+	return errno == EINVAL ? DVS_OK : why_errno(why, errno, "cannot filter system calls");
 }
 
 #else
@@ -157,7 +157,7 @@ static dvs_err filter_calls(char *why)
 static dvs_err filter_calls(char *why)
 {
 	return unshare(CLONE_NEWNET) == 0 ? DVS_OK :
-					    complain_errno(why, errno, "cannot leave the network");
+					    why_errno(why, errno, "cannot leave the network");
 }
 
 #endif
@@ -185,11 +185,11 @@ static dvs_err close_others(const struct confine *confine, int null)
 	for (size_t i = 0; i < confine->n_keep; i++) {
 		assert(keep[i] >= 3);
 		if ((unsigned)keep[i] > first && close_range(first, (unsigned)keep[i] - 1, 0) != 0)
-			return complain_errno(confine->why, errno, "cannot close descriptors");
+			return why_errno(confine->why, errno, "cannot close descriptors");
 		first = (unsigned)keep[i] + 1;
 	}
 	if (close_range(first, ~0u, 0) != 0)
-		return complain_errno(confine->why, errno, "cannot close descriptors");
+		return why_errno(confine->why, errno, "cannot close descriptors");
 	return DVS_OK;
 }
 
@@ -233,17 +233,17 @@ dvs_err confine_self(const struct confine *confine)
 	reset_signals();
 	umask(0);
 	if (confine->with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-		return complain_errno(confine->why, errno, "cannot prepare the process");
+		return why_errno(confine->why, errno, "cannot prepare the process");
 	if (confine->root >= 0 && (fchdir(confine->root) != 0 || chroot(".") != 0))
-		return complain_errno(confine->why, errno, "cannot enter the folder");
+		return why_errno(confine->why, errno, "cannot enter the folder");
 	err = close_others(confine, null);
 	if (err != DVS_OK)
 		return err;
 	set_limits(confine);
 	if (setgroups(0, NULL) != 0)
-		return complain_errno(confine->why, errno, "cannot give up groups");
+		return why_errno(confine->why, errno, "cannot give up groups");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-		return complain_errno(confine->why, errno, "cannot prepare the process");
+		return why_errno(confine->why, errno, "cannot prepare the process");
 	err = filter_calls(confine->why);
 	return err == DVS_OK ? drop_capabilities(confine->why) : err;
 }

@@ -15,11 +15,11 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "container/complaint.h"
 #include "container/container.h"
 #include "container/inside.h"
 #include "container/pack.h"
 #include "container/unpack.h"
+#include "container/why.h"
 
 /* How long a container can keep us with its files, which may be on a file system that a program of it serves. */
 #define USER_MS 10000u
@@ -60,7 +60,7 @@ static _Noreturn void be_child(struct job *job)
 	if (err == DVS_OK)
 		err = job->run(job, why);
 	if (err != DVS_OK && why[0] == '\0')
-		complain(why, err, "%s: %s", job->path ? job->path : "/", dvs_strerror(err));
+		why_say(why, err, "%s: %s", job->path ? job->path : "/", dvs_strerror(err));
 	if (err != DVS_OK && job->why_fd >= 0 && write(job->why_fd, why, strlen(why)) < 0)
 		_exit((int)err);
 	_exit((int)err);
@@ -91,16 +91,16 @@ static dvs_err split(const char *path, struct split *split, char *why)
 
 	*split = (struct split){ .slash = false };
 	if (path[0] != '/' || len >= PATH_MAX)
-		return complain(why, DVS_BADARG,
-				"%.200s is no path in the container: it must begin with \"/\"",
-				path);
+		return why_say(why, DVS_BADARG,
+			       "%.200s is no path in the container: it must begin with \"/\"",
+			       path);
 	split->slash = len > 1 && path[len - 1] == '/';
 	while (len > 0 && path[len - 1] == '/')
 		len--;
 	for (base = len; base > 0 && path[base - 1] != '/';)
 		base--;
 	if (len - base > NAME_MAX)
-		return complain(why, DVS_BADARG, "the last part of %.200s... is too long", path);
+		return why_say(why, DVS_BADARG, "the last part of %.200s... is too long", path);
 	(void)snprintf(split->base, sizeof(split->base), "%.*s", (int)(len - base), path + base);
 	if (strcmp(split->base, ".") == 0 || strcmp(split->base, "..") == 0) {
 		split->base[0] = '\0';
@@ -120,10 +120,10 @@ static dvs_err open_folder(const char *path, int *fd, char *why)
 	if (*fd >= 0)
 		return DVS_OK;
 	if (errno == ENOENT)
-		return complain(why, DVS_NOTFOUND, "there is no folder %s in the container", path);
+		return why_say(why, DVS_NOTFOUND, "there is no folder %s in the container", path);
 	if (errno == ENOTDIR)
-		return complain(why, DVS_NOTFOUND, "%s in the container is no folder", path);
-	return complain_errno(why, errno, "cannot open the folder %s of the container", path);
+		return why_say(why, DVS_NOTFOUND, "%s in the container is no folder", path);
+	return why_errno(why, errno, "cannot open the folder %s of the container", path);
 }
 
 /* ---- packing ---- */
@@ -145,7 +145,7 @@ static dvs_err open_top(const char *path, struct pack *pack, struct split *top, 
 	err = open_folder(top->folder, &pack->root, why);
 	if (err == DVS_OK &&
 	    fstatat(pack->root, top->base, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
-		return complain(why, DVS_NOTFOUND, "there is no %s in the container", path);
+		return why_say(why, DVS_NOTFOUND, "there is no %s in the container", path);
 	return err;
 }
 
@@ -208,8 +208,8 @@ static dvs_err run_unpack(const struct job *job, char *why)
 	if (job->into) {
 		err = open_folder(job->path, &unpack.root, why);
 	} else if (top.base[0] == '\0') {
-		err = complain(why, DVS_BADARG, "%s is a folder: nothing can be put in its place",
-			       job->path);
+		err = why_say(why, DVS_BADARG, "%s is a folder: nothing can be put in its place",
+			      job->path);
 	} else {
 		err = open_folder(top.folder, &unpack.root, why);
 		unpack.rename = top.base;
@@ -249,18 +249,18 @@ static dvs_err ask(struct job *job, uint32_t timeout_ms, void *to, size_t size, 
 
 	*answered = false;
 	if (!answer)
-		return complain(why, DVS_NOMEM, "out of memory");
+		return why_say(why, DVS_NOMEM, "out of memory");
 	if (pipe2(ends, O_CLOEXEC) != 0)
-		return complain_errno(why, errno, "cannot make a pipe");
+		return why_errno(why, errno, "cannot make a pipe");
 	out = ends[0];
 	job->fd = in = ends[1];
 	if (pipe2(whys, O_CLOEXEC) != 0)
-		return complain_errno(why, errno, "cannot make a pipe");
+		return why_errno(why, errno, "cannot make a pipe");
 	why_out = whys[0];
 	job->why_fd = why_in = whys[1];
 	err = start(job, &child);
 	if (err != DVS_OK)
-		return complain(why, err, "cannot start a process");
+		return why_say(why, err, "cannot start a process");
 	close(take_fd(&in));
 	close(take_fd(&why_in));
 	poll_fd = (struct pollfd){ .fd = out, .events = POLLIN };
@@ -279,14 +279,14 @@ static dvs_err ask(struct job *job, uint32_t timeout_ms, void *to, size_t size, 
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFSIGNALED(status))
-		return complain(why, clock_is_past(deadline_ns) ? DVS_TIMEOUT : DVS_IO,
-				"the files of the container cannot be read in time");
+		return why_say(why, clock_is_past(deadline_ns) ? DVS_TIMEOUT : DVS_IO,
+			       "the files of the container cannot be read in time");
 	err = dvs_err_from_number((unsigned)WEXITSTATUS(status));
 	if (err != DVS_OK) {
 		char text[DESCRIPTION_TEXT_MAX];
 
 		got = read(why_out, text, sizeof(text) - 1);
-		complaint_printable(text, got > 0 ? (size_t)got : 0, why, DESCRIPTION_TEXT_MAX);
+		why_printable(text, got > 0 ? (size_t)got : 0, why, DESCRIPTION_TEXT_MAX);
 	}
 	return err;
 }
@@ -333,7 +333,7 @@ static dvs_err run_measure(const struct job *job, char *why)
 	if (err != DVS_OK)
 		return err;
 	if (fstatat(pack.root, at, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
-		return complain_errno(why, errno, "cannot look at %s", job->path);
+		return why_errno(why, errno, "cannot look at %s", job->path);
 	measuring.measured.directory = S_ISDIR(st.st_mode);
 	err = pack_end(&pack, pack_tree(&pack, at, top.base));
 	measuring.next_ns = 0;
@@ -352,7 +352,7 @@ dvs_err container_measure(pid_t init, const char *path, uint64_t *bytes, uint64_
 	if (err == DVS_TIMEOUT && answered)
 		err = DVS_OK;
 	if (err == DVS_OK && !answered)
-		err = complain(why, DVS_IO, "the files of the container cannot be counted");
+		err = why_say(why, DVS_IO, "the files of the container cannot be counted");
 	if (err != DVS_OK)
 		return err;
 	*bytes = measured.bytes;
@@ -390,7 +390,7 @@ static dvs_err run_user(const struct job *job, char *why)
 	dvs_err err;
 
 	if (!passwd || !group)
-		return complain(why, DVS_NOMEM, "out of memory");
+		return why_say(why, DVS_NOMEM, "out of memory");
 	err = inside_find_user(job->user, passwd, group, &found, why);
 	if (err != DVS_OK)
 		return err;
@@ -407,7 +407,7 @@ dvs_err container_user(pid_t init, const char *user, uint32_t *uid, uint32_t *gi
 	dvs_err err = ask(&job, USER_MS, &found, sizeof(found), &answered, why);
 
 	if (err == DVS_OK && (!answered || found.n_groups > ARRAY_LEN(found.groups)))
-		err = complain(why, DVS_IO, "the users of the container cannot be read");
+		err = why_say(why, DVS_IO, "the users of the container cannot be read");
 	if (err != DVS_OK)
 		return err;
 	found.home[sizeof(found.home) - 1] = '\0';

@@ -14,8 +14,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "container/complaint.h"
 #include "container/doctor_internal.h"
+#include "container/why.h"
 
 void doctor_say(const struct doctor *doctor, const char *what, enum doctor_state state,
 		const char *disables, const char *cure, const char *found, ...)
@@ -27,7 +27,7 @@ void doctor_say(const struct doctor *doctor, const char *what, enum doctor_state
 	va_start(values, found);
 	(void)vsnprintf(text, sizeof(text), found, values);
 	va_end(values);
-	complaint_printable(text, strlen(text), finding.found, sizeof(finding.found));
+	why_printable(text, strlen(text), finding.found, sizeof(finding.found));
 	(void)snprintf(finding.what, sizeof(finding.what), "%s", what);
 	if (state != DOCTOR_GOOD) {
 		(void)snprintf(finding.disables, sizeof(finding.disables), "%s", disables);
@@ -63,7 +63,7 @@ int doctor_try(int (*try)(void *argument, char *text), void *argument, char *tex
 	if (child < 0)
 		return EAGAIN;
 	await(child, &status);
-	complaint_printable(own, got > 0 ? (size_t)got : 0, text, DOCTOR_TEXT_MAX);
+	why_printable(own, got > 0 ? (size_t)got : 0, text, DOCTOR_TEXT_MAX);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
 }
 
@@ -115,7 +115,7 @@ int doctor_capture(const char *const argv[], uint32_t timeout_ms, char *text, si
 		if (raw[i] == '\n')
 			raw[i] = ' ';
 	}
-	complaint_printable(raw, len, text, size);
+	why_printable(raw, len, text, size);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
 #include "container/doctor_internal.h"
 #include "container/host.h"
 #include "container/tree.h"
+#include "container/why.h"
 
 #define SPACE_MIN (UINT64_C(1) << 30)
 #define TEMPORARY "/doctor-XXXXXX"

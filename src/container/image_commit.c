@@ -12,10 +12,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "container/complaint.h"
 #include "container/image_internal.h"
 #include "container/oci.h"
 #include "container/tree.h"
+#include "container/why.h"
 
 EVP_MD_CTX *image_sum_start(void)
 {
@@ -105,8 +105,8 @@ static dvs_err pack_image(int dir, const struct pax_sink *sink, struct telling *
 		*count = pack.count;
 	err = pack_end(&pack, err);
 	if (err == DVS_WOKEN)
-		return complain(why, err, "it was stopped");
-	return err == DVS_OK || why[0] ? err : complain(why, err, "%s", dvs_strerror(err));
+		return why_say(why, err, "it was stopped");
+	return err == DVS_OK || why[0] ? err : why_say(why, err, "%s", dvs_strerror(err));
 }
 
 dvs_err image_send(const char *lib_dir, const char *digest, int fd, char *why)
@@ -118,7 +118,7 @@ dvs_err image_send(const char *lib_dir, const char *digest, int fd, char *why)
 	if (store >= 0 && oci_digest_ok(digest))
 		dir = tree_open(store, digest + 7, O_RDONLY | O_DIRECTORY);
 	if (dir < 0)
-		return complain(why, DVS_NOTFOUND, "the image %s is not on this node", digest);
+		return why_say(why, DVS_NOTFOUND, "the image %s is not on this node", digest);
 	return pack_image(dir, &sink, NULL, NULL, why);
 }
 
@@ -134,7 +134,7 @@ static dvs_err write_file(int dir, const char *name, const char *text, char *why
 
 	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fchmod(fd, 0644) != 0 ||
 	    fchown(fd, 0, 0) != 0 || futimens(fd, times) != 0)
-		return complain_errno(why, errno, "cannot write the image's %s", name);
+		return why_errno(why, errno, "cannot write the image's %s", name);
 	return DVS_OK;
 }
 
@@ -142,7 +142,7 @@ static dvs_err write_json(int dir, const char *name, const json_t *object, char 
 {
 	AUTO_FREE char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
 
-	return text ? write_file(dir, name, text, why) : complain(why, DVS_NOMEM, "out of memory");
+	return text ? write_file(dir, name, text, why) : why_say(why, DVS_NOMEM, "out of memory");
 }
 
 /* What came from elsewhere can be anything, a link in the place of the tree for one. */
@@ -152,8 +152,8 @@ static dvs_err check_kinds(int dir, char *why)
 
 	if (fstatat(dir, "tree", &tree, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(tree.st_mode) ||
 	    fstatat(dir, "config", &config, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(config.st_mode))
-		return complain(why, DVS_BADARG,
-				"the archive is refused: it is not that of an image");
+		return why_say(why, DVS_BADARG,
+			       "the archive is refused: it is not that of an image");
 	return DVS_OK;
 }
 
@@ -169,7 +169,7 @@ static dvs_err write_info(struct image_build *build, struct image *image, char *
 			 (json_int_t)image->bytes, "files", (json_int_t)image->files, "imported_ns",
 			 (json_int_t)image->imported_ns);
 	err = info ? write_json(build->dir, "info", info, why) :
-		     complain(why, DVS_NOMEM, "out of memory");
+		     why_say(why, DVS_NOMEM, "out of memory");
 	json_decref(info);
 	return err;
 }
@@ -182,10 +182,10 @@ static dvs_err publish(struct image_build *build, const char *name, struct image
 	struct image there;
 
 	if (syncfs(build->dir) != 0)
-		return complain_errno(why, errno, "cannot write the image to the disk");
+		return why_errno(why, errno, "cannot write the image to the disk");
 	lock = image_store_lock(build->store);
 	if (lock < 0)
-		return complain_errno(why, errno, "cannot lock the store of images");
+		return why_errno(why, errno, "cannot lock the store of images");
 	if (image_read_info(build->store, hex, &there) == DVS_OK) {
 		image->imported_ns = there.imported_ns;
 	} else {
@@ -195,7 +195,7 @@ static dvs_err publish(struct image_build *build, const char *name, struct image
 		if (err != DVS_OK)
 			return err;
 		if (renameat(build->store, build->dir_name, build->store, hex) != 0)
-			return complain_errno(why, errno, "cannot put the image into the store");
+			return why_errno(why, errno, "cannot put the image into the store");
 		build->dir_name[0] = '\0';
 	}
 	return image_set_name(build->store, name, hex, why);
@@ -209,7 +209,7 @@ dvs_err image_commit(struct image_build *build, const char *name, const char *di
 	EVP_MD_CTX *sum = image_sum_start();
 	struct pax_sink sink = { sum_bytes, sum };
 	struct pack_count count = { 0 };
-	dvs_err err = sum ? DVS_OK : complain(why, DVS_NOMEM, "out of memory");
+	dvs_err err = sum ? DVS_OK : why_say(why, DVS_NOMEM, "out of memory");
 
 	memset(image, 0, sizeof(*image));
 	if (err == DVS_OK && config)
@@ -223,13 +223,12 @@ dvs_err image_commit(struct image_build *build, const char *name, const char *di
 		return err;
 	}
 	if (!image_sum_end(sum, image->digest))
-		return complain(why, DVS_NOMEM, "out of memory");
+		return why_say(why, DVS_NOMEM, "out of memory");
 	if (digest && strcmp(digest, image->digest) != 0)
-		return complain(
-			why, DVS_BADARG,
-			"what came is not the image %s, but %s: it was damaged or changed on"
-			" its way; copy it again",
-			digest, image->digest);
+		return why_say(why, DVS_BADARG,
+			       "what came is not the image %s, but %s: it was damaged or changed on"
+			       " its way; copy it again",
+			       digest, image->digest);
 	image->bytes = count.bytes;
 	image->files = count.entries;
 	(void)snprintf(image->name, sizeof(image->name), "%s", name[0] ? name : image->digest);

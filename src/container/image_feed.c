@@ -12,10 +12,10 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "container/complaint.h"
 #include "container/confine.h"
 #include "container/image_internal.h"
 #include "container/unpack.h"
+#include "container/why.h"
 
 #define PIECE_BYTES (256u * 1024)
 /* How often progress is told. */
@@ -90,11 +90,11 @@ static dvs_err wait_for_source(const struct image_feed *feed)
 
 		if (feed->progress &&
 		    !feed->progress(feed->context, feed->phase, *feed->done, feed->total))
-			return complain(feed->why, DVS_WOKEN, "it was stopped");
+			return why_say(feed->why, DVS_WOKEN, "it was stopped");
 		if (n > 0)
 			return DVS_OK;
 		if (n < 0 && errno != EINTR)
-			return complain_errno(feed->why, errno, "cannot wait for the archive");
+			return why_errno(feed->why, errno, "cannot wait for the archive");
 	}
 }
 
@@ -105,7 +105,7 @@ static dvs_err pump(const struct image_feed *feed, int data)
 	bool taken = true;
 
 	if (!bytes)
-		return complain(feed->why, DVS_NOMEM, "out of memory");
+		return why_say(feed->why, DVS_NOMEM, "out of memory");
 	while (taken) {
 		dvs_err err = wait_for_source(feed);
 		ssize_t got;
@@ -116,11 +116,11 @@ static dvs_err pump(const struct image_feed *feed, int data)
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (got < 0)
-			return complain_errno(feed->why, errno, "cannot read the archive");
+			return why_errno(feed->why, errno, "cannot read the archive");
 		if (got == 0)
 			break;
 		if (feed->sum && EVP_DigestUpdate(feed->sum, bytes, (size_t)got) != 1)
-			return complain(feed->why, DVS_NOMEM, "out of memory");
+			return why_say(feed->why, DVS_NOMEM, "out of memory");
 		*feed->done += (uint64_t)got;
 		taken = send_all(data, bytes, (size_t)got);
 	}
@@ -135,7 +135,7 @@ static dvs_err read_report(const struct image_feed *feed, int report_fd, int sta
 	dvs_err err;
 
 	if (got != (ssize_t)sizeof(report) || !WIFEXITED(status))
-		return complain(
+		return why_say(
 			feed->why, DVS_IO,
 			"the process that unpacks has ended before its time (%s %d): the archive"
 			" may want more memory than it gets",
@@ -144,12 +144,11 @@ static dvs_err read_report(const struct image_feed *feed, int report_fd, int sta
 	report.why[sizeof(report.why) - 1] = '\0';
 	err = dvs_err_from_number(report.err);
 	if (err != DVS_OK) {
-		complaint_printable(report.why, strlen(report.why), feed->why,
-				    DESCRIPTION_TEXT_MAX);
+		why_printable(report.why, strlen(report.why), feed->why, DESCRIPTION_TEXT_MAX);
 		return err;
 	}
 	if (report.bytes_left > *feed->bytes_left || report.files_left > *feed->files_left)
-		return complain(feed->why, DVS_PROTO, "the process that unpacks miscounts");
+		return why_say(feed->why, DVS_PROTO, "the process that unpacks miscounts");
 	*feed->bytes_left = report.bytes_left;
 	*feed->files_left = report.files_left;
 	return DVS_OK;
@@ -175,16 +174,16 @@ dvs_err image_feed(const struct image_feed *feed)
 	pid_t child;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		return complain_errno(feed->why, errno, "cannot make a socket");
+		return why_errno(feed->why, errno, "cannot make a socket");
 	ours = pair[0];
 	theirs = move_up(pair[1]);
 	if (pipe2(ends, O_CLOEXEC) != 0)
-		return complain_errno(feed->why, errno, "cannot make a pipe");
+		return why_errno(feed->why, errno, "cannot make a pipe");
 	report_out = ends[0];
 	report_in = move_up(ends[1]);
 	child = fork();
 	if (child < 0)
-		return complain_errno(feed->why, errno, "cannot start a process");
+		return why_errno(feed->why, errno, "cannot start a process");
 	if (child == 0)
 		be_child(feed, theirs, report_in);
 	close(take_fd(&theirs));

@@ -13,11 +13,11 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "container/complaint.h"
 #include "container/image_internal.h"
 #include "container/image_layout.h"
 #include "container/oci.h"
 #include "container/tree.h"
+#include "container/why.h"
 
 struct import {
 	struct image_build build;
@@ -40,7 +40,7 @@ static dvs_err unpack_tree(struct import *import, int fd, uint64_t bytes)
 	AUTO_CLOSE int tree = open_tree(import);
 
 	if (tree < 0)
-		return complain_errno(import->why, errno, "cannot open the new image");
+		return why_errno(import->why, errno, "cannot open the new image");
 	import->feed.source = fd;
 	import->feed.root = tree;
 	import->feed.total = bytes;
@@ -54,14 +54,14 @@ static dvs_err layers_of_archive(struct import *import, const char *reference, j
 	dvs_err err;
 
 	if (renameat(import->build.dir, "tree", import->build.dir, "layout") != 0)
-		return complain_errno(import->why, errno, "cannot make the new image");
+		return why_errno(import->why, errno, "cannot make the new image");
 	err = image_make_tree(&import->build, import->why);
 	if (err != DVS_OK)
 		return err;
 	tree = open_tree(import);
 	layout = tree_open(import->build.dir, "layout", O_RDONLY | O_DIRECTORY);
 	if (tree < 0 || layout < 0)
-		return complain_errno(import->why, errno, "cannot open the new image");
+		return why_errno(import->why, errno, "cannot open the new image");
 	import->feed.root = tree;
 	import->bytes_left = IMAGE_BYTES_MAX;
 	import->files_left = IMAGE_FILES_MAX;
@@ -84,10 +84,10 @@ static dvs_err import_archive(struct import *import, int fd, const struct stat *
 	if (tree >= 0 && image_layout_is(tree))
 		return layers_of_archive(import, reference, config);
 	if (reference[0])
-		return complain(import->why, DVS_BADARG,
-				"%s is a plain archive and holds no image called \"%s\": leave out"
-				" --reference",
-				import->path, reference);
+		return why_say(import->why, DVS_BADARG,
+			       "%s is a plain archive and holds no image called \"%s\": leave out"
+			       " --reference",
+			       import->path, reference);
 	return DVS_OK;
 }
 
@@ -122,7 +122,7 @@ static _Noreturn void be_packer(int folder, int out, int why_fd)
 	(void)signal(SIGPIPE, SIG_IGN);
 	err = pack_end(&pack, pack_tree(&pack, "", ""));
 	if (err != DVS_OK && err != DVS_PEERDEAD && why[0] == '\0')
-		complain(why, err, "the folder cannot be read: %s", dvs_strerror(err));
+		why_say(why, err, "the folder cannot be read: %s", dvs_strerror(err));
 	if (err == DVS_OK || err == DVS_PEERDEAD)
 		_exit(0);
 	_exit(write(why_fd, why, strlen(why)) > 0 ? 1 : 2);
@@ -143,8 +143,8 @@ static dvs_err end_packer(struct import *import, pid_t child, int why_fd, dvs_er
 		return err;
 	got = read(why_fd, why, sizeof(why) - 1);
 	why[got > 0 ? got : 0] = '\0';
-	return complain(import->why, DVS_BADARG, "%s cannot become an image: %s", import->path,
-			got > 0 ? why : "the process that reads it has ended before its time");
+	return why_say(import->why, DVS_BADARG, "%s cannot become an image: %s", import->path,
+		       got > 0 ? why : "the process that reads it has ended before its time");
 }
 
 static uint64_t measure(int folder)
@@ -166,16 +166,16 @@ static dvs_err import_folder(struct import *import, int folder)
 	dvs_err err;
 
 	if (pipe2(data, O_CLOEXEC) != 0)
-		return complain_errno(import->why, errno, "cannot make a pipe");
+		return why_errno(import->why, errno, "cannot make a pipe");
 	data_out = data[0];
 	data_in = data[1];
 	if (pipe2(whys, O_CLOEXEC) != 0)
-		return complain_errno(import->why, errno, "cannot make a pipe");
+		return why_errno(import->why, errno, "cannot make a pipe");
 	why_out = whys[0];
 	why_in = whys[1];
 	child = fork();
 	if (child < 0)
-		return complain_errno(import->why, errno, "cannot start a process");
+		return why_errno(import->why, errno, "cannot start a process");
 	if (child == 0) {
 		close(data_out);
 		be_packer(folder, data_in, why_in);
@@ -195,13 +195,13 @@ static dvs_err check_place(const char *lib_dir, const char *path, char *why)
 	size_t len;
 
 	if (!realpath(lib_dir, store) || !realpath(path, folder))
-		return complain_errno(why, errno, "cannot look at %s", path);
+		return why_errno(why, errno, "cannot look at %s", path);
 	len = strlen(folder);
 	if (strncmp(store, folder, len) == 0 &&
 	    (store[len] == '/' || store[len] == '\0' || len == 1))
-		return complain(why, DVS_BADARG,
-				"%s cannot become an image: the images of this node, %s, are in it",
-				path, lib_dir);
+		return why_say(why, DVS_BADARG,
+			       "%s cannot become an image: the images of this node, %s, are in it",
+			       path, lib_dir);
 	return DVS_OK;
 }
 
@@ -218,24 +218,24 @@ static dvs_err import_any(struct import *import, const char *lib_dir, const char
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		int errno_value = errno;
 
-		(void)complain_errno(import->why, errno_value, "cannot open %s", import->path);
+		(void)why_errno(import->why, errno_value, "cannot open %s", import->path);
 		return errno_value == ENOENT ? DVS_NOTFOUND : dvs_from_errno(errno_value);
 	}
 	if (S_ISREG(st.st_mode))
 		return import_archive(import, fd, &st, reference, config);
 	if (!S_ISDIR(st.st_mode))
-		return complain(import->why, DVS_BADARG, "%s is neither an archive nor a folder",
-				import->path);
+		return why_say(import->why, DVS_BADARG, "%s is neither an archive nor a folder",
+			       import->path);
 	if (image_layout_is(fd)) {
 		tree = open_tree(import);
 		import->feed.root = tree;
 		return image_layout_unpack(&import->feed, fd, reference, config);
 	}
 	if (reference[0])
-		return complain(import->why, DVS_BADARG,
-				"%s is no OCI layout and holds no image called \"%s\": leave out"
-				" --reference",
-				import->path, reference);
+		return why_say(import->why, DVS_BADARG,
+			       "%s is no OCI layout and holds no image called \"%s\": leave out"
+			       " --reference",
+			       import->path, reference);
 	err = check_place(lib_dir, import->path, import->why);
 	return err == DVS_OK ? import_folder(import, fd) : err;
 }
@@ -252,7 +252,7 @@ dvs_err image_import(const char *lib_dir, const char *name, const char *path, co
 
 	why[0] = '\0';
 	if (!image_name_ok(name))
-		return complain(
+		return why_say(
 			why, DVS_BADARG,
 			"\"%s\" cannot be the name of an image: letters, digits and \"-_./:\","
 			" at most %u, each part beginning with a letter or digit",
@@ -272,7 +272,7 @@ dvs_err image_import(const char *lib_dir, const char *name, const char *path, co
 	if (err == DVS_OK)
 		err = config ? image_commit(&import.build, name, NULL, config, progress, context,
 					    image, why) :
-			       complain(why, DVS_NOMEM, "out of memory");
+			       why_say(why, DVS_NOMEM, "out of memory");
 	json_decref(config);
 	image_end(&import.build);
 	return err;
@@ -285,7 +285,7 @@ static dvs_err name_only(const char *lib_dir, const char *name, const char *dige
 	AUTO_CLOSE int lock = store < 0 ? -1 : image_store_lock(store);
 
 	if (lock < 0)
-		return complain_errno(why, errno, "cannot lock %s/images", lib_dir);
+		return why_errno(why, errno, "cannot lock %s/images", lib_dir);
 	return image_set_name(store, name, digest + 7, why);
 }
 
@@ -310,8 +310,8 @@ dvs_err image_receive(const char *lib_dir, const char *name, const char *digest,
 
 	why[0] = '\0';
 	if ((name[0] && !image_name_ok(name)) || !oci_digest_ok(digest))
-		return complain(why, DVS_BADARG, "%s, %s is no name and digest of an image", name,
-				digest);
+		return why_say(why, DVS_BADARG, "%s, %s is no name and digest of an image", name,
+			       digest);
 	if (image_find(lib_dir, digest, image) == DVS_OK) {
 		err = name_only(lib_dir, name, digest, why);
 		return err == DVS_OK ? image_find(lib_dir, name[0] ? name : digest, image) : err;

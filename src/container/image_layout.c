@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
 #include "container/oci.h"
 #include "container/tree.h"
+#include "container/why.h"
 
 /* An index can hold indexes. */
 #define NESTED_MAX 4u
@@ -46,10 +46,10 @@ static int open_file(int layout, const char *path, struct stat *st)
 static dvs_err missing(const struct image_feed *feed, const char *path)
 {
 	if (errno == ENOENT)
-		return complain(feed->why, DVS_BADARG,
-				"the image is not complete: %s is missing; copy or make it anew",
-				path);
-	return complain_errno(feed->why, errno, "cannot read %s of the image", path);
+		return why_say(feed->why, DVS_BADARG,
+			       "the image is not complete: %s is missing; copy or make it anew",
+			       path);
+	return why_errno(feed->why, errno, "cannot read %s of the image", path);
 }
 
 /* SUM may be NULL. */
@@ -61,10 +61,10 @@ static dvs_err check_sum(const struct image_feed *feed, EVP_MD_CTX *sum,
 	if (!sum)
 		return DVS_OK;
 	if (!image_sum_end(sum, digest))
-		return complain(feed->why, DVS_NOMEM, "out of memory");
+		return why_say(feed->why, DVS_NOMEM, "out of memory");
 	if (strcmp(digest, blob->digest) == 0)
 		return DVS_OK;
-	return complain(
+	return why_say(
 		feed->why, DVS_BADARG,
 		"the image is damaged: the contents of %s have the digest %s; copy or make it"
 		" anew",
@@ -83,14 +83,14 @@ static dvs_err read_file(const struct image_feed *feed, int layout, const struct
 	if (fd < 0)
 		return missing(feed, blob->path);
 	if (st.st_size > OCI_JSON_MAX)
-		return complain(feed->why, DVS_TOOBIG, "%s of the image is too big", blob->path);
+		return why_say(feed->why, DVS_TOOBIG, "%s of the image is too big", blob->path);
 	*bytes = malloc((size_t)st.st_size + 1);
 	got = *bytes ? read(fd, *bytes, (size_t)st.st_size) : -1;
 	sum = got >= 0 && blob->digest[0] ? image_sum_start() : NULL;
 	if (got < 0 || (blob->digest[0] && !sum) ||
 	    (sum && EVP_DigestUpdate(sum, *bytes, (size_t)got) != 1)) {
 		EVP_MD_CTX_free(sum);
-		return complain(feed->why, DVS_IO, "cannot read %s of the image", blob->path);
+		return why_say(feed->why, DVS_IO, "cannot read %s of the image", blob->path);
 	}
 	*len = (size_t)got;
 	return check_sum(feed, sum, blob);
@@ -107,8 +107,8 @@ static dvs_err find_manifest(const struct image_feed *feed, int layout, const ch
 		dvs_err err;
 
 		if (i > NESTED_MAX)
-			return complain(feed->why, DVS_BADARG,
-					"the image is refused: indexes in indexes in indexes");
+			return why_say(feed->why, DVS_BADARG,
+				       "the image is refused: indexes in indexes in indexes");
 		err = read_file(feed, layout, blob, &bytes, &len);
 		if (err == DVS_OK)
 			err = oci_index(bytes, len, i == 0 ? reference : "", oci_architecture(),
@@ -169,14 +169,14 @@ static dvs_err unpack_layer(struct image_feed *feed, int layout, const struct oc
 	if (fd < 0)
 		return missing(feed, blob->path);
 	if (blob->digest[0] && (uint64_t)st.st_size != blob->size)
-		return complain(
+		return why_say(
 			feed->why, DVS_BADARG,
 			"the image is damaged: %s has %lld bytes and should have %llu; copy or"
 			" make it anew",
 			blob->path, (long long)st.st_size, (unsigned long long)blob->size);
 	sum = blob->digest[0] ? image_sum_start() : NULL;
 	if (blob->digest[0] && !sum)
-		return complain(feed->why, DVS_NOMEM, "out of memory");
+		return why_say(feed->why, DVS_NOMEM, "out of memory");
 	feed->source = fd;
 	feed->sum = sum;
 	err = image_feed(feed);
@@ -212,7 +212,7 @@ dvs_err image_layout_unpack(struct image_feed *feed, int layout, const char *ref
 	dvs_err err;
 
 	if (!manifest)
-		return complain(feed->why, DVS_NOMEM, "out of memory");
+		return why_say(feed->why, DVS_NOMEM, "out of memory");
 	err = read_manifest(feed, layout, reference, manifest);
 	if (err == DVS_OK)
 		err = read_file(feed, layout, &manifest->config, &bytes, &len);

@@ -12,10 +12,10 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "container/complaint.h"
 #include "container/image_internal.h"
 #include "container/oci.h"
 #include "container/tree.h"
+#include "container/why.h"
 
 #define NEW "new-"
 #define NEW_TRIES 100u
@@ -355,7 +355,7 @@ dvs_err image_make_tree(const struct image_build *build, char *why)
 
 	if (mkdirat(build->dir, "tree", 0755) != 0 || fchmodat(build->dir, "tree", 0755, 0) != 0 ||
 	    utimensat(build->dir, "tree", times, AT_SYMLINK_NOFOLLOW) != 0)
-		return complain_errno(why, errno, "cannot make the folder of the new image");
+		return why_errno(why, errno, "cannot make the folder of the new image");
 	return DVS_OK;
 }
 
@@ -366,18 +366,18 @@ dvs_err image_begin(const char *lib_dir, struct image_build *build, char *why)
 
 	*build = (struct image_build){ .store = -1, .dir = -1 };
 	if (geteuid() != 0)
-		return complain(why, DVS_DENIED,
-				"only root can make images: their files belong to many users");
+		return why_say(why, DVS_DENIED,
+			       "only root can make images: their files belong to many users");
 	build->store = image_store_fd(lib_dir);
 	if (build->store < 0)
-		return complain_errno(why, errno, "cannot open %s/images", lib_dir);
+		return why_errno(why, errno, "cannot open %s/images", lib_dir);
 	lock = image_store_lock(build->store);
 	if (lock < 0)
-		return complain_errno(why, errno, "cannot lock %s/images", lib_dir);
+		return why_errno(why, errno, "cannot lock %s/images", lib_dir);
 	err = make_new(build->store, build->dir_name, &build->dir);
 	if (err != DVS_OK)
-		return complain(why, err, "cannot make a folder in %s/images: %s", lib_dir,
-				dvs_strerror(err));
+		return why_say(why, err, "cannot make a folder in %s/images: %s", lib_dir,
+			       dvs_strerror(err));
 	return image_make_tree(build, why);
 }
 
@@ -404,11 +404,11 @@ dvs_err image_set_name(int store, const char *name, const char *hex, char *why)
 	file_name(name, file + strlen(file));
 	(void)snprintf(target, sizeof(target), "../%s", hex);
 	if (mkdirat(store, NAMES, 0700) != 0 && errno != EEXIST)
-		return complain_errno(why, errno, "cannot give the image its name");
+		return why_errno(why, errno, "cannot give the image its name");
 	(void)unlinkat(store, "new-name", 0);
 	if (symlinkat(target, store, "new-name") != 0 ||
 	    renameat(store, "new-name", store, file) != 0)
-		return complain_errno(why, errno, "cannot give the image its name");
+		return why_errno(why, errno, "cannot give the image its name");
 	return DVS_OK;
 }
 

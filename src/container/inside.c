@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
 #include "container/confine.h"
+#include "container/why.h"
 
 #define MEMORY_MAX (UINT64_C(3) << 30)
 
@@ -23,13 +23,13 @@ dvs_err inside_enter(pid_t init, const int *keep, size_t n_keep, char *why)
 	AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, init, 0);
 
 	if (fd < 0)
-		return complain(why, DVS_NOTFOUND, "the container has ended");
+		return why_say(why, DVS_NOTFOUND, "the container has ended");
 	if (setns(fd, CLONE_NEWUSER | CLONE_NEWNS) != 0)
-		return errno == ESRCH ? complain(why, DVS_NOTFOUND, "the container has ended") :
-					complain_errno(why, errno, "cannot enter the container");
+		return errno == ESRCH ? why_say(why, DVS_NOTFOUND, "the container has ended") :
+					why_errno(why, errno, "cannot enter the container");
 	/* Its root, not the node's: who owns nothing outside can break nothing outside. */
 	if (setgroups(0, NULL) != 0 || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0 ||
 	    chdir("/") != 0)
-		return complain_errno(why, errno, "cannot become the container's root");
+		return why_errno(why, errno, "cannot become the container's root");
 	return confine_self(&confine);
 }

@@ -17,15 +17,9 @@
 
 #include "base/compiler.h"
 #include "container/container.h"
+#include "container/why.h"
 
 #define PATH_BYTES 512u
-
-/* ---- why.c ---- */
-
-/* Write the sentence and return ERR. */
-dvs_err why_say(char *why, dvs_err err, const char *format, ...) PRINTF_LIKE(3, 4);
-/* The same for a failed system call; the sentence goes on with what ERRNO_VALUE means. */
-dvs_err why_errno(char *why, int errno_value, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* ---- files.c ---- */
 

@@ -6,7 +6,7 @@
 #include <sys/utsname.h>
 
 #include "base/compiler.h"
-#include "container/complaint.h"
+#include "container/why.h"
 
 #define REF_NAME "org.opencontainers.image.ref.name"
 #define LIST_MAX 1000u
@@ -51,8 +51,7 @@ static dvs_err load(const void *bytes, size_t len, const char *what, json_t **do
 	*document = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &error);
 	if (*document)
 		return DVS_OK;
-	return complain(why, DVS_BADARG, "%s is no JSON: line %d: %s", what, error.line,
-			error.text);
+	return why_say(why, DVS_BADARG, "%s is no JSON: line %d: %s", what, error.line, error.text);
 }
 
 static dvs_err read_descriptor(const json_t *descriptor, const char *what, struct oci_blob *blob,
@@ -64,13 +63,12 @@ static dvs_err read_descriptor(const json_t *descriptor, const char *what, struc
 
 	memset(blob, 0, sizeof(*blob));
 	if (!digest || !oci_digest_ok(digest))
-		return complain(
-			why, DVS_BADARG,
-			"%s names a part by the digest \"%s\": it must be \"sha256:\" and 64"
-			" hexadecimal digits",
-			what, digest ? digest : "");
+		return why_say(why, DVS_BADARG,
+			       "%s names a part by the digest \"%s\": it must be \"sha256:\" and 64"
+			       " hexadecimal digits",
+			       what, digest ? digest : "");
 	if (!json_is_integer(size) || json_integer_value(size) < 0)
-		return complain(why, DVS_BADARG, "%s does not say how big %s is", what, digest);
+		return why_say(why, DVS_BADARG, "%s does not say how big %s is", what, digest);
 	memcpy(blob->digest, digest, OCI_DIGEST_MAX);
 	(void)snprintf(blob->path, sizeof(blob->path), "blobs/sha256/%s", digest + 7);
 	blob->size = (uint64_t)json_integer_value(size);
@@ -169,13 +167,13 @@ static dvs_err choose_from(const json_t *list, const char *reference, const char
 	choose(list, reference, architecture, &choice);
 	if (choice.named == 0 && reference[0]) {
 		list_choices(list, true, choices, sizeof(choices));
-		return complain(why, DVS_BADARG,
-				"the OCI layout holds no image called \"%s\": its images are %s",
-				reference, choices);
+		return why_say(why, DVS_BADARG,
+			       "the OCI layout holds no image called \"%s\": its images are %s",
+			       reference, choices);
 	}
 	if (choice.fit == 0) {
 		list_choices(list, false, choices, sizeof(choices));
-		return complain(
+		return why_say(
 			why, DVS_BADARG,
 			"the OCI layout holds no image for linux/%s, which this node needs: it"
 			" has %s",
@@ -183,7 +181,7 @@ static dvs_err choose_from(const json_t *list, const char *reference, const char
 	}
 	if (choice.fit > 1) {
 		list_choices(list, true, choices, sizeof(choices));
-		return complain(
+		return why_say(
 			why, DVS_BADARG,
 			"the OCI layout holds several images: choose one with --reference: %s",
 			choices);
@@ -202,9 +200,9 @@ dvs_err oci_index(const void *bytes, size_t len, const char *reference, const ch
 		return err;
 	list = json_object_get(document, "manifests");
 	if (!json_is_array(list) || json_array_size(list) > LIST_MAX)
-		err = complain(why, DVS_BADARG,
-			       "%s has no list \"manifests\", or one of more than %u", INDEX,
-			       LIST_MAX);
+		err = why_say(why, DVS_BADARG,
+			      "%s has no list \"manifests\", or one of more than %u", INDEX,
+			      LIST_MAX);
 	else
 		err = choose_from(list, reference, architecture, blob, why);
 	json_decref(document);
@@ -224,8 +222,8 @@ dvs_err oci_manifest(const void *bytes, size_t len, struct oci_manifest *manifes
 	memset(manifest, 0, sizeof(*manifest));
 	layers = json_object_get(document, "layers");
 	if (!json_is_array(layers) || json_array_size(layers) > OCI_LAYERS_MAX)
-		err = complain(why, DVS_BADARG, "%s has no list \"layers\", or one of more than %u",
-			       MANIFEST, OCI_LAYERS_MAX);
+		err = why_say(why, DVS_BADARG, "%s has no list \"layers\", or one of more than %u",
+			      MANIFEST, OCI_LAYERS_MAX);
 	if (err == DVS_OK)
 		err = read_descriptor(json_object_get(document, "config"), MANIFEST,
 				      &manifest->config, why);
@@ -292,14 +290,14 @@ dvs_err oci_config(const void *bytes, size_t len, const char *architecture, json
 	os = json_string_value(json_object_get(document, "os"));
 	machine = json_string_value(json_object_get(document, "architecture"));
 	if ((os && strcmp(os, "linux") != 0) || (machine && strcmp(machine, architecture) != 0)) {
-		err = complain(why, DVS_BADARG, "the image is for %s/%s, this node is linux/%s",
-			       os ? os : "linux", machine ? machine : architecture, architecture);
+		err = why_say(why, DVS_BADARG, "the image is for %s/%s, this node is linux/%s",
+			      os ? os : "linux", machine ? machine : architecture, architecture);
 		json_decref(document);
 		return err;
 	}
 	*config = json_object();
 	if (!*config || !take_config(*config, json_object_get(document, "config")))
-		err = complain(why, DVS_NOMEM, "out of memory");
+		err = why_say(why, DVS_NOMEM, "out of memory");
 	if (err != DVS_OK) {
 		json_decref(*config);
 		*config = NULL;
@@ -316,7 +314,7 @@ static dvs_err docker_path(const json_t *path, struct oci_blob *blob, char *why)
 
 	memset(blob, 0, sizeof(*blob));
 	if (!text || !text[0] || strlen(text) > OCI_PATH_MAX)
-		return complain(why, DVS_BADARG, "%s names a file wrongly, or not at all", DOCKER);
+		return why_say(why, DVS_BADARG, "%s names a file wrongly, or not at all", DOCKER);
 	memcpy(blob->path, text, strlen(text) + 1);
 	return DVS_OK;
 }
@@ -344,14 +342,14 @@ static dvs_err choose_docker(const json_t *list, const char *reference, const js
 		if (reference[0] && !has_tag(item, reference))
 			continue;
 		if (*image)
-			return complain(why, DVS_BADARG,
-					"the archive holds several images: choose one with"
-					" --reference NAME:TAG");
+			return why_say(why, DVS_BADARG,
+				       "the archive holds several images: choose one with"
+				       " --reference NAME:TAG");
 		*image = item;
 	}
 	if (*image)
 		return DVS_OK;
-	return complain(why, DVS_BADARG, "the archive holds no image called \"%s\"", reference);
+	return why_say(why, DVS_BADARG, "the archive holds no image called \"%s\"", reference);
 }
 
 dvs_err oci_docker(const void *bytes, size_t len, const char *reference,
@@ -365,13 +363,13 @@ dvs_err oci_docker(const void *bytes, size_t len, const char *reference,
 		return err;
 	memset(manifest, 0, sizeof(*manifest));
 	if (!json_is_array(document))
-		err = complain(why, DVS_BADARG, "%s is no list of images", DOCKER);
+		err = why_say(why, DVS_BADARG, "%s is no list of images", DOCKER);
 	if (err == DVS_OK)
 		err = choose_docker(document, reference, &image, why);
 	layers = json_object_get(image, "Layers");
 	if (err == DVS_OK && (!json_is_array(layers) || json_array_size(layers) > OCI_LAYERS_MAX))
-		err = complain(why, DVS_BADARG, "%s has no list \"Layers\", or one of more than %u",
-			       DOCKER, OCI_LAYERS_MAX);
+		err = why_say(why, DVS_BADARG, "%s has no list \"Layers\", or one of more than %u",
+			      DOCKER, OCI_LAYERS_MAX);
 	if (err == DVS_OK)
 		err = docker_path(json_object_get(image, "Config"), &manifest->config, why);
 	for (size_t i = 0; err == DVS_OK && i < json_array_size(layers); i++)

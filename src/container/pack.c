@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
 #include "container/paths.h"
 #include "container/tree.h"
+#include "container/why.h"
 
 #define BUFFER_BYTES (256u * 1024)
 /* Deeper trees have no use, and take the stack. */
@@ -134,8 +134,8 @@ static NOINLINE dvs_err write_header(struct pack *pack, struct place *place, con
 	if (err == DVS_OK && pack->sink)
 		err = pax_header(pack->sink, &entry);
 	else if (err != DVS_OK)
-		complain(pack->why, err, "the extended attributes of %s cannot be read: %s",
-			 place->path, dvs_strerror(err));
+		why_say(pack->why, err, "the extended attributes of %s cannot be read: %s",
+			place->path, dvs_strerror(err));
 	xattrs_free(&xattrs);
 	pack->count.entries++;
 	return err;
@@ -154,8 +154,8 @@ static dvs_err write_bytes(struct pack *pack, const struct place *place, int fd,
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0 && pack->kind == PACK_IMAGE)
-			return complain(pack->why, DVS_IO, "%s cannot be read, or is being changed",
-					place->path);
+			return why_say(pack->why, DVS_IO, "%s cannot be read, or is being changed",
+				       place->path);
 		if (got <= 0) {
 			memset(pack->buffer, 0, want);
 			got = (ssize_t)want;
@@ -197,12 +197,12 @@ static dvs_err pack_file(struct pack *pack, struct place *place)
 	if (fd < 0 && errno == ENOENT && pack->kind == PACK_COPY)
 		return DVS_OK;
 	if (fd < 0 || fstat(fd, &st) != 0)
-		return complain_errno(pack->why, errno, "cannot open %s", place->path);
+		return why_errno(pack->why, errno, "cannot open %s", place->path);
 	/* Somebody put something else in its place since it was looked at. */
 	if (!S_ISREG(st.st_mode))
 		return pack->kind == PACK_COPY ?
 			       DVS_OK :
-			       complain(pack->why, DVS_IO, "%s is being changed", place->path);
+			       why_say(pack->why, DVS_IO, "%s is being changed", place->path);
 	err = write_link(pack, place, &st, &done);
 	if (err != DVS_OK || done)
 		return err;
@@ -222,7 +222,7 @@ static NOINLINE dvs_err pack_link(struct pack *pack, struct place *place, int fd
 	ssize_t len = readlinkat(fd, "", target, sizeof(target) - 1);
 
 	if (len < 0)
-		return complain_errno(pack->why, errno, "cannot read the link %s", place->path);
+		return why_errno(pack->why, errno, "cannot read the link %s", place->path);
 	target[len] = '\0';
 	return write_header(pack, place, st, PAX_SYMBOLIC_LINK, target, -1);
 }
@@ -319,16 +319,16 @@ static dvs_err pack_child(struct pack *pack, struct place *place, const char *ch
 	dvs_err err;
 
 	if (pack->depth >= DEPTH_MAX)
-		return complain(pack->why, DVS_TOOBIG, "%s is more than %u folders deep",
-				place->path, DEPTH_MAX);
+		return why_say(pack->why, DVS_TOOBIG, "%s is more than %u folders deep",
+			       place->path, DEPTH_MAX);
 	pack->depth++;
 	if (append(place->path, child) && append(place->name, child))
 		err = pack_at(pack, place);
 	else if (pack->kind == PACK_COPY)
 		err = DVS_OK; /* no program can open it by name either */
 	else
-		err = complain(pack->why, DVS_BADARG, "the path of %s in %s is too long", child,
-			       place->path);
+		err = why_say(pack->why, DVS_BADARG, "the path of %s in %s is too long", child,
+			      place->path);
 	pack->depth--;
 	place->path[path_len] = '\0';
 	place->name[name_len] = '\0';
@@ -346,7 +346,7 @@ static dvs_err pack_folder(struct pack *pack, struct place *place)
 	if (fd < 0 && pack->kind == PACK_COPY && (errno == ENOENT || errno == ENOTDIR))
 		return DVS_OK;
 	if (fd < 0 || fstat(fd, &st) != 0)
-		return complain_errno(pack->why, errno, "cannot open the folder %s", place->path);
+		return why_errno(pack->why, errno, "cannot open the folder %s", place->path);
 	if (pack->count.entries == 0)
 		pack->device = st.st_dev;
 	err = write_header(pack, place, &st, PAX_DIRECTORY, NULL, fd);
@@ -355,7 +355,7 @@ static dvs_err pack_folder(struct pack *pack, struct place *place)
 		return err;
 	err = read_names(fd, &names, &n);
 	if (err != DVS_OK)
-		return complain(pack->why, err, "cannot read the folder %s", place->path);
+		return why_say(pack->why, err, "cannot read the folder %s", place->path);
 	/* Deep trees would else need a descriptor for each level. */
 	close(take_fd(&fd));
 	for (size_t i = 0; err == DVS_OK && i < n; i++)
@@ -374,8 +374,8 @@ static dvs_err pack_at(struct pack *pack, struct place *place)
 	if (fd < 0 && errno == ENOENT && pack->kind == PACK_COPY && pack->count.entries > 0)
 		return DVS_OK;
 	if (fd < 0 || fstat(fd, &st) != 0)
-		return complain_errno(pack->why, errno, "cannot open %s",
-				      place->path[0] ? place->path : ".");
+		return why_errno(pack->why, errno, "cannot open %s",
+				 place->path[0] ? place->path : ".");
 	if (S_ISREG(st.st_mode))
 		return pack_file(pack, place);
 	if (S_ISDIR(st.st_mode)) {
@@ -388,9 +388,9 @@ static dvs_err pack_at(struct pack *pack, struct place *place)
 		return write_header(pack, place, &st, PAX_FIFO, NULL, -1);
 	if (pack->kind == PACK_COPY)
 		return DVS_OK;
-	return complain(pack->why, DVS_BADARG,
-			"%s is a %s, which an image cannot have: remove it, or leave it out",
-			place->path, S_ISSOCK(st.st_mode) ? "socket" : "device");
+	return why_say(pack->why, DVS_BADARG,
+		       "%s is a %s, which an image cannot have: remove it, or leave it out",
+		       place->path, S_ISSOCK(st.st_mode) ? "socket" : "device");
 }
 
 dvs_err pack_tree(struct pack *pack, const char *path, const char *name)
@@ -402,9 +402,9 @@ dvs_err pack_tree(struct pack *pack, const char *path, const char *name)
 	if (!pack->buffer)
 		pack->buffer = malloc(BUFFER_BYTES);
 	if (!place || !pack->links || !pack->buffer)
-		return complain(pack->why, DVS_NOMEM, "out of memory");
+		return why_say(pack->why, DVS_NOMEM, "out of memory");
 	if (!append(place->path, path) || !append(place->name, name))
-		return complain(pack->why, DVS_BADARG, "a path is too long");
+		return why_say(pack->why, DVS_BADARG, "a path is too long");
 	/* append() puts a '/' only between two parts. */
 	return pack_at(pack, place);
 }

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
+#include "container/why.h"
 
 /* A container can make folders deeper than any path is long. What is deeper than this is moved to the top of the tree that is removed, so that neither descriptors nor the
  * stack run out. */
@@ -65,7 +65,7 @@ static dvs_err move_up(struct removal *removal, int dir, const char *name)
 		if (errno != EEXIST)
 			break;
 	}
-	return complain_errno(removal->why, errno, "cannot remove the folder %s", name);
+	return why_errno(removal->why, errno, "cannot remove the folder %s", name);
 }
 
 static dvs_err remove_folder(struct removal *removal, int dir, const char *name, unsigned depth)
@@ -76,15 +76,15 @@ static dvs_err remove_folder(struct removal *removal, int dir, const char *name,
 	if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return DVS_OK;
 	if (errno == EBUSY)
-		return complain(removal->why, DVS_INUSE,
-				"cannot remove the folder %s: something is mounted there", name);
+		return why_say(removal->why, DVS_INUSE,
+			       "cannot remove the folder %s: something is mounted there", name);
 	if (depth >= DEPTH_MAX)
 		return move_up(removal, dir, name);
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? DVS_OK :
-					 complain_errno(removal->why, errno,
-							"cannot open the folder %s", name);
+		return errno == ENOENT ?
+			       DVS_OK :
+			       why_errno(removal->why, errno, "cannot open the folder %s", name);
 	if (depth == 0)
 		removal->top = fd;
 	/* What others add meanwhile, or was moved up, takes another round. */
@@ -97,7 +97,7 @@ static dvs_err remove_folder(struct removal *removal, int dir, const char *name,
 		if (errno != ENOTEMPTY && errno != EEXIST)
 			break;
 	}
-	return complain_errno(removal->why, errno, "cannot remove the folder %s", name);
+	return why_errno(removal->why, errno, "cannot remove the folder %s", name);
 }
 
 static dvs_err remove_entry(struct removal *removal, int dir, const char *name, unsigned depth)
@@ -106,7 +106,7 @@ static dvs_err remove_entry(struct removal *removal, int dir, const char *name, 
 		return DVS_OK;
 	if (errno == EISDIR || errno == EPERM)
 		return remove_folder(removal, dir, name, depth);
-	return complain_errno(removal->why, errno, "cannot remove %s", name);
+	return why_errno(removal->why, errno, "cannot remove %s", name);
 }
 
 /* Remove all that is in the folder DIR, which is DEPTH below the top. */
@@ -119,7 +119,7 @@ static dvs_err empty(struct removal *removal, int dir, unsigned depth)
 	if (!stream) {
 		if (fd >= 0)
 			close(fd);
-		return complain_errno(removal->why, errno, "cannot read a folder");
+		return why_errno(removal->why, errno, "cannot read a folder");
 	}
 	for (;;) {
 		dvs_err err;
@@ -134,7 +134,7 @@ static dvs_err empty(struct removal *removal, int dir, unsigned depth)
 		if (err != DVS_OK)
 			return err;
 	}
-	return errno == 0 ? DVS_OK : complain_errno(removal->why, errno, "cannot read a folder");
+	return errno == 0 ? DVS_OK : why_errno(removal->why, errno, "cannot read a folder");
 }
 
 dvs_err tree_remove(int dir, const char *name, char *why)

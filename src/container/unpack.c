@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
 #include "container/tree.h"
 #include "container/unpack_internal.h"
+#include "container/why.h"
 
 #define BLOCK_BYTES (128u * 1024)
 #define WHITEOUT ".wh."
@@ -29,11 +29,11 @@ static dvs_err clean_part(const char *name, const char *part, size_t len, char *
 	if (len == 0 || (len == 1 && part[0] == '.'))
 		return DVS_OK;
 	if (len == 2 && part[0] == '.' && part[1] == '.')
-		return complain(why, DVS_BADARG,
-				"the archive is refused: the name %s leads out with \"..\"", name);
+		return why_say(why, DVS_BADARG,
+			       "the archive is refused: the name %s leads out with \"..\"", name);
 	if (len > NAME_MAX || at + 1 + len >= PATH_MAX)
-		return complain(why, DVS_BADARG,
-				"the archive is refused: the name %.200s... is too long", name);
+		return why_say(why, DVS_BADARG,
+			       "the archive is refused: the name %.200s... is too long", name);
 	if (at > 0)
 		to[at++] = '/';
 	memcpy(to + at, part, len);
@@ -48,10 +48,10 @@ dvs_err unpack_clean(const char *name, char *to, char *why)
 
 	to[0] = '\0';
 	if (name[0] == '/')
-		return complain(why, DVS_BADARG,
-				"the archive is refused: the name %s is absolute; make the archive"
-				" with names relative to the root",
-				name);
+		return why_say(why, DVS_BADARG,
+			       "the archive is refused: the name %s is absolute; make the archive"
+			       " with names relative to the root",
+			       name);
 	for (;;) {
 		size_t len = strcspn(part, "/");
 		dvs_err err = clean_part(name, part, len, to, why);
@@ -59,10 +59,10 @@ dvs_err unpack_clean(const char *name, char *to, char *why)
 		if (err != DVS_OK)
 			return err;
 		if (++depth > UNPACK_DEPTH_MAX)
-			return complain(why, DVS_BADARG,
-					"the archive is refused: the name %.200s... is more than %u"
-					" folders deep",
-					name, UNPACK_DEPTH_MAX);
+			return why_say(why, DVS_BADARG,
+				       "the archive is refused: the name %.200s... is more than %u"
+				       " folders deep",
+				       name, UNPACK_DEPTH_MAX);
 		if (part[len] == '\0')
 			return DVS_OK;
 		part += len + 1;
@@ -79,7 +79,7 @@ static dvs_err check_top(struct unpacking *unpacking)
 
 	for (const char *const *top = unpack->tops; top; top++) {
 		if (!*top)
-			return complain(
+			return why_say(
 				unpack->why, DVS_BADARG,
 				"the archive is refused: it has %s beside what belongs in it",
 				path);
@@ -91,12 +91,12 @@ static dvs_err check_top(struct unpacking *unpacking)
 	if (unpacking->top[0] == '\0')
 		memcpy(unpacking->top, path, len);
 	if (len == 0 || strlen(unpacking->top) != len || strncmp(unpacking->top, path, len) != 0)
-		return complain(
-			unpack->why, DVS_BADARG,
-			"the archive is refused: %s is beside the one name that it may have", path);
+		return why_say(unpack->why, DVS_BADARG,
+			       "the archive is refused: %s is beside the one name that it may have",
+			       path);
 	memcpy(rest, path + len, strlen(path + len) + 1);
 	if (snprintf(path, PATH_MAX, "%s%.*s", unpack->rename, PATH_MAX - 1, rest) >= PATH_MAX)
-		return complain(unpack->why, DVS_BADARG, "the path of %s is too long", path);
+		return why_say(unpack->why, DVS_BADARG, "the path of %s is too long", path);
 	return DVS_OK;
 }
 
@@ -111,11 +111,11 @@ dvs_err unpack_note_folder(struct unpacking *unpacking, const char *path, int fd
 		return DVS_OK;
 	note = paths_add(&unpacking->paths, path);
 	if (!note)
-		return complain(unpacking->unpack->why, DVS_NOMEM, "out of memory");
+		return why_say(unpacking->unpack->why, DVS_NOMEM, "out of memory");
 	if (note->keeps_mtime)
 		return DVS_OK;
 	if (fstat(fd, &st) != 0)
-		return complain_errno(unpacking->unpack->why, errno, "cannot look at %s", path);
+		return why_errno(unpacking->unpack->why, errno, "cannot look at %s", path);
 	note->keeps_mtime = true;
 	note->mtime_s = st.st_mtim.tv_sec;
 	note->mtime_ns = st.st_mtim.tv_nsec;
@@ -130,13 +130,13 @@ static dvs_err make_parent(struct unpacking *unpacking, int folder, const char *
 
 	if (mkdirat(folder, part, 0755) != 0)
 		return errno == EEXIST ? DVS_OK :
-					 complain_errno(unpacking->unpack->why, errno,
-							"cannot make the folder %s", path);
+					 why_errno(unpacking->unpack->why, errno,
+						   "cannot make the folder %s", path);
 	if (unpacking->unpack->copy)
 		return DVS_OK;
 	note = paths_add(&unpacking->paths, path);
 	if (!note)
-		return complain(unpacking->unpack->why, DVS_NOMEM, "out of memory");
+		return why_say(unpacking->unpack->why, DVS_NOMEM, "out of memory");
 	note->keeps_mtime = true;
 	note->is_new = true;
 	note->mtime_s = 0;
@@ -151,15 +151,14 @@ static dvs_err refuse_parent(const struct unpacking *unpacking, const char *path
 
 	if (errno_value == ENOTDIR &&
 	    fstatat(unpacking->parent, part, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-		return complain(unpacking->unpack->why, DVS_BADARG,
-				"the archive is refused: %s would be written through the link %s",
-				unpacking->path, path);
+		return why_say(unpacking->unpack->why, DVS_BADARG,
+			       "the archive is refused: %s would be written through the link %s",
+			       unpacking->path, path);
 	if (errno_value == ENOTDIR)
-		return complain(unpacking->unpack->why, DVS_BADARG,
-				"the archive is refused: %s is below %s, which is no folder",
-				unpacking->path, path);
-	return complain_errno(unpacking->unpack->why, errno_value, "cannot open the folder %s",
-			      path);
+		return why_say(unpacking->unpack->why, DVS_BADARG,
+			       "the archive is refused: %s is below %s, which is no folder",
+			       unpacking->path, path);
+	return why_errno(unpacking->unpack->why, errno_value, "cannot open the folder %s", path);
 }
 
 /* One step down from unpacking->parent: the folder at unpacking->path up to END. */
@@ -205,7 +204,7 @@ dvs_err unpack_parent(struct unpacking *unpacking)
 	unpacking->parent_path[0] = '\0';
 	unpacking->parent = tree_open(unpacking->unpack->root, "", O_RDONLY | O_DIRECTORY);
 	if (unpacking->parent < 0)
-		return complain_errno(unpacking->unpack->why, errno, "cannot open the folder");
+		return why_errno(unpacking->unpack->why, errno, "cannot open the folder");
 	while (err == DVS_OK && begin < unpacking->path + len) {
 		const char *end = begin + strcspn(begin, "/");
 
@@ -232,21 +231,21 @@ static dvs_err count(struct unpacking *unpacking)
 			       0;
 
 	if (unpack->files_left == 0)
-		return complain(unpack->why, DVS_TOOBIG, "the archive has too many files");
+		return why_say(unpack->why, DVS_TOOBIG, "the archive has too many files");
 	unpack->files_left--;
 	if (!owner_ok(archive_entry_uid(unpacking->entry)) ||
 	    !owner_ok(archive_entry_gid(unpacking->entry)))
-		return complain(unpack->why, DVS_BADARG,
-				"the archive is refused: the owner of %s is no user or group",
-				unpacking->path);
+		return why_say(unpack->why, DVS_BADARG,
+			       "the archive is refused: the owner of %s is no user or group",
+			       unpacking->path);
 	if (archive_entry_filetype(unpacking->entry) != AE_IFREG ||
 	    archive_entry_hardlink(unpacking->entry))
 		return DVS_OK;
 	if (size < 0 || (uint64_t)size > unpack->bytes_left)
-		return complain(unpack->why, DVS_TOOBIG,
-				"the archive is too big: with %s of %lld bytes, its files are more"
-				" than is allowed",
-				unpacking->path, (long long)size);
+		return why_say(unpack->why, DVS_TOOBIG,
+			       "the archive is too big: with %s of %lld bytes, its files are more"
+			       " than is allowed",
+			       unpacking->path, (long long)size);
 	unpack->bytes_left -= (uint64_t)size;
 	return DVS_OK;
 }
@@ -257,8 +256,8 @@ static dvs_err take_entry(struct unpacking *unpacking)
 	dvs_err err;
 
 	if (!name)
-		return complain(unpacking->unpack->why, DVS_BADARG,
-				"the archive is refused: it has an entry without a name");
+		return why_say(unpacking->unpack->why, DVS_BADARG,
+			       "the archive is refused: it has an entry without a name");
 	err = unpack_clean(name, unpacking->path, unpacking->unpack->why);
 	if (err == DVS_OK)
 		err = check_top(unpacking);
@@ -280,14 +279,14 @@ static dvs_err damaged(struct unpacking *unpacking)
 	const char *reason = archive_error_string(unpacking->archive);
 
 	if (archive_format(unpacking->archive) == 0)
-		return complain(
+		return why_say(
 			unpacking->unpack->why, DVS_BADARG,
 			"that is no archive that can be read: it must be a tar archive, plain or"
 			" packed with gzip, bzip2, xz or zstd");
-	return complain(unpacking->unpack->why, DVS_BADARG,
-			"the archive is damaged%s%s: %s; make or copy it anew",
-			unpacking->path[0] ? " after " : "", unpacking->path,
-			reason ? reason : "it cannot be read");
+	return why_say(unpacking->unpack->why, DVS_BADARG,
+		       "the archive is damaged%s%s: %s; make or copy it anew",
+		       unpacking->path[0] ? " after " : "", unpacking->path,
+		       reason ? reason : "it cannot be read");
 }
 
 static dvs_err take_entries(struct unpacking *unpacking)
@@ -325,8 +324,8 @@ static dvs_err set_times(struct unpacking *unpacking)
 		fd = tree_open(unpacking->unpack->root, note->path, O_RDONLY | O_DIRECTORY);
 		/* It may have been removed or replaced by a later entry. */
 		if (fd >= 0 && futimens(fd, times) != 0 && errno != EPERM)
-			return complain_errno(unpacking->unpack->why, errno,
-					      "cannot set the time of %s", note->path);
+			return why_errno(unpacking->unpack->why, errno, "cannot set the time of %s",
+					 note->path);
 	}
 	return DVS_OK;
 }
@@ -353,7 +352,7 @@ static dvs_err drain(struct unpacking *unpacking)
 		got = read(unpacking->unpack->source, bytes, sizeof(bytes));
 	while (got > 0 || (got < 0 && errno == EINTR));
 	return got == 0 ? DVS_OK :
-			  complain_errno(unpacking->unpack->why, errno, "cannot read the archive");
+			  why_errno(unpacking->unpack->why, errno, "cannot read the archive");
 }
 
 dvs_err unpack_archive(struct unpack *unpack)
@@ -366,11 +365,11 @@ dvs_err unpack_archive(struct unpack *unpack)
 
 	unpack->why[0] = '\0';
 	if (!unpacking)
-		return complain(unpack->why, DVS_NOMEM, "out of memory");
+		return why_say(unpack->why, DVS_NOMEM, "out of memory");
 	unpacking->unpack = unpack;
 	unpacking->parent = -1;
 	if (!open_archive(unpacking))
-		err = complain(unpack->why, DVS_NOMEM, "the archive library does not start");
+		err = why_say(unpack->why, DVS_NOMEM, "the archive library does not start");
 	else if (archive_read_open_fd(unpacking->archive, unpack->source, BLOCK_BYTES) !=
 		 ARCHIVE_OK)
 		err = damaged(unpacking);

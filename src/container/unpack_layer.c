@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
 #include "container/tree.h"
 #include "container/unpack_internal.h"
+#include "container/why.h"
 
 #define WHITEOUT ".wh."
 #define WHITEOUT_META ".wh..wh."
@@ -33,8 +33,7 @@ static dvs_err empty_old(struct unpacking *unpacking, int fd, const char *path)
 	if (!stream) {
 		if (again >= 0)
 			close(again);
-		return complain_errno(unpacking->unpack->why, errno, "cannot read the folder %s",
-				      path);
+		return why_errno(unpacking->unpack->why, errno, "cannot read the folder %s", path);
 	}
 	while (err == DVS_OK && (entry = readdir(stream)) != NULL) {
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
@@ -52,7 +51,7 @@ static dvs_err remove_old(struct unpacking *unpacking, int folder, const char *p
 	dvs_err err;
 
 	if (asprintf(&child, "%s%s%s", path, path[0] ? "/" : "", name) < 0)
-		return complain(unpacking->unpack->why, DVS_NOMEM, "out of memory");
+		return why_say(unpacking->unpack->why, DVS_NOMEM, "out of memory");
 	note = paths_find(&unpacking->paths, child);
 	if (!note)
 		return tree_remove(folder, name, unpacking->unpack->why);
@@ -73,7 +72,7 @@ dvs_err unpack_note_path(struct unpacking *unpacking)
 		char *slash = strrchr(path, '/');
 
 		if (!paths_add(&unpacking->paths, path))
-			return complain(unpacking->unpack->why, DVS_NOMEM, "out of memory");
+			return why_say(unpacking->unpack->why, DVS_NOMEM, "out of memory");
 		if (slash)
 			*slash = '\0';
 		else
@@ -85,9 +84,9 @@ dvs_err unpack_note_path(struct unpacking *unpacking)
 static dvs_err remove_name(struct unpacking *unpacking, const char *name)
 {
 	if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return complain(unpacking->unpack->why, DVS_BADARG,
-				"the archive is refused: %s says that nothing is to be removed",
-				unpacking->path);
+		return why_say(unpacking->unpack->why, DVS_BADARG,
+			       "the archive is refused: %s says that nothing is to be removed",
+			       unpacking->path);
 	return remove_old(unpacking, unpacking->parent, unpacking->parent_path, name);
 }
 
@@ -95,10 +94,10 @@ dvs_err unpack_whiteout(struct unpacking *unpacking)
 {
 	if (archive_entry_filetype(unpacking->entry) != AE_IFREG ||
 	    archive_entry_hardlink(unpacking->entry))
-		return complain(unpacking->unpack->why, DVS_BADARG,
-				"the archive is refused: %s, which says that something is to be"
-				" removed, is no regular file",
-				unpacking->path);
+		return why_say(unpacking->unpack->why, DVS_BADARG,
+			       "the archive is refused: %s, which says that something is to be"
+			       " removed, is no regular file",
+			       unpacking->path);
 	if (strcmp(unpacking->base, WHITEOUT_OPAQUE) == 0)
 		return empty_old(unpacking, unpacking->parent, unpacking->parent_path);
 	/* Notes that some file systems made for themselves. */

@@ -11,24 +11,24 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
 #include "container/pax.h"
 #include "container/tree.h"
 #include "container/unpack_internal.h"
+#include "container/why.h"
 
 /* Blocks of zeros that are not written: what was sparse stays so. */
 #define HOLE_BYTES 4096u
 
 static dvs_err failed(struct unpacking *unpacking, const char *what)
 {
-	return complain_errno(unpacking->unpack->why, errno, "cannot %s %s", what, unpacking->path);
+	return why_errno(unpacking->unpack->why, errno, "cannot %s %s", what, unpacking->path);
 }
 
 static dvs_err refuse(struct unpacking *unpacking, const char *is)
 {
-	return complain(unpacking->unpack->why, DVS_BADARG,
-			"the archive is refused: %s is %s; make the archive without it",
-			unpacking->path[0] ? unpacking->path : "its top", is);
+	return why_say(unpacking->unpack->why, DVS_BADARG,
+		       "the archive is refused: %s is %s; make the archive without it",
+		       unpacking->path[0] ? unpacking->path : "its top", is);
 }
 
 static uid_t owner(const struct unpacking *unpacking)
@@ -54,7 +54,7 @@ static dvs_err owner_failed(struct unpacking *unpacking)
 {
 	if (errno != EINVAL)
 		return failed(unpacking, "set the owner of");
-	return complain(
+	return why_say(
 		unpacking->unpack->why, DVS_BADARG,
 		"the owner of %s, user %u and group %u, does not exist in the container, whose"
 		" users are 0 to 65535",
@@ -87,9 +87,9 @@ static dvs_err set_xattrs(struct unpacking *unpacking, int fd)
 		if (!name || !keeps_xattr(unpacking, name))
 			continue;
 		if (fsetxattr(fd, name, value, len, 0) != 0)
-			return complain_errno(unpacking->unpack->why, errno,
-					      "cannot set the attribute %s of %s", name,
-					      unpacking->path);
+			return why_errno(unpacking->unpack->why, errno,
+					 "cannot set the attribute %s of %s", name,
+					 unpacking->path);
 	}
 	return DVS_OK;
 }
@@ -181,12 +181,12 @@ static dvs_err write_bytes(struct unpacking *unpacking, int fd)
 		if (result == ARCHIVE_EOF)
 			break;
 		if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
-			return complain(unpacking->unpack->why, DVS_BADARG,
-					"the archive is damaged in %s: %s; make or copy it anew",
-					unpacking->path,
-					archive_error_string(unpacking->archive) ?
-						archive_error_string(unpacking->archive) :
-						"it cannot be read");
+			return why_say(unpacking->unpack->why, DVS_BADARG,
+				       "the archive is damaged in %s: %s; make or copy it anew",
+				       unpacking->path,
+				       archive_error_string(unpacking->archive) ?
+					       archive_error_string(unpacking->archive) :
+					       "it cannot be read");
 		/* Else it would be more than what was counted. */
 		if (at < 0 || at > size || (uint64_t)len > (uint64_t)(size - at))
 			return refuse(unpacking, "longer than it says");
@@ -228,7 +228,7 @@ static dvs_err make_folder(struct unpacking *unpacking)
 		return err;
 	note = paths_add(&unpacking->paths, unpacking->path);
 	if (!note)
-		return complain(unpacking->unpack->why, DVS_NOMEM, "out of memory");
+		return why_say(unpacking->unpack->why, DVS_NOMEM, "out of memory");
 	note->keeps_mtime = true;
 	note->mtime_s = archive_entry_mtime(unpacking->entry);
 	note->mtime_ns = 0;
@@ -295,7 +295,7 @@ static dvs_err make_hard_link(struct unpacking *unpacking)
 	fd = tree_open(unpacking->unpack->root, folder, O_RDONLY | O_DIRECTORY);
 	slash = slash ? slash + 1 : target;
 	if (fd < 0 || fstatat(fd, slash, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return complain(
+		return why_say(
 			why, DVS_BADARG,
 			"the archive is refused: %s is a hard link to %s, which is not in it, or"
 			" only through a link",
@@ -329,10 +329,10 @@ static dvs_err clear(struct unpacking *unpacking)
 	if (S_ISDIR(st.st_mode) && folder)
 		return DVS_OK;
 	if (unpacking->unpack->copy && (S_ISDIR(st.st_mode) || folder))
-		return complain(unpacking->unpack->why, DVS_BADARG,
-				"%s is there already, and is %s folder: remove it first, or choose"
-				" another name",
-				unpacking->path, folder ? "no" : "a");
+		return why_say(unpacking->unpack->why, DVS_BADARG,
+			       "%s is there already, and is %s folder: remove it first, or choose"
+			       " another name",
+			       unpacking->path, folder ? "no" : "a");
 	return tree_remove(unpacking->parent, unpacking->base, unpacking->unpack->why);
 }
 
@@ -381,7 +381,7 @@ dvs_err unpack_make(struct unpacking *unpacking)
 		return err;
 	note = paths_add(&unpacking->paths, unpacking->path);
 	if (!note)
-		return complain(unpacking->unpack->why, DVS_NOMEM, "out of memory");
+		return why_say(unpacking->unpack->why, DVS_NOMEM, "out of memory");
 	note->is_new = true;
 	return DVS_OK;
 }

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/compiler.h"
-#include "container/complaint.h"
 #include "container/container.h"
 #include "container/inside.h"
+#include "container/why.h"
 
 #define FIELDS_MAX 7u
 
@@ -131,9 +131,9 @@ static dvs_err find_group(const char *group, const char *name, struct inside_use
 	}
 	if (number(name, len, &found->gid))
 		return DVS_OK;
-	return complain(why, DVS_NOTFOUND,
-			"the container has no group %s: name one of its /etc/group, or a number",
-			name);
+	return why_say(why, DVS_NOTFOUND,
+		       "the container has no group %s: name one of its /etc/group, or a number",
+		       name);
 }
 
 static void take_line(const struct line *line, const char *group, struct inside_user *found)
@@ -159,19 +159,19 @@ dvs_err inside_find_user(const char *user, const char *passwd, const char *group
 
 	*found = (struct inside_user){ .home = "/" };
 	if (len == 0 || (colon && !colon[1]))
-		return complain(why, DVS_BADARG,
-				"\"%s\" is no user: it must be NAME, NUMBER, NAME:GROUP or"
-				" NUMBER:NUMBER",
-				user);
+		return why_say(why, DVS_BADARG,
+			       "\"%s\" is no user: it must be NAME, NUMBER, NAME:GROUP or"
+			       " NUMBER:NUMBER",
+			       user);
 	if (find_passwd(passwd, name, len, false, &line) ||
 	    find_passwd(passwd, name, len, true, &line)) {
 		(void)field_number(&line, 2, &found->uid);
 		take_line(&line, group, found);
 	} else if (!number(name, len, &found->uid)) {
-		return complain(why, DVS_NOTFOUND,
-				"the container has no user %.*s: name one of its /etc/passwd, or a"
-				" number up to %u",
-				(int)len, name, CONTAINER_UIDS - 1);
+		return why_say(why, DVS_NOTFOUND,
+			       "the container has no user %.*s: name one of its /etc/passwd, or a"
+			       " number up to %u",
+			       (int)len, name, CONTAINER_UIDS - 1);
 	}
 	return colon ? find_group(group, colon + 1, found, why) : DVS_OK;
 }

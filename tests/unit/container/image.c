@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "container/complaint.h"
 #include "container/pack.h"
 #include "container/paths.h"
 #include "container/tree.h"
+#include "container/why.h"
 #include "unit.h"
 
 static char why[DESCRIPTION_TEXT_MAX];
@@ -38,7 +38,7 @@ TEST(names_are_those_of_registries)
 
 TEST(a_sentence_cannot_steer_a_terminal)
 {
-	ck_assert_int_eq(complain(why, DVS_IO, "%s", "a\033[2J\n\xff\xc2\x9b ü€😀\xc3"), DVS_IO);
+	ck_assert_int_eq(why_say(why, DVS_IO, "%s", "a\033[2J\n\xff\xc2\x9b ü€😀\xc3"), DVS_IO);
 	ck_assert_str_eq(why, "a\\x1b[2J\\x0a\\xff\\xc2\\x9b ü€😀\\xc3");
 }
 

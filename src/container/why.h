@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sentence of a call that fails. It may hold names out of archives and containers, which must neither steer a terminal nor break JSON: control characters and
  * bytes that are no UTF-8 become "\xNN". */
-#ifndef CONTAINER_COMPLAINT_H
-#define CONTAINER_COMPLAINT_H
+#ifndef CONTAINER_WHY_H
+#define CONTAINER_WHY_H
 
 #include <dvs/error.h>
 
@@ -10,11 +10,11 @@
 #include "container/description.h"
 
 /* Put the sentence into WHY (room for DESCRIPTION_TEXT_MAX; NULL: nobody wants it), cut if need be. Returns ERR, for the caller to return. */
-dvs_err complain(char *why, dvs_err err, const char *format, ...) PRINTF_LIKE(3, 4);
+dvs_err why_say(char *why, dvs_err err, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The same, with what errno says at the end: "FORMAT: No such file or directory". Returns what ERRNO_VALUE means. */
-dvs_err complain_errno(char *why, int errno_value, const char *format, ...) PRINTF_LIKE(3, 4);
+dvs_err why_errno(char *why, int errno_value, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* LEN bytes at TEXT into TO of SIZE bytes, harmless as above. */
-void complaint_printable(const char *text, size_t len, char *to, size_t size);
+void why_printable(const char *text, size_t len, char *to, size_t size);
 
 #endif
