@@ -118,6 +118,11 @@ static void check_fire(struct loop_timer *timer)
 
 	if (!health || task->state != TASK_RUNS)
 		return;
+	if (task->box->frozen) {
+		/* Neither the program nor its check can do anything. */
+		next_check(task, state->check != 0 ? health->timeout_ms : health->interval_ms);
+		return;
+	}
 	if (state->check != 0) {
 		/* It took too long. */
 		kill_check(task);

@@ -89,6 +89,12 @@ void op_run(struct agent *agent, struct request *request)
 			     req->dc);
 		return;
 	}
+	if (box->frozen) {
+		request_fail(request, DVS_BADSTATE,
+			     "DC %s is frozen: let it go on with 'dvs dc thaw %s'", req->dc,
+			     req->dc);
+		return;
+	}
 	how = (struct launch){ .name = req->name,
 			       .record = "",
 			       .args = req->args,

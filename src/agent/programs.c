@@ -180,6 +180,14 @@ static bool shuts_down(void *context, dvs_err err, struct cursor *body, int *fds
 	return n_fds == 0;
 }
 
+void programs_container_frozen(struct programs *programs, const char *dc, bool on)
+{
+	struct box *box = box_find(programs, dc);
+
+	if (box)
+		box->frozen = on;
+}
+
 void programs_shutdown(struct programs *programs, const char *dc, uint32_t grace_ms)
 {
 	struct init_shutdown_req req = { .grace_ms = grace_ms };

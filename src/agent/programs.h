@@ -20,6 +20,9 @@ void programs_container_up(struct programs *programs, const char *dc, dvs_dcid i
 /* The container is no more: its programs have ended. FOR_GOOD: forget them, their logs and all else of that DC. */
 void programs_container_down(struct programs *programs, const char *dc, bool for_good);
 
+/* It stands still, or goes on: as long as it does nothing is started in it by run, and nobody's health is judged. */
+void programs_container_frozen(struct programs *programs, const char *dc, bool on);
+
 /* One instance of a program's record that belongs on this node. */
 struct programs_wanted {
 	char name[DVS_NAME_MAX + 1];   /* RECORD.N */

@@ -219,6 +219,7 @@ static void site_up(struct site *site)
 	loop_timer_cancel(agent->loop, &site->end);
 	programs_container_up(agent->programs, site->dc, settle->info.dc, site->init,
 			      &settle->description);
+	programs_container_frozen(agent->programs, site->dc, settle->there.is == CONTAINER_FROZEN);
 	if (settle->has_wanted)
 		programs_want(agent->programs, site->dc, settle->wanted, settle->n_wanted);
 }
@@ -250,8 +251,8 @@ static void site_looked(struct work *work)
 	struct settle *settle = &site->settle;
 	struct reconcile *reconcile = site->reconcile;
 	bool runs = settle->there.is == CONTAINER_RUNS || settle->there.is == CONTAINER_FROZEN;
+	bool is_over;
 
-	site->is_busy = false;
 	site->has_looked = true;
 	if (settle->is_known)
 		site->id = settle->info.dc;
@@ -274,11 +275,16 @@ static void site_looked(struct work *work)
 		site_fetch(site);
 	} else if (settle->step == SETTLE_ABSENT) {
 		site_down(site, true);
+		site->is_ending = site->may_kill = false;
+		loop_timer_cancel(reconcile->agent->loop, &site->end);
 	}
+	is_over = settle->step == SETTLE_ABSENT && !site->job;
 	settle_clear(settle);
+	/* Until here a new look only made it dirty: `settle` was in use. */
+	site->is_busy = false;
 	if (site->is_dirty)
 		site_look(site);
-	else if (!site->is_busy && settle->step == SETTLE_ABSENT && !site->job)
+	else if (is_over)
 		site_forget(site);
 	check_first(reconcile);
 }

@@ -107,6 +107,7 @@ struct box {
 	bool loaded;  /* what was kept in files is in tasks */
 	bool listed;  /* this link has told what runs */
 	bool closing; /* nothing is started any more */
+	bool frozen;
 	uint32_t listing, pages;
 	struct loop_timer gone;	 /* reconcile is told, from the loop */
 	struct loop_timer again; /* look at what is wanted once more */

@@ -279,6 +279,8 @@ def freezing_stops_all_nodes(lab, tap):
     first = states()
     time.sleep(0.5)  # in which nothing happens
     assert states() == first and len(first) >= 6, first
+    done = lab.exec(1, "dvs", "run", "--node", "n2", "web", "true")
+    assert done.returncode == 125 and "thaw" in done.stderr, done
     # An agent that comes back leaves it frozen.
     kill_all(processes(lab, 1, "dvs-agent"))
     wait_for(lambda: all(row["frozen"] for row in containers(lab, "web")), "frozen")
