@@ -130,7 +130,7 @@ static dvs_err make_container(const struct container_host *host, char *why)
 	struct container_plan plan = { .name = "doctor",
 				       .dc = CONTAINER_DCS - 1,
 				       .description = description };
-	char ignored[DESCRIPTION_TEXT_MAX];
+	char ignored[DESCRIPTION_TEXT_MAX] = "";
 	dvs_err err, removed;
 	pid_t pid;
 
@@ -149,7 +149,7 @@ static int try_container(void *argument, char *text)
 {
 	const char *top = argument;
 	char run_dir[PATH_BYTES], lib_dir[PATH_BYTES];
-	char ignored[DESCRIPTION_TEXT_MAX];
+	char ignored[DESCRIPTION_TEXT_MAX] = "";
 	struct container_host host;
 	dvs_err err;
 

@@ -121,7 +121,7 @@ def what_is_wrong_is_said(lab, base):
             ((base / "out.tar", "--to", "n7"), 2, "n7")):
         done = lab.exec(0, "dvs", "image", "import", *words)
         assert done.returncode == status and text in done.stderr, (words, done)
-    for command in (("inspect", "smal"), ("copy", "smal"), ("rm", "smal"),
+    for command in (("inspect", "small2"), ("copy", "small2"), ("rm", "small2"),
                     ("inspect", "sha256:00000000")):
         done = lab.exec(0, "dvs", "image", *command)
         assert done.returncode == 1 and command[1] in done.stderr, done
