@@ -105,10 +105,15 @@ def ports_of_others_are_seen(base):
 
 
 def nothing_stays(_):
-    before = traces()
-    doctor()
-    doctor("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
-    assert traces() == before
+    """What the doctor leaves it leaves each time; other tests may make and remove cgroups meanwhile."""
+    for _ in range(5):
+        before = traces()
+        doctor()
+        doctor("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+        after = traces()
+        if after == before:
+            return
+    assert after == before
 
 
 def main():
