@@ -12,6 +12,7 @@ import struct
 import subprocess
 import tempfile
 import termios
+import threading
 import time
 from pathlib import Path
 
@@ -53,7 +54,12 @@ class Room:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def popen(self, *words, **how):
-        return subprocess.Popen([DVS, *map(str, words)], env=self.environ, **how)
+        program = subprocess.Popen([DVS, *map(str, words)], env=self.environ, **how)
+        # Who reads from it does not wait for ever.
+        watchdog = threading.Timer(DEADLINE_S, program.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        return program
 
     def dvs(self, *words, text=True, timeout=DEADLINE_S, **how):
         if "input" not in how and "stdin" not in how:

@@ -264,16 +264,21 @@ def logs_are_kept_and_followed(room):
 
 def a_program_outlives_its_agent(room):
     program = room.popen("run", "-i", "web", "sh", "-c",
-                         "echo $$; read a; echo $a; read b; echo $b; exit 9",
+                         "trap 'echo usr1' USR1; echo $$; read a; echo $a; while ! read b; do :; done; echo $b; exit 9",
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert program.stdout.readline().strip().isdigit()
     program.stdin.write("first\n")
     program.stdin.flush()
     assert program.stdout.readline() == "first\n"
+    program.send_signal(signal.SIGUSR1)
+    assert program.stdout.readline() == "usr1\n"
     former = room.agent()
     os.kill(former, signal.SIGKILL)
     wait_for(lambda: room.agent() != former, "there is another agent")
     wait_for(lambda: room.dvs("ps", "web").returncode == 0, "it answers")
+    # Each of its threads has an endpoint of its own, and hears of the agent's end by itself.
+    program.send_signal(signal.SIGUSR1)
+    assert program.stdout.readline() == "usr1\n"
     program.stdin.write("second\n")
     program.stdin.flush()
     assert program.stdout.readline() == "second\n"

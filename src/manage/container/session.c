@@ -24,6 +24,7 @@
 #define AGAIN_EVERY_NS (100 * CLOCK_NS_PER_MS)
 #define WAIT_MS 5000u	 /* for the status of a program that has ended */
 #define SIGNAL_MS 10000u /* for an agent to take a signal */
+#define SIGNAL_TRIES 3	 /* over the death of an agent, which this endpoint may only hear of now */
 
 struct session {
 	struct session_of of;
@@ -107,9 +108,15 @@ static bool is_agent_lost(dvs_err err)
 
 /* ---- stdin ---- */
 
-/* Hand LEN bytes on; false: there is no use in more. */
+/* Hand a piece on; false: there is no use in more.
+ *
+ * PEERDEAD tells that an agent has died, but not whether it was the one whose attachment this is: it may be the former one, whose end this
+ * endpoint had not heard of. So the same is tried once more, which the next agent only takes if the attachment is its own. */
 static bool feed(struct session *session, struct agents *agents, struct agent_write_req *req)
 {
+	uint64_t tried = 0;
+	bool maybe_written = false;
+
 	for (;;) {
 		dvs_err err;
 
@@ -122,10 +129,15 @@ static bool feed(struct session *session, struct agents *agents, struct agent_wr
 			return false;
 		if (!is_agent_lost(err) && err != DVS_NOTFOUND)
 			return false;
+		if (is_agent_lost(err) && tried != req->attach) {
+			tried = req->attach;
+			maybe_written = err == DVS_PEERDEAD;
+			continue;
+		}
 		if (!wait_another(session, req->attach))
 			return false;
-		/* An agent that died with it may have written it: twice would be worse than not at all. */
-		if (err == DVS_PEERDEAD)
+		/* Twice would be worse than not at all. */
+		if (maybe_written)
 			return true;
 	}
 }
@@ -233,7 +245,8 @@ static void *signal_thread(void *session_void)
 			leave_by(session, signo);
 		if (!agents)
 			err = agents_open(link_run_dir(session->cli), &agents);
-		if (err == DVS_OK)
+		for (int i = 0; i < SIGNAL_TRIES && (i == 0 ? err == DVS_OK : is_agent_lost(err));
+		     i++)
 			err = pass_signal(session, agents, signo);
 		/* It has ended meanwhile. */
 		if (err == DVS_OK || err == DVS_NOTFOUND || err == DVS_BADSTATE ||
