@@ -49,9 +49,11 @@ class Node(Dvsd):
             self.end()
             raise
 
-    def dvs(self, *words, **how):
-        how = {"capture_output": True, "text": True, "check": True, "timeout": 60, "stdin": subprocess.DEVNULL} | how
-        done = subprocess.run([BUILD / "dvs", *words], env=os.environ | {"DVS_RUN_DIR": str(self.run_dir)}, **how)
+    def dvs(self, *words, check=True):
+        done = subprocess.run([BUILD / "dvs", *words], env=os.environ | {"DVS_RUN_DIR": str(self.run_dir)}, capture_output=True, text=True, check=False,
+                              timeout=60, stdin=subprocess.DEVNULL)
+        if check and done.returncode:
+            raise RuntimeError(f"dvs {words}: {done.returncode}: {done.stderr}")
         return done.stdout
 
     def inside(self, *words, user="0"):
@@ -70,7 +72,7 @@ class Node(Dvsd):
         return row[0]["inner_pid"] if row else None
 
     def end(self):
-        with contextlib.suppress(subprocess.SubprocessError):
+        with contextlib.suppress(subprocess.SubprocessError, RuntimeError):
             self.dvs("dc", "rm", "--force", "demo")
         for program in self.programs:
             program.kill()
