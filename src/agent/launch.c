@@ -268,10 +268,13 @@ static void send_start(struct task *task)
 	store_save(task);
 	init_start_req_encode(&out, task->start);
 	err = init_link_ask(link, INIT_START, &out, fds, tty ? 0 : 6, launched, task);
-	if (err != DVS_OK)
+	if (err != DVS_OK) {
 		not_started(task, err);
-	else
-		task->sent = true;
+		return;
+	}
+	task->sent = true;
+	/* A listing that is under way was asked for before: that it is not in it says nothing. */
+	task->seen = task->box->listing;
 }
 
 static void looked_up(struct work *work)
