@@ -110,7 +110,7 @@ void loop_unwatch(struct loop *loop, struct loop_watch *watch)
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns,
 		    void (*fire)(struct loop_timer *timer))
 {
-	struct list *after = loop->timers.prev;
+	struct list *after;
 
 	loop_timer_cancel(loop, timer);
 	timer->deadline_ns = deadline_ns;
