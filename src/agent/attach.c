@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,8 +120,10 @@ void attachment_put(struct attachment *attachment, enum logs_stream stream, cons
 {
 	struct chunk *last = NULL;
 
-	if (!list_is_empty(&attachment->chunks))
+	if (!list_is_empty(&attachment->chunks)) {
 		last = CONTAINER_OF(attachment->chunks.prev, struct chunk, link);
+		assert(last);
+	}
 	if (attachment->bytes + len > ATTACHMENT_BYTES_MAX) {
 		lose(attachment, last, len);
 		return;

@@ -22,7 +22,7 @@ static const char *shown(const char *text, char to[SHOWN_BYTES + 4])
 {
 	size_t n = 0;
 
-	while (text[n] && n < SHOWN_BYTES) {
+	while (n < SHOWN_BYTES && text[n]) {
 		unsigned char byte = (unsigned char)text[n];
 
 		to[n++] = byte < 0x20 || byte >= 0x7f ? '?' : (char)byte;

@@ -198,8 +198,8 @@ static void take_text(char to[DVK_TEXT_MAX + 1], const char *text)
 		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
 			len--;
 	}
-	memset(to, 0, DVK_TEXT_MAX + 1);
 	memcpy(to, text, len);
+	to[len] = '\0';
 }
 
 dvs_err dvk_container_report(struct dvk *admin, dvs_dcid dc, enum dvk_container_state state,

@@ -236,7 +236,7 @@ static bool read_choice(struct reading *reading, const struct schema_row *row,
 
 	if (!text)
 		return false;
-	for (; row->names[n] && n < CHOICES_MAX; n++) {
+	for (; n < CHOICES_MAX && row->names[n]; n++) {
 		if (strcmp(row->names[n], text) == 0)
 			return value_put(reading, node, into, row->json, json_string(text));
 		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s'%s'",

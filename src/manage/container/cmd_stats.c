@@ -329,8 +329,9 @@ static int run(struct stats *stats)
 		stats->count = 1;
 	if (!interrupts_open(&stats->interrupts, live))
 		return cli_fail_errno(cli, errno, "", "take signals");
-	if (live && !terminal_start(&stats->terminal, STDIN_FILENO, STDOUT_FILENO))
-		live = false;
+	/* A terminal that cannot be taken is written to like a file. */
+	if (live)
+		(void)!terminal_start(&stats->terminal, STDIN_FILENO, STDOUT_FILENO);
 	status = watch(stats);
 	terminal_stop(&stats->terminal);
 	interrupts_close(&stats->interrupts);

@@ -148,7 +148,7 @@ static dvs_err wait_for_outcome(const struct bench_lab *lab, int in, struct outc
 dvs_err bench_commands_run(const struct bench_lab *lab, const struct bench_commands *commands,
 			   struct bench_heard *heard, struct bench_fault *fault)
 {
-	struct outcome outcome;
+	struct outcome outcome = { .err = DVS_OK };
 	pid_t parent = getpid();
 	dvs_err err;
 	int out[2];

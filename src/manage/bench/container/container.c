@@ -14,7 +14,7 @@
 
 #define DC "bench"
 #define CRUN_DIR "/run/dvs-bench"
-#define CRUN "crun", "--root", CRUN_DIR "/state"
+#define CRUN_STATE "/run/dvs-bench/state"
 #define COMMAND(...) .argv = { __VA_ARGS__, NULL }
 
 enum { NODES = 3, TOKEN_BUSY_MS = 3000, EXECS = 10, DCS_MAX = 200 };
@@ -59,7 +59,9 @@ static dvs_err crun_start(struct bench_lab *lab, struct bench_fault *fault)
 static void crun_stop(struct bench_lab *lab)
 {
 	static const struct bench_command clean[] = {
-		{ .path = "crun", COMMAND(CRUN, "delete", "--force", DC), .may_fail = true },
+		{ .path = "crun",
+		  COMMAND("crun", "--root", CRUN_STATE, "delete", "--force", DC),
+		  .may_fail = true },
 		{ .path = "rm", COMMAND("rm", "-rf", CRUN_DIR), .may_fail = true },
 	};
 	struct bench_heard heard;
@@ -94,13 +96,14 @@ static dvs_err measure_crun(struct bench_lab *lab, const struct bench_system *sy
 	bool exec = cell->pattern == BENCH_CONTAINER_EXEC;
 	const struct bench_command list[] = {
 		{ .path = "crun",
-		  COMMAND(CRUN, "run", "--detach", "--bundle", CRUN_DIR, DC),
+		  COMMAND("crun", "--root", CRUN_STATE, "run", "--detach", "--bundle", CRUN_DIR,
+			  DC),
 		  .timed = !exec },
 		{ .path = "crun",
-		  COMMAND(CRUN, "exec", DC, "true"),
+		  COMMAND("crun", "--root", CRUN_STATE, "exec", DC, "true"),
 		  .times = EXECS,
 		  .timed = true },
-		{ .path = "crun", COMMAND(CRUN, "delete", "--force", DC) },
+		{ .path = "crun", COMMAND("crun", "--root", CRUN_STATE, "delete", "--force", DC) },
 	};
 	/* Without the exec when the start is measured. */
 	const struct bench_command start[] = { list[0], list[2] };

@@ -16,6 +16,7 @@
 #include "manage/bench/remote/net.h"
 
 #define DATA "/var/tmp/dvs-bench-data"
+#define VOLUME "/var/tmp/dvs-bench-data:/data"
 #define QUIET "quiet"
 #define GREEDY "greedy"
 #define COMMAND(...) .argv = { __VA_ARGS__, NULL }
@@ -101,14 +102,13 @@ static dvs_err start_greedy(const struct bench_lab *lab, enum beside beside,
 {
 	const struct bench_command limited[] = {
 		{ .path = BENCH_SELF,
-		  COMMAND("dvs", "dc", "create", GREEDY, "--nodes", "0", "--volume", DATA ":/data",
+		  COMMAND("dvs", "dc", "create", GREEDY, "--nodes", "0", "--volume", VOLUME,
 			  "--cpuset", places->cpus, "--memory", "64M", "--swap", "0", "--pids",
 			  "64", places->io[0] ? "--io" : NULL, places->io) },
 	};
 	const struct bench_command unlimited[] = {
 		{ .path = BENCH_SELF,
-		  COMMAND("dvs", "dc", "create", GREEDY, "--nodes", "0", "--volume",
-			  DATA ":/data") },
+		  COMMAND("dvs", "dc", "create", GREEDY, "--nodes", "0", "--volume", VOLUME) },
 	};
 	const struct bench_command list[] = {
 		beside == BESIDE_LIMITED ? limited[0] : unlimited[0],
@@ -255,7 +255,7 @@ static dvs_err neighbour_begin(struct bench_lab *lab, const struct bench_options
 		{ .path = "chmod", COMMAND("chmod", "1777", DATA) },
 		{ .path = BENCH_SELF,
 		  COMMAND("dvs", "dc", "create", QUIET, "--nodes", "0", "--cpuset", cpu, "--volume",
-			  DATA ":/data") },
+			  VOLUME) },
 	};
 	struct bench_heard heard;
 	dvs_err err;

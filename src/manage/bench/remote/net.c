@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -326,8 +325,8 @@ static uint64_t memory_of(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
 	rollup = fopen(path, "re");
 	while (rollup && fgets(line, sizeof(line), rollup))
-		if (sscanf(line, "Pss: %" SCNu64, &kib) == 1)
-			break;
+		if (strncmp(line, "Pss:", 4) == 0)
+			kib = strtoull(line + 4, NULL, 10);
 	return kib * 1024;
 }
 
