@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The programs of a container as the agent has them, with a real dc-init. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/task.h"
+#include "stage.h"
+
+#define EXITED(status) ((uint32_t)(status) << 8)
+
+static void check_log(struct stage *stage, uint64_t program, const char *text)
+{
+	char *log = log_of(stage, program);
+
+	ck_assert_msg(strstr(log, text), "no '%s' in '%s'", text, log);
+	free(log);
+}
+
+TEST(a_program_runs_is_read_and_waited_for)
+{
+	struct stage *stage = stage_open();
+	struct started one = run(stage, "one", "echo $GIVEN; echo oops >&2; exit 3", 0);
+	uint32_t status;
+	char *text;
+
+	ck_assert_msg(one.err == DVS_OK, "%s", one.text);
+	ck_assert_str_eq(one.name, "one");
+	text = read_to_end(stage, one.attach, &status, NULL);
+	ck_assert(strstr(text, "to all\n") && strstr(text, "oops\n"));
+	ck_assert_uint_eq(status, EXITED(3));
+	ck_assert_uint_eq(wait_for(stage, one.program), EXITED(3));
+	ck_assert_uint_eq(row_of(stage, one.program).state, TASK_ENDED);
+	check_log(stage, one.program, "stdout F to all\n");
+	check_log(stage, one.program, "stderr F oops\n");
+	free(text);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(its_row_tells_what_it_is)
+{
+	struct stage *stage = stage_open();
+	struct started one = run(stage, "", "echo a; read x; exit 0", RUN_STDIN);
+	struct agent_program row;
+	char path[64];
+
+	read_until(stage, one.attach, "a\n");
+	row = row_of(stage, one.program);
+	ck_assert_str_eq(row.dc, "web");
+	ck_assert_str_eq(row.name, one.name);
+	ck_assert_int_eq(strncmp(row.name, "sh-", 3), 0);
+	ck_assert_str_eq(row.command, "sh -c echo a; read x; exit 0");
+	ck_assert_uint_eq(row.state, TASK_RUNS);
+	ck_assert_uint_eq(row.attached, 1);
+	ck_assert_uint_gt(row.inner_pid, 1);
+	/* Its number on this host is a process that is dc-init's child. */
+	(void)snprintf(path, sizeof(path), "/proc/%u/stat", row.pid);
+	ck_assert_uint_gt(row.pid, 1);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	ck_assert_int_eq(write_to(stage, one.attach, "\n", false), DVS_OK);
+	ck_assert_uint_eq(wait_for(stage, one.program), 0);
+	ck_assert_uint_eq(row_of(stage, one.program).pid, 0);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(stdin_is_written_and_ends)
+{
+	struct stage *stage = stage_open();
+	struct started cat = run(stage, "cat", "cat", RUN_STDIN);
+	struct started none = run(stage, "none", "cat; echo over", 0);
+	uint32_t status;
+	char *text;
+
+	ck_assert_int_eq(write_to(stage, cat.attach, "some ", false), DVS_OK);
+	ck_assert_int_eq(write_to(stage, cat.attach, "text", true), DVS_OK);
+	text = read_to_end(stage, cat.attach, &status, NULL);
+	ck_assert_str_eq(text, "some text");
+	ck_assert_uint_eq(status, 0);
+	free(text);
+	ck_assert_int_eq(write_to(stage, none.attach, "x", false), DVS_BADSTATE);
+	text = read_to_end(stage, none.attach, &status, NULL);
+	ck_assert_str_eq(text, "over\n");
+	free(text);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(writing_waits_for_who_does_not_read)
+{
+	struct stage *stage = stage_open();
+	struct started slow = run(stage, "slow", "read go; cat | wc -c; exit 5", RUN_STDIN);
+	static char big[60001];
+	struct call *calls[10];
+	uint32_t status;
+	char *text;
+
+	memset(big, 'x', sizeof(big) - 1);
+	ck_assert_int_eq(order_signal(stage, slow.program, SIGSTOP, false), DVS_OK);
+	for (size_t i = 0; i < 10; i++) {
+		static struct agent_write_req req;
+		struct writer out;
+
+		calls[i] = call_begin(stage, AGENT_WRITE);
+		out = call_body(calls[i]);
+		req.attach = slow.attach;
+		req.eof = i == 9;
+		req.n_data = sizeof(big) - 1;
+		memcpy(req.data, big, req.n_data);
+		if (i == 0)
+			req.data[0] = '\n';
+		agent_write_req_encode(&out, &req);
+		call_send(calls[i], &out);
+	}
+	stage_turn(stage, 100);
+	ck_assert(!calls[9]->done);
+	ck_assert_int_eq(order_signal(stage, slow.program, SIGCONT, false), DVS_OK);
+	for (size_t i = 0; i < 10; i++) {
+		call_wait(calls[i]);
+		ck_assert_int_eq(calls[i]->err, DVS_OK);
+		call_free(calls[i]);
+	}
+	text = read_to_end(stage, slow.attach, &status, NULL);
+	ck_assert_str_eq(text, "599999\n");
+	ck_assert_uint_eq(status, EXITED(5));
+	free(text);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(who_does_not_read_any_more_is_told)
+{
+	struct stage *stage = stage_open();
+	struct started deaf = run(stage, "deaf", "exec <&-; echo a; sleep 1000", RUN_STDIN);
+
+	read_until(stage, deaf.attach, "a\n");
+	ck_assert_int_eq(write_to(stage, deaf.attach, "text", false), DVS_PEERDEAD);
+	ck_assert_int_eq(order_signal(stage, deaf.program, SIGKILL, true), DVS_OK);
+	ck_assert_uint_eq(wait_for(stage, deaf.program), SIGKILL);
+	stage_close(stage);
+}
+END_TEST
+
+static dvs_err resize(struct stage *stage, uint64_t attach, uint16_t rows, uint16_t cols)
+{
+	struct agent_resize_req req = { .attach = attach, .rows = rows, .cols = cols };
+	struct call *call = call_begin(stage, AGENT_RESIZE);
+	struct writer out = call_body(call);
+	dvs_err err;
+
+	agent_resize_req_encode(&out, &req);
+	call_send(call, &out);
+	err = call->err;
+	call_free(call);
+	return err;
+}
+
+TEST(a_terminal_has_size_and_signals_and_an_end)
+{
+	struct stage *stage = stage_open();
+	struct started tty =
+		run(stage, "tty", "stty size; read a; stty size; cat; exit 4", RUN_TTY | RUN_STDIN);
+	struct started plain = run(stage, "plain", "sleep 1000", 0);
+	uint32_t status;
+	char *text;
+
+	ck_assert_msg(tty.err == DVS_OK, "%s", tty.text);
+	read_until(stage, tty.attach, "24 80");
+	ck_assert_int_eq(resize(stage, tty.attach, 40, 100), DVS_OK);
+	ck_assert_int_eq(write_to(stage, tty.attach, "\n", false), DVS_OK);
+	read_until(stage, tty.attach, "40 100");
+	ck_assert_int_eq(write_to(stage, tty.attach, "line\n", true), DVS_OK);
+	text = read_to_end(stage, tty.attach, &status, NULL);
+	ck_assert_ptr_nonnull(strstr(text, "line\r\n"));
+	ck_assert_uint_eq(status, EXITED(4));
+	free(text);
+	ck_assert_int_eq(resize(stage, plain.attach, 1, 1), DVS_BADSTATE);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(what_cannot_be_run_is_told_and_leaves_nothing)
+{
+	struct stage *stage = stage_open();
+	struct agent_run_req *req = shell("x", "true", 0);
+	struct started bad;
+
+	memcpy(req->args, "no-such-thing", 14);
+	req->n_args = 14;
+	bad = run_as(stage, req);
+	ck_assert_int_eq(bad.err, DVS_NOTFOUND);
+	ck_assert_ptr_nonnull(strstr(bad.text, "no-such-thing"));
+	req = shell("x", "true", 0);
+	(void)snprintf(req->user, sizeof(req->user), "somebody");
+	bad = run_as(stage, req);
+	ck_assert_int_eq(bad.err, DVS_NOTFOUND);
+	ck_assert_ptr_nonnull(strstr(bad.text, "somebody"));
+	req = shell("x", "true", 0);
+	(void)snprintf(req->dc, sizeof(req->dc), "other");
+	ck_assert_int_eq(run_as(stage, req).err, DVS_NODC);
+	ck_assert_int_eq(run(stage, "bad/name", "true", 0).err, DVS_BADARG);
+	ck_assert_int_eq(run(stage, "x", "sleep 1000", 0).err, DVS_OK);
+	ck_assert_int_eq(run(stage, "x", "true", 0).err, DVS_EXISTS);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(a_program_has_its_user_and_environment)
+{
+	struct stage *stage = stage_open();
+	struct agent_run_req *req = shell(
+		"u", "id -u; id -G; echo $HOME $GIVEN $A; cat /dev/stdin; echo x >/dev/stdout", 0);
+	struct started one;
+	uint32_t status;
+	char *text;
+
+	(void)snprintf(req->user, sizeof(req->user), "nobody");
+	memcpy(req->env, "A=1\0GIVEN=mine\0A=2", 19);
+	req->n_env = 19;
+	one = run_as(stage, req);
+	ck_assert_msg(one.err == DVS_OK, "%s", one.text);
+	text = read_to_end(stage, one.attach, &status, NULL);
+	ck_assert_msg(strncmp(text, "65534\n65534 7\n/home/nobody mine 2\n", 34) == 0, "%s", text);
+	free(text);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(several_are_attached_and_each_gets_all)
+{
+	struct stage *stage = stage_open();
+	struct started one = run(stage, "one", "read x; echo $x; read x; exit 1", RUN_STDIN);
+	struct agent_attach_req req = { .program = one.program };
+	struct agent_attach_rep rep;
+	struct call *call = call_begin(stage, AGENT_ATTACH);
+	struct writer out = call_body(call);
+	struct cursor in;
+	uint32_t status;
+	char *text;
+
+	agent_attach_req_encode(&out, &req);
+	call_send(call, &out);
+	ck_assert_int_eq(call->err, DVS_OK);
+	in = cursor_over(call->reply, call->len);
+	ck_assert_int_eq(agent_attach_rep_decode(&in, &rep), DVS_OK);
+	call_free(call);
+	ck_assert_int_eq(write_to(stage, rep.attach, "hello\n", false), DVS_OK);
+	read_until(stage, one.attach, "hello\n");
+	/* The first client dies; the second goes on. */
+	ck_assert_int_eq(write_to(stage, one.attach, "", true), DVS_OK);
+	text = read_to_end(stage, rep.attach, &status, NULL);
+	ck_assert_str_eq(text, "hello\n");
+	ck_assert_uint_eq(status, EXITED(1));
+	free(text);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(an_exec_ends_with_its_client_and_leaves_no_log)
+{
+	struct stage *stage = stage_open();
+	struct started one = run(stage, "one", "echo a; sleep 1000", RUN_EXEC);
+	struct started kept = run(stage, "kept", "echo a; sleep 1000", 0);
+	uint64_t deadline_ns = clock_deadline_ns(STAGE_WAIT_NS);
+
+	read_until(stage, one.attach, "a\n");
+	programs_client_gone(stage->agent.programs, dvs_ep_of(77));
+	while (row_of(stage, one.program).id != 0 && !clock_is_past(deadline_ns))
+		stage_turn(stage, 10);
+	ck_assert_uint_eq(row_of(stage, one.program).id, 0);
+	ck_assert_uint_eq(row_of(stage, kept.program).state, TASK_RUNS);
+	ck_assert_uint_eq(row_of(stage, kept.program).attached, 0);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(a_client_that_reads_slowly_loses_nothing)
+{
+	struct stage *stage = stage_open();
+	struct started big = run(stage, "big", "head -c 20000000 /dev/zero | tr '\\0' x", 0);
+	uint64_t lost = 1;
+	uint32_t status;
+	char *text;
+
+	/* Its buffer is full long before. */
+	stage_turn(stage, 500);
+	ck_assert_uint_eq(row_of(stage, big.program).state, TASK_RUNS);
+	text = read_to_end(stage, big.attach, &status, &lost);
+	ck_assert_uint_eq(strlen(text), 20000000);
+	ck_assert_uint_eq(lost, 0);
+	ck_assert_uint_eq(status, 0);
+	free(text);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(a_client_that_does_not_read_holds_nobody_up_for_ever)
+{
+	struct stage *stage = stage_open();
+	struct started big = run(stage, "big", "head -c 5000000 /dev/zero | tr '\\0' x; exit 6", 0);
+	uint64_t lost = 0;
+	uint32_t status;
+	char *text;
+
+	ck_assert_uint_eq(wait_for(stage, big.program), EXITED(6));
+	text = read_to_end(stage, big.attach, &status, &lost);
+	ck_assert_uint_gt(lost, 0);
+	ck_assert_uint_eq(strlen(text) + lost, 5000000);
+	ck_assert_uint_eq(status, EXITED(6));
+	free(text);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(the_end_waits_for_nobody_who_has_the_output_open)
+{
+	struct stage *stage = stage_open();
+	struct started one =
+		run(stage, "one", "(sleep 0.3; echo late; sleep 1000) & echo a; exit 2", 0);
+	uint32_t status;
+	char *text = read_to_end(stage, one.attach, &status, NULL);
+	uint64_t deadline_ns = clock_deadline_ns(STAGE_WAIT_NS);
+	bool late = false;
+
+	ck_assert_str_eq(text, "a\n");
+	ck_assert_uint_eq(status, EXITED(2));
+	free(text);
+	while (!late && !clock_is_past(deadline_ns)) {
+		stage_turn(stage, 50);
+		text = log_of(stage, one.program);
+		late = strstr(text, "late\n") != NULL;
+		free(text);
+	}
+	ck_assert(late);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(a_restarted_program_is_one_program)
+{
+	struct stage *stage = stage_open();
+	struct agent_run_req *req = shell("again", "echo once more; exit 1", 0);
+	struct started again;
+	uint32_t status;
+	char *text;
+
+	req->restart = 1;
+	req->retries = 3;
+	req->backoff_ms = 1;
+	again = run_as(stage, req);
+	text = read_to_end(stage, again.attach, &status, NULL);
+	ck_assert_str_eq(text, "once more\nonce more\nonce more\nonce more\n");
+	ck_assert_uint_eq(status, EXITED(1));
+	ck_assert_uint_eq(row_of(stage, again.program).restarts, 3);
+	free(text);
+	req = shell("tty", "echo in a terminal; exit 1", RUN_TTY);
+	req->restart = 1;
+	req->retries = 1;
+	req->backoff_ms = 50;
+	again = run_as(stage, req);
+	text = read_to_end(stage, again.attach, &status, NULL);
+	ck_assert_str_eq(text, "in a terminal\r\nin a terminal\r\n");
+	free(text);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(a_new_agent_goes_on_with_what_runs)
+{
+	struct stage *stage = stage_open();
+	struct started one = run(stage, "one", "echo before; read x; echo after $x; exit 8",
+				 RUN_STDIN | RUN_DETACH);
+	struct started tty = run(stage, "tty", "echo here; read x; echo tty $x; exit 9",
+				 RUN_TTY | RUN_STDIN | RUN_DETACH);
+	struct started quick = run(stage, "quick", "sleep 0.1; echo quick; exit 10", RUN_DETACH);
+	struct started old = run(stage, "old", "echo old; exit 11", RUN_DETACH);
+	struct started exec = run(stage, "exec", "sleep 1000", RUN_EXEC);
+	struct agent_attach_req req = { .program = one.program };
+	struct agent_attach_rep rep;
+	struct agent_program row;
+	struct call *call;
+	struct writer out;
+	struct cursor in;
+
+	ck_assert_uint_eq(wait_for(stage, old.program), EXITED(11));
+	/* Nobody reads the pipes for a while: what is in them is not lost. */
+	programs_close(stage->agent.programs);
+	(void)usleep(300000);
+	stage->agent.programs = NULL;
+	stage_new_agent(stage);
+	ck_assert_uint_eq(wait_for(stage, quick.program), EXITED(10));
+	check_log(stage, quick.program, "stdout F quick\n");
+	row = row_of(stage, old.program);
+	ck_assert_uint_eq(row.state, TASK_ENDED);
+	ck_assert_uint_eq(row.status, EXITED(11));
+	check_log(stage, old.program, "stdout F old\n");
+	row = until_state(stage, one.program, TASK_RUNS);
+	ck_assert_str_eq(row.name, "one");
+	ck_assert_str_eq(row.command, "sh -c echo before; read x; echo after $x; exit 8");
+	check_log(stage, one.program, "stdout F before\n");
+	for (int i = 0; i < 2; i++) {
+		req.program = i == 0 ? one.program : tty.program;
+		call = call_begin(stage, AGENT_ATTACH);
+		out = call_body(call);
+		agent_attach_req_encode(&out, &req);
+		call_send(call, &out);
+		in = cursor_over(call->reply, call->len);
+		ck_assert_int_eq(agent_attach_rep_decode(&in, &rep), DVS_OK);
+		call_free(call);
+		ck_assert_uint_eq(rep.tty, i);
+		ck_assert_int_eq(write_to(stage, rep.attach, "that\n", false), DVS_OK);
+		read_until(stage, rep.attach, i == 0 ? "after that\n" : "tty that\r\n");
+		ck_assert_uint_eq(wait_for(stage, req.program), EXITED(i == 0 ? 8 : 9));
+	}
+	check_log(stage, tty.program, "here");
+	/* An exec ended with the agent that its client was attached by. */
+	while (row_of(stage, exec.program).id != 0)
+		stage_turn(stage, 10);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(programs_end_with_their_container)
+{
+	struct stage *stage = stage_open();
+	struct started one = run(stage, "one", "echo a; sleep 1000", 0);
+	uint32_t status;
+	char *text;
+
+	read_until(stage, one.attach, "a\n");
+	stage_new_init(stage);
+	stage_up(stage);
+	text = read_to_end(stage, one.attach, &status, NULL);
+	ck_assert_uint_eq(status, SIGKILL);
+	free(text);
+	ck_assert_int_eq(run(stage, "one", "true", 0).err, DVS_OK);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(reconcile_hears_that_dc_init_has_died)
+{
+	struct stage *stage = stage_open();
+	bool told = false;
+
+	ck_assert_int_eq(run(stage, "one", "true", 0).err, DVS_OK);
+	ck_assert_uint_eq(stage->gone, 0);
+	(void)kill(stage->init, SIGKILL);
+	for (int i = 0; i < 600 && !told; i++) {
+		stage_turn(stage, 10);
+		told = stage->gone > 0;
+	}
+	ck_assert(told);
+	stage_close(stage);
+}
+END_TEST
+
+/* ---- records ---- */
+
+static struct programs_wanted wanted_of(const char *json, const char *name, uint64_t version,
+					struct program *program)
+{
+	struct programs_wanted wanted = { .version = version, .program = program };
+	char why[DESCRIPTION_TEXT_MAX + 1];
+
+	ck_assert_msg(program_parse(json, strlen(json), program, why) == DVS_OK, "%s", why);
+	(void)snprintf(wanted.name, sizeof(wanted.name), "%s", name);
+	(void)snprintf(wanted.record, sizeof(wanted.record), "%.3s", name);
+	return wanted;
+}
+
+/* The program of that name, in the state. */
+static struct agent_program until_named(struct stage *stage, const char *name, uint8_t state,
+					uint64_t other_than)
+{
+	uint64_t deadline_ns = clock_deadline_ns(STAGE_WAIT_NS);
+
+	while (!clock_is_past(deadline_ns)) {
+		struct box *box = box_find(stage->agent.programs, "web");
+		const struct task *task = task_by_name(box, name);
+
+		if (task && task->state == (enum task_state)state && task->id != other_than)
+			return row_of(stage, task->id);
+		stage_turn(stage, 10);
+	}
+	ck_abort_msg("no program %s in state %u", name, state);
+	return (struct agent_program){ .id = 0 };
+}
+
+TEST(records_are_started_stopped_and_replaced)
+{
+	struct stage *stage = stage_open();
+	struct program program[2];
+	struct programs_wanted wanted[2] = {
+		wanted_of("{\"command\": [\"sleep\", \"1000\"], \"env\": {\"A\": \"b\"}}", "web.0",
+			  1, &program[0]),
+		wanted_of("{\"command\": [\"sh\", \"-c\", \"exit 7\"], \"restart\": \"no\"}",
+			  "one.0", 1, &program[1]),
+	};
+	struct agent_program first;
+	struct agent_program second;
+
+	programs_want(stage->agent.programs, "web", wanted, 2);
+	first = until_named(stage, "web.0", TASK_RUNS, 0);
+	ck_assert_str_eq(first.record, "web");
+	second = until_named(stage, "one.0", TASK_ENDED, 0);
+	ck_assert_uint_eq(second.status, EXITED(7));
+	/* The same again changes nothing: also what has ended as it should stays so. */
+	programs_want(stage->agent.programs, "web", wanted, 2);
+	stage_turn(stage, 100);
+	ck_assert_uint_eq(row_of(stage, first.id).state, TASK_RUNS);
+	ck_assert_uint_eq(row_of(stage, second.id).state, TASK_ENDED);
+	/* Nor does a new agent. */
+	stage_new_agent(stage);
+	programs_want(stage->agent.programs, "web", wanted, 2);
+	until_state(stage, first.id, TASK_RUNS);
+	stage_turn(stage, 100);
+	ck_assert_uint_eq(row_of(stage, second.id).state, TASK_ENDED);
+	/* Another version takes its place, in a container made anew too. */
+	wanted[0].version = 2;
+	programs_want(stage->agent.programs, "web", wanted, 2);
+	first = until_named(stage, "web.0", TASK_RUNS, first.id);
+	stage_new_init(stage);
+	stage_up(stage);
+	first = until_named(stage, "web.0", TASK_RUNS, first.id);
+	programs_want(stage->agent.programs, "web", wanted, 0);
+	while (row_of(stage, first.id).id != 0)
+		stage_turn(stage, 10);
+	ck_assert_uint_eq(row_of(stage, second.id).id, 0);
+	program_free(&program[0]);
+	program_free(&program[1]);
+	stage_close(stage);
+}
+END_TEST
+
+static void until_health(struct stage *stage, uint64_t program, uint8_t health)
+{
+	uint64_t deadline_ns = clock_deadline_ns(STAGE_WAIT_NS);
+
+	while (row_of(stage, program).health != health && !clock_is_past(deadline_ns))
+		stage_turn(stage, 10);
+	ck_assert_uint_eq(row_of(stage, program).health, health);
+}
+
+TEST(health_is_checked)
+{
+	struct stage *stage = stage_open();
+	struct program program;
+	struct agent_program row;
+	char json[512];
+	char path[128];
+	struct programs_wanted wanted;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/well", stage->root);
+	(void)snprintf(
+		json, sizeof(json),
+		"{\"command\": [\"sleep\", \"1000\"], \"health\": {\"command\": [\"/bin/sh\", "
+		"\"-c\", \"test -e %s.hang && sleep 1000; test -e %s\"], \"interval_ms\": 100, "
+		"\"timeout_ms\": 300, \"retries\": 2, \"start_ms\": 0}}",
+		path, path);
+	wanted = wanted_of(json, "web.0", 1, &program);
+	programs_want(stage->agent.programs, "web", &wanted, 1);
+	row = until_named(stage, "web.0", TASK_RUNS, 0);
+	ck_assert_uint_eq(row.health, 1);
+	until_health(stage, row.id, 3);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	(void)fclose(file);
+	until_health(stage, row.id, 2);
+	/* One that hangs is as bad. */
+	(void)strcat(path, ".hang");
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	(void)fclose(file);
+	until_health(stage, row.id, 3);
+	(void)unlink(path);
+	until_health(stage, row.id, 2);
+	program_free(&program);
+	stage_close(stage);
+}
+END_TEST
+
+/* ---- logs ---- */
+
+TEST(logs_are_followed_to_the_end)
+{
+	struct stage *stage = stage_open();
+	struct started one = run(stage, "one", "echo a; read x; echo b; exit 0", RUN_STDIN);
+	static struct agent_logs_rep rep;
+	struct agent_logs_req req = { .program = one.program, .tail = 0, .follow = 1 };
+	char all[1000] = "";
+
+	read_until(stage, one.attach, "a\n");
+	for (int i = 0; !rep.over; i++) {
+		struct call *call = call_begin(stage, AGENT_LOGS);
+		struct writer out = call_body(call);
+		struct cursor in;
+
+		agent_logs_req_encode(&out, &req);
+		call_send(call, &out);
+		if (i == 0) {
+			stage_turn(stage, 50);
+			ck_assert(!call->done);
+			ck_assert_int_eq(write_to(stage, one.attach, "\n", false), DVS_OK);
+		}
+		call_wait(call);
+		in = cursor_over(call->reply, call->len);
+		ck_assert_int_eq(agent_logs_rep_decode(&in, &rep), DVS_OK);
+		call_free(call);
+		(void)strncat(all, (const char *)rep.data, rep.n_data);
+		req.cursor = rep.cursor;
+	}
+	ck_assert_ptr_null(strstr(all, "F a\n"));
+	ck_assert_ptr_nonnull(strstr(all, "F b\n"));
+	stage_close(stage);
+}
+END_TEST
+
+TEST(who_is_gone_is_not_answered)
+{
+	struct stage *stage = stage_open();
+	struct started one = run(stage, "one", "echo a; read x", RUN_STDIN);
+	struct agent_read_req read = { .attach = one.attach };
+	struct agent_wait_req wait = { .program = one.program };
+	struct agent_logs_req logs = { .program = one.program, .tail = 0, .follow = 1 };
+	struct call *calls[3];
+	struct writer out;
+
+	read_until(stage, one.attach, "a\n");
+	calls[0] = call_begin(stage, AGENT_READ);
+	out = call_body(calls[0]);
+	agent_read_req_encode(&out, &read);
+	call_send(calls[0], &out);
+	calls[1] = call_begin(stage, AGENT_WAIT);
+	out = call_body(calls[1]);
+	agent_wait_req_encode(&out, &wait);
+	call_send(calls[1], &out);
+	calls[2] = call_begin(stage, AGENT_LOGS);
+	out = call_body(calls[2]);
+	agent_logs_req_encode(&out, &logs);
+	call_send(calls[2], &out);
+	for (size_t i = 0; i < 3; i++)
+		call_drop(calls[i]);
+	ck_assert_int_eq(write_to(stage, one.attach, "\n", false), DVS_OK);
+	wait_for(stage, one.program);
+	stage_close(stage);
+}
+END_TEST
+
+TEST(a_thousand_short_programs_leave_nothing)
+{
+	struct stage *stage = stage_open();
+	uint64_t before_ns = clock_now_ns();
+	static struct call *calls[1000];
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		struct writer out;
+
+		calls[i] = call_begin(stage, AGENT_RUN);
+		out = call_body(calls[i]);
+		agent_run_req_encode(&out, shell("", "echo x", RUN_REMOVE | RUN_DETACH));
+		call_send(calls[i], &out);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		call_wait(calls[i]);
+		ck_assert_msg(calls[i]->err == DVS_OK, "%s", (char *)calls[i]->reply);
+		call_free(calls[i]);
+	}
+	while (stage->agent.programs->n_tasks > 0)
+		stage_turn(stage, 10);
+	printf("# 1000 programs: %llu us each\n",
+	       (unsigned long long)(clock_now_ns() - before_ns) / 1000000);
+	stage_close(stage);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		a_program_runs_is_read_and_waited_for,
+		its_row_tells_what_it_is,
+		stdin_is_written_and_ends,
+		writing_waits_for_who_does_not_read,
+		who_does_not_read_any_more_is_told,
+		a_terminal_has_size_and_signals_and_an_end,
+		what_cannot_be_run_is_told_and_leaves_nothing,
+		a_program_has_its_user_and_environment,
+		several_are_attached_and_each_gets_all,
+		an_exec_ends_with_its_client_and_leaves_no_log,
+		a_client_that_reads_slowly_loses_nothing,
+		a_client_that_does_not_read_holds_nobody_up_for_ever,
+		the_end_waits_for_nobody_who_has_the_output_open,
+		a_restarted_program_is_one_program,
+		a_new_agent_goes_on_with_what_runs,
+		programs_end_with_their_container,
+		reconcile_hears_that_dc_init_has_died,
+		records_are_started_stopped_and_replaced,
+		health_is_checked,
+		logs_are_followed_to_the_end,
+		who_is_gone_is_not_answered,
+		a_thousand_short_programs_leave_nothing,
+	};
+
+	if (geteuid() != 0) {
+		printf("1..0 # SKIP needs root\n");
+		return 0;
+	}
+	return unit_run("programs", tests, ARRAY_LEN(tests), 120);
+}
