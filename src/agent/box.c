@@ -237,6 +237,9 @@ static void lose_unseen(struct box *box)
 		list_add_tail(&box->tasks, link);
 		if (task_has_ended(task) || !task->sent || task->seen == box->listing)
 			continue;
+		/* Its answer is still to come. */
+		if (task->start && !task->unsure && box->link)
+			continue;
 		task->sent = false;
 		if (task->state == TASK_STARTS && task->start) {
 			task_cannot(task, DVS_PEERDEAD,

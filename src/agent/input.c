@@ -67,42 +67,6 @@ static size_t rest(const struct task *task, const struct request *request, size_
 	return *eof && (task->flags & RUN_TTY) && at == len ? 1 : 0;
 }
 
-/* Our end of a pipe that has no other one: WHICH 0 to read (its end), 1 to write (nobody reads). */
-static int dead_end(int which)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return -1;
-	close(ends[1 - which]);
-	return ends[which];
-}
-
-/* dc-init keeps our ends for a later agent; as long as it has that of stdin, its program sees no end. */
-static void input_tell_end(const struct task *task)
-{
-	struct init_link *link = task->box->link;
-	struct writer out;
-	int fds[3] = { dead_end(1), -1, -1 };
-
-	for (size_t i = 0; i < ARRAY_LEN(task->pumps); i++) {
-		int fd = task->pumps[i].fd;
-
-		fds[i + 1] = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : dead_end(0);
-	}
-	if (link && fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0) {
-		out = init_link_body(link);
-		init_give_req_encode(&out, &(struct init_give_req){ .id = task->id });
-		/* It closes them in any case; without memory stdin stays open, as it was. */
-		if (init_link_ask(link, INIT_GIVE, &out, fds, 3, NULL, NULL) != DVS_OK)
-			log_warning(&task->programs->agent->log, "the end of a stdin was not told",
-				    LOG_STR("program", task->name));
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-		cleanup_close(&fds[i]);
-}
-
 /* Write as much as goes. */
 static void input_run(struct task *task)
 {
@@ -136,7 +100,7 @@ static void input_run(struct task *task)
 		request_done(request);
 		if (eof && !(task->flags & RUN_TTY)) {
 			input_close(task, DVS_PEERDEAD);
-			input_tell_end(task);
+			task_stdin_ended(task);
 		}
 	}
 	loop_unwatch(task->programs->loop, &input->watch);

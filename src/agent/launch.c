@@ -225,6 +225,7 @@ static bool launched(void *context, dvs_err err, struct cursor *body, int *fds, 
 	struct init_start_rep rep;
 
 	/* Whether it runs is seen in the list of the next connection. */
+	task->unsure = err == DVS_PEERDEAD;
 	if (err == DVS_PEERDEAD || task->state != TASK_STARTS)
 		return true;
 	if (err == DVS_OK && (init_start_rep_decode(body, &rep) != DVS_OK || rep.pid < 2 ||

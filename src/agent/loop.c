@@ -198,7 +198,7 @@ void loop_stop(struct loop *loop)
 
 dvs_err loop_run(struct loop *loop)
 {
-	while (!atomic_load(&loop->stopping)) {
+	while (!atomic_exchange(&loop->stopping, false)) {
 		struct loop_timer *timer = first_timer(loop);
 		int n = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH,
 				   clock_poll_ms(timer ? timer->deadline_ns : CLOCK_NEVER_NS));

@@ -39,7 +39,7 @@ struct loop_post {
 DVS_MUST_USE dvs_err loop_open(struct loop **loop);
 /* NULL is fine. What is still posted is not run. */
 void loop_close(struct loop *loop);
-/* Until loop_stop(). */
+/* Until loop_stop(); then it can be run again. */
 DVS_MUST_USE dvs_err loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 

@@ -298,6 +298,28 @@ static int own_end(int fd, int flags)
 	return open(path, flags | O_NONBLOCK | O_CLOEXEC);
 }
 
+/* What dc-init is to keep of FD from now on: /dev/null when it is closed. */
+static int kept_end(int fd)
+{
+	return fd >= 0 ? own_end(fd, O_RDONLY) : open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+void task_stdin_ended(struct task *task)
+{
+	struct init_give_req req = { .id = task->id };
+	int fds[3] = { kept_end(-1), kept_end(task->pumps[0].fd), kept_end(task->pumps[1].fd) };
+	struct writer out;
+
+	if (task->box->link && task->sent && fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0) {
+		out = init_link_body(task->box->link);
+		init_give_req_encode(&out, &req);
+		if (init_link_ask(task->box->link, INIT_GIVE, &out, fds, 3, NULL, NULL) == DVS_OK)
+			return;
+	}
+	for (size_t i = 0; i < 3; i++)
+		cleanup_close(&fds[i]);
+}
+
 static void connect_terminal(struct task *task, int *fds)
 {
 	int master = fds[0];

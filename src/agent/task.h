@@ -66,6 +66,7 @@ struct task {
 	uint32_t flags; /* enum run_flag */
 	enum task_state state;
 	bool sent;			 /* dc-init has been asked to start it */
+	bool unsure;			 /* the connection broke before it answered */
 	bool over;			 /* dc-init has told its last end; output may still come */
 	bool taken;			 /* its descriptors are here */
 	bool stopping;			 /* by us */
@@ -179,6 +180,8 @@ bool task_has_ended(const struct task *task);
 uint32_t task_host_pid(struct task *task);
 /* The descriptors of a program that runs: a terminal's master, or stdin to write and stdout and stderr to read. They are taken. */
 void task_connect(struct task *task, int *fds, size_t n_fds);
+/* Its stdin is closed: dc-init, which keeps it open for a later agent, lets go of it, too. */
+void task_stdin_ended(struct task *task);
 
 /* ---- launch.c ---- */
 

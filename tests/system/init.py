@@ -302,9 +302,12 @@ def garbage_does_no_harm(init, tap):
         tap.equal((frame_id, error), (1000 + n, "PROTO"), f"operation {number}, malformed")
     link.send_raw(struct.pack("<III", 6, 1, 0) + bytes(8), [NULL] * 200)
     tap.equal(link.receive()[2], "FULL", "200 descriptors")
+    # Closed after the answer, and before the next one.
+    link.ask("list", cursor=0)
     before = len(os.listdir(f"/proc/{init.pid()}/fd"))
     for _ in range(100):
         refused(link, "signal", fds=[NULL] * 6, id=7, signo=9)
+    link.ask("list", cursor=0)
     tap.equal(len(os.listdir(f"/proc/{init.pid()}/fd")), before, "descriptors do not pile up")
 
 

@@ -147,6 +147,10 @@ static dvs_err on_list(struct init *init, struct asked *asked)
 	if (init_list_req_decode(asked->in, &req) != DVS_OK)
 		return DVS_PROTO;
 	while (rep.n_programs < ARRAY_LEN(rep.programs) && (row = row_after(init, req.cursor))) {
+		req.cursor = row->id;
+		/* Whether it runs is told by the answer that is still to come. */
+		if (row->request != 0)
+			continue;
 		rep.programs[rep.n_programs++] =
 			(struct init_program){ .id = row->id,
 					       .pid = (uint32_t)row->pid,
@@ -156,7 +160,6 @@ static dvs_err on_list(struct init *init, struct asked *asked)
 					       .started_ns = row->started_ns,
 					       .ended_ns = row->ended_ns,
 					       .tty = row->tty };
-		req.cursor = row->id;
 	}
 	out = link_body(init, asked->frame);
 	init_list_rep_encode(&out, &rep);

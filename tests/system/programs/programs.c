@@ -90,6 +90,24 @@ TEST(stdin_is_written_and_ends)
 }
 END_TEST
 
+static void until_stopped(struct stage *stage, uint32_t pid)
+{
+	uint64_t deadline_ns = clock_deadline_ns(STAGE_WAIT_NS);
+	char path[64];
+	char state = '?';
+
+	(void)snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	while (state != 'T' && !clock_is_past(deadline_ns)) {
+		FILE *file = fopen(path, "r");
+
+		ck_assert_ptr_nonnull(file);
+		ck_assert_int_eq(fscanf(file, "%*d (sh) %c", &state), 1);
+		(void)fclose(file);
+		stage_turn(stage, 5);
+	}
+	ck_assert_int_eq(state, 'T');
+}
+
 TEST(writing_waits_for_who_does_not_read)
 {
 	struct stage *stage = stage_open();
@@ -101,6 +119,7 @@ TEST(writing_waits_for_who_does_not_read)
 
 	memset(big, 'x', sizeof(big) - 1);
 	ck_assert_int_eq(order_signal(stage, slow.program, SIGSTOP, false), DVS_OK);
+	until_stopped(stage, row_of(stage, slow.program).pid);
 	for (size_t i = 0; i < 10; i++) {
 		static struct agent_write_req req;
 		struct writer out;
@@ -117,7 +136,7 @@ TEST(writing_waits_for_who_does_not_read)
 		call_send(calls[i], &out);
 	}
 	stage_turn(stage, 100);
-	ck_assert(!calls[9]->done);
+	ck_assert_msg(!calls[9]->done, "%s", (char *)calls[9]->reply);
 	ck_assert_int_eq(order_signal(stage, slow.program, SIGCONT, false), DVS_OK);
 	for (size_t i = 0; i < 10; i++) {
 		call_wait(calls[i]);
