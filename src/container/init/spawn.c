@@ -5,12 +5,14 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -88,10 +90,12 @@ static dvs_err exec_err(int errno_value)
 
 static void child_signals(void)
 {
+	/* A kernel's sigaction, all zeros: the C library does not let go of its own two signals, which whoever started the node may have ignored. */
+	const uint64_t as_usual[4] = { 0 };
 	sigset_t none;
 
 	for (int signo = 1; signo < NSIG; signo++)
-		(void)signal(signo, SIG_DFL);
+		(void)syscall(SYS_rt_sigaction, signo, as_usual, NULL, sizeof(uint64_t));
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
