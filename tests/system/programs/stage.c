@@ -548,6 +548,14 @@ char *log_of(struct stage *stage, uint64_t program)
 	return text;
 }
 
+void check_log(struct stage *stage, uint64_t program, const char *text)
+{
+	char *log = log_of(stage, program);
+
+	ck_assert_msg(strstr(log, text), "no '%s' in '%s'", text, log);
+	free(log);
+}
+
 dvs_err order_signal(struct stage *stage, uint64_t program, uint32_t signo, bool stop)
 {
 	struct agent_signal_req req = { .program = program, .signo = signo, .stop = stop };

@@ -11,6 +11,9 @@
 /* Longer than anything takes here. */
 #define STAGE_WAIT_NS (60 * CLOCK_NS_PER_S)
 
+/* As waitpid() gives it. */
+#define EXITED(status) ((uint32_t)(status) << 8)
+
 struct call {
 	struct request request;
 	bool done;
@@ -79,6 +82,8 @@ struct agent_program row_of(struct stage *stage, uint64_t program);
 struct agent_program until_state(struct stage *stage, uint64_t program, uint8_t state);
 /* Its log from the beginning; to be freed. */
 char *log_of(struct stage *stage, uint64_t program);
+/* TEXT is in it. */
+void check_log(struct stage *stage, uint64_t program, const char *text);
 dvs_err order_signal(struct stage *stage, uint64_t program, uint32_t signo, bool stop);
 
 #endif
