@@ -371,7 +371,8 @@ TEST(a_restarted_program_is_one_program)
 	req->backoff_ms = 50;
 	again = run_as(stage, req);
 	text = read_to_end(stage, again.attach, &status, NULL);
-	ck_assert_str_eq(text, "in a terminal\r\nin a terminal\r\n");
+	ck_assert_str_eq(text, "in a terminal\r\n"
+			       "in a terminal\r\n");
 	free(text);
 	stage_close(stage);
 }
