@@ -396,9 +396,9 @@ def an_empty_root_is_enough(init, tap):
     tap.equal((read_all(stdout), link.end(FIRST)), (b"hello\n", 2), "a program runs")
     tap.equal(refused(link, "start", id=9, tty=1, args=b"/bin/sh\0"), "NOTFOUND",
               "without /dev/ptmx there is no terminal")
-    _, stdout, _, _ = link.start(FIRST + 1, ["sh", "-c", "sleep 100 & echo a; wait"])
+    _, stdout, _, _ = link.start(FIRST + 1, ["sh", "-c", "echo a; sleep 100; true"])
     read_until(stdout, b"a\n")
-    link.ask("stop", id=FIRST + 1, signo=SIGTERM, grace_ms=1000)
+    link.ask("stop", id=FIRST + 1, signo=SIGTERM, grace_ms=60000)
     tap.equal((link.end(FIRST + 1), read_all(stdout)), (-15, b""), "and stops without /proc")
 
 
