@@ -298,21 +298,21 @@ struct measured {
 
 struct measuring {
 	const struct job *job;
-	struct measured measured;
+	bool directory;
 	uint64_t next_ns;
 };
 
 static bool tell_measured(void *context, const struct pack_count *count)
 {
 	struct measuring *measuring = context;
-	struct measured *measured = &measuring->measured;
+	struct measured measured = { .bytes = count->bytes,
+				     .entries = count->entries,
+				     .directory = measuring->directory };
 
-	measured->bytes = count->bytes;
-	measured->entries = count->entries;
 	if (!clock_is_past(measuring->next_ns))
 		return true;
 	measuring->next_ns = clock_deadline_ns(MEASURE_TELL_MS * CLOCK_NS_PER_MS);
-	return write(measuring->job->fd, measured, sizeof(*measured)) == (ssize_t)sizeof(*measured);
+	return write(measuring->job->fd, &measured, sizeof(measured)) == (ssize_t)sizeof(measured);
 }
 
 static dvs_err run_measure(const struct job *job, char *why)
@@ -334,7 +334,7 @@ static dvs_err run_measure(const struct job *job, char *why)
 		return err;
 	if (fstatat(pack.root, at, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
 		return why_errno(why, errno, "cannot look at %s", job->path);
-	measuring.measured.directory = S_ISDIR(st.st_mode);
+	measuring.directory = S_ISDIR(st.st_mode);
 	err = pack_end(&pack, pack_tree(&pack, at, top.base));
 	measuring.next_ns = 0;
 	return err == DVS_OK && !tell_measured(&measuring, &pack.count) ? DVS_IO : err;
