@@ -176,9 +176,9 @@ def a_terminal_is_ours(room):
             break
         except AssertionError:
             continue
-    # Ctrl-C is a key for the program: the shell goes on.
-    terminal.type(b"sleep 1000\n")
-    terminal.wait_for(b"sleep 1000\r\n")
+    # Ctrl-C is a key for the program that has the terminal, which has it when it speaks: the shell goes on.
+    terminal.type(b"sh -c 'echo go\"\"ing; exec sleep 1000'\n")
+    terminal.wait_for(b"going\r\n")
     terminal.type(b"\003")
     terminal.type(b"echo al''ive; exit 42\n")
     terminal.wait_for(b"alive\r\n")
