@@ -53,11 +53,6 @@ struct init_link {
 	uint8_t out[INIT_HEADER_BYTES + INIT_BODY_BYTES_MAX];
 };
 
-union ancillary {
-	char bytes[CMSG_SPACE(INIT_FDS_MAX * sizeof(int))];
-	struct cmsghdr align;
-};
-
 static void connect_now(struct init_link *link);
 static void send_waiting(struct init_link *link);
 
@@ -137,30 +132,6 @@ struct writer init_link_body(struct init_link *link)
 	return writer_over(link->out + INIT_HEADER_BYTES, INIT_BODY_BYTES_MAX);
 }
 
-/* 0 or an errno. */
-static int send_frame(int fd, const uint8_t *frame, size_t len, const int *fds, size_t n_fds)
-{
-	struct iovec part = { .iov_len = len };
-	union ancillary beside;
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	/* The call only reads. */
-	memcpy(&part.iov_base, &frame, sizeof(frame));
-	if (n_fds > 0) {
-		struct cmsghdr *head;
-
-		memset(&beside, 0, sizeof(beside));
-		message.msg_control = &beside;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		head = CMSG_FIRSTHDR(&message);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(head), fds, n_fds * sizeof(int));
-	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
-}
-
 static void put_header(uint8_t *frame, uint32_t op, uint32_t id)
 {
 	struct writer out = writer_over(frame, INIT_HEADER_BYTES);
@@ -184,7 +155,7 @@ static void send_waiting(struct init_link *link)
 
 		if (!ask->frame || (!link->up && ask->op != INIT_HELLO))
 			continue;
-		failed = send_frame(link->fd, ask->frame, ask->len, ask->fds, ask->n_fds);
+		failed = init_frame_send(link->fd, ask->frame, ask->len, ask->fds, ask->n_fds);
 		if (failed == EAGAIN) {
 			events |= EPOLLOUT;
 			break;
@@ -318,7 +289,7 @@ enum got { GOT_NOTHING, GOT_FRAME, GOT_END };
 static enum got read_frame(struct init_link *link)
 {
 	struct iovec part = { .iov_base = link->in, .iov_len = sizeof(link->in) };
-	union ancillary beside;
+	union init_ancillary beside;
 	struct msghdr message = { .msg_iov = &part,
 				  .msg_iovlen = 1,
 				  .msg_control = &beside,

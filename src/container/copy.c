@@ -149,28 +149,10 @@ static dvs_err open_top(const char *path, struct pack *pack, struct split *top, 
 	return err;
 }
 
-static dvs_err write_archive(void *context, const void *bytes, size_t len)
-{
-	const int *fd = context;
-	const char *at = bytes;
-
-	while (len > 0) {
-		ssize_t put = write(*fd, at, len);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return errno == EPIPE ? DVS_PEERDEAD : dvs_from_errno(errno);
-		at += put;
-		len -= (size_t)put;
-	}
-	return DVS_OK;
-}
-
 static dvs_err run_pack(const struct job *job, char *why)
 {
 	int fd = job->fd;
-	struct pax_sink sink = { write_archive, &fd };
+	struct pax_sink sink = { pax_write_fd, &fd };
 	struct pack pack = { .root = -1, .kind = PACK_COPY, .sink = &sink, .why = why };
 	struct split top;
 	const char *at;

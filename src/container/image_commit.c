@@ -49,24 +49,6 @@ static dvs_err sum_bytes(void *context, const void *bytes, size_t len)
 	return EVP_DigestUpdate(context, bytes, len) == 1 ? DVS_OK : DVS_NOMEM;
 }
 
-static dvs_err write_fd(void *context, const void *bytes, size_t len)
-{
-	const int *fd = context;
-	const char *at = bytes;
-
-	while (len > 0) {
-		ssize_t put = write(*fd, at, len);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return dvs_from_errno(errno);
-		at += put;
-		len -= (size_t)put;
-	}
-	return DVS_OK;
-}
-
 struct telling {
 	image_progress progress;
 	void *context;
@@ -111,7 +93,7 @@ static dvs_err pack_image(int dir, const struct pax_sink *sink, struct telling *
 
 dvs_err image_send(const char *lib_dir, const char *digest, int fd, char *why)
 {
-	struct pax_sink sink = { write_fd, &fd };
+	struct pax_sink sink = { pax_write_fd, &fd };
 	AUTO_CLOSE int store = image_store_fd(lib_dir);
 	AUTO_CLOSE int dir = -1;
 

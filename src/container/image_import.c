@@ -93,29 +93,10 @@ static dvs_err import_archive(struct import *import, int fd, const struct stat *
 
 /* ---- folders ---- */
 
-static dvs_err write_pipe(void *context, const void *bytes, size_t len)
-{
-	const int *fd = context;
-	const char *at = bytes;
-
-	while (len > 0) {
-		ssize_t put = write(*fd, at, len);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		/* Nobody wants more: the other side says why. */
-		if (put < 0)
-			return DVS_PEERDEAD;
-		at += put;
-		len -= (size_t)put;
-	}
-	return DVS_OK;
-}
-
 static _Noreturn void be_packer(int folder, int out, int why_fd)
 {
 	char why[DESCRIPTION_TEXT_MAX] = "";
-	struct pax_sink sink = { write_pipe, &out };
+	struct pax_sink sink = { pax_write_fd, &out };
 	struct pack pack = { .root = folder, .kind = PACK_IMAGE, .sink = &sink, .why = why };
 	dvs_err err;
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "container/pax.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
 
 #define XATTR_PREFIX "SCHILY.xattr."
 /* What the fields of ustar can hold. */
@@ -179,6 +182,24 @@ static dvs_err write_records(const struct pax_sink *sink, const struct pax_entry
 	if (err == DVS_OK)
 		err = sink->write(sink->context, records, len);
 	return err == DVS_OK ? pax_pad(sink, len) : err;
+}
+
+dvs_err pax_write_fd(void *context, const void *bytes, size_t len)
+{
+	const int *fd = context;
+	const char *at = bytes;
+
+	while (len > 0) {
+		ssize_t put = write(*fd, at, len);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return dvs_from_errno(errno);
+		at += put;
+		len -= (size_t)put;
+	}
+	return DVS_OK;
 }
 
 dvs_err pax_header(const struct pax_sink *sink, const struct pax_entry *entry)

@@ -28,6 +28,9 @@ struct pax_sink {
 	void *context;
 };
 
+/* A sink's write: to the descriptor that CONTEXT points to. PEERDEAD: nobody reads any more, and the other side says why; IO and others. */
+DVS_MUST_USE dvs_err pax_write_fd(void *context, const void *bytes, size_t len);
+
 struct pax_xattr {
 	char *name;
 	void *value;

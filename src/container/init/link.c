@@ -19,11 +19,6 @@ struct out_frame {
 	uint8_t bytes[];
 };
 
-union ancillary {
-	char bytes[CMSG_SPACE(INIT_FDS_MAX * sizeof(int))];
-	struct cmsghdr align;
-};
-
 static void out_free(struct out_frame *frame)
 {
 	for (size_t i = 0; i < frame->n_fds; i++)
@@ -73,30 +68,6 @@ struct writer link_body(struct init *init, struct init_frame frame)
 	return out;
 }
 
-/* 0 or an errno. */
-static int send_now(int link, const void *bytes, size_t len, const int *fds, size_t n_fds)
-{
-	struct iovec part = { .iov_len = len };
-	union ancillary beside;
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	/* The call only reads. */
-	memcpy(&part.iov_base, &bytes, sizeof(bytes));
-	if (n_fds > 0) {
-		struct cmsghdr *head;
-
-		memset(&beside, 0, sizeof(beside));
-		message.msg_control = &beside;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		head = CMSG_FIRSTHDR(&message);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(head), fds, n_fds * sizeof(int));
-	}
-	return sendmsg(link, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
-}
-
 static bool out_add(struct init *init, const void *bytes, size_t len, const int *fds, size_t n_fds)
 {
 	struct out_frame *frame;
@@ -129,7 +100,7 @@ void link_send(struct init *init, const struct writer *out, const int *fds, size
 		return;
 	}
 	if (list_is_empty(&init->out))
-		failed = send_now(init->link, init->reply, writer_len(out), fds, n_fds);
+		failed = init_frame_send(init->link, init->reply, writer_len(out), fds, n_fds);
 	if (failed == EAGAIN && out_add(init, init->reply, writer_len(out), fds, n_fds))
 		failed = 0;
 	/* What cannot be said must not be passed over: a new connection begins with the list. */
@@ -150,8 +121,8 @@ static void link_flush(struct init *init)
 {
 	while (!list_is_empty(&init->out)) {
 		struct out_frame *frame = CONTAINER_OF(init->out.next, struct out_frame, link);
-		int failed =
-			send_now(init->link, frame->bytes, frame->len, frame->fds, frame->n_fds);
+		int failed = init_frame_send(init->link, frame->bytes, frame->len, frame->fds,
+					     frame->n_fds);
 
 		if (failed == EAGAIN)
 			return;
@@ -189,7 +160,7 @@ static size_t take_fds(struct msghdr *message, int fds[INIT_FDS_MAX])
 static void link_read(struct init *init)
 {
 	struct iovec part = { .iov_base = init->frame, .iov_len = sizeof(init->frame) };
-	union ancillary beside;
+	union init_ancillary beside;
 	struct msghdr message = { .msg_iov = &part,
 				  .msg_iovlen = 1,
 				  .msg_control = &beside,
