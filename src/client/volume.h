@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volumes as the records of a DC describe them (decision 0021): record volume/NAME, a JSON object. For the command line, the server and the gateways. The calls of the
+ * server itself are generated (proto/vdd_calls.h). */
+#ifndef CLIENT_VOLUME_H
+#define CLIENT_VOLUME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <dvs/container.h>
+#include <dvs/dvk.h>
+
+#include "base/compiler.h"
+
+#define VOLUME_NAME_MAX 48 /* letters, digits, '-', '_', '.', not first a '.' or '-' */
+#define VOLUME_PLACE_MAX 255
+#define VOLUME_WHY_MAX 255
+/* Endpoints of volumes have the numbers from here on. */
+#define VOLUME_EP_FIRST 256u
+#define VOLUME_EP_LAST 767u
+#define VOLUMES_OF_DC_MAX 128u
+
+enum volume_store { VOLUME_RAM = 0, VOLUME_FILE, VOLUME_RAW, VOLUME_NBD };
+
+/* One node's replica. */
+struct volume_replica {
+	uint32_t node;
+	char place[VOLUME_PLACE_MAX + 1]; /* RAW: its device; NBD: its URI; else "" */
+};
+
+/* JSON: {"id": "UUID", "bytes": N, "endpoint": N, "minor": 0, "store": "ram|file|raw|nbd", "direct": false, "replicas": [{"node": 0, "place": ""}], "first": 0,
+ * "async": false, "lag_bytes": 0, "resync_bytes_per_s": 0, "access": "managers|dc", "of": ""}. A clone: "of" names the volume in whose server it is, minor is not 0, and it has no replicas of its own. */
+struct volume {
+	char name[VOLUME_NAME_MAX + 1]; /* the record's key has it */
+	char id[37];
+	uint64_t bytes; /* as it was made; the server knows what it is now */
+	uint32_t endpoint;
+	uint32_t minor;
+	enum volume_store store;
+	bool direct;
+	uint32_t n_replicas;
+	struct volume_replica replicas[DVS_NODES_MAX];
+	uint32_t first; /* node whose replica begins */
+	bool async;
+	uint64_t lag_bytes;
+	uint64_t resync_bytes_per_s; /* 0: without limit */
+	bool access_dc;
+	char of[VOLUME_NAME_MAX + 1];
+};
+
+bool volume_name_ok(const char *name);
+/* From a record's value. BADARG: WHY gets a sentence. */
+DVS_MUST_USE dvs_err volume_parse(const char *name, const void *value, size_t len,
+				  struct volume *volume, char why[VOLUME_WHY_MAX + 1]);
+/* *TEXT is malloc'ed. NOMEM. TOOBIG: more than DVK_VALUE_MAX. */
+DVS_MUST_USE dvs_err volume_print(const struct volume *volume, char **text);
+/* Over an admin link. NODC, NOTFOUND, BADARG. *VERSION may be NULL. */
+DVS_MUST_USE dvs_err volume_get(struct dvk *admin, const char *dc, const char *name,
+				struct volume *volume, uint64_t *version);
+/* The first volume of DC after NAME (start with ""; room for VOLUME_NAME_MAX + 1), which is overwritten. NOTFOUND: that was all. */
+DVS_MUST_USE dvs_err volume_next(struct dvk *admin, const char *dc, char *name,
+				 struct volume *volume, uint64_t *version);
+/* Split "DC/VOLUME" or, with SNAPSHOT, "DC/VOLUME@SNAPSHOT" ("" when there is none). False: it is none. */
+bool volume_name_split(const char *text, char dc[DVS_NAME_MAX + 1], char name[VOLUME_NAME_MAX + 1],
+		       char snapshot[DVS_NAME_MAX + 1]);
+
+/* A disk that is open: for one thread. */
+struct volume_disk {
+	struct dvk *dvk;
+	struct m3 *self;
+	dvs_ep server;
+	uint32_t minor;
+	uint64_t bytes;
+	uint32_t block_bytes;
+	bool is_read_only;
+};
+
+/* Open DC/VOLUME[@SNAPSHOT] for the calling thread: a link with the DC, an endpoint, the geometry. RUN_DIR as in dvk_admin_open(). Waits up to TIMEOUT_MS for its server. NODC, NOTFOUND, DENIED, NODEST: no server runs (yet). WHY gets a sentence. */
+DVS_MUST_USE dvs_err volume_open(const char *run_dir, const char *text, uint32_t timeout_ms,
+				 struct volume_disk *disk, char why[VOLUME_WHY_MAX + 1]);
+/* Another thread's endpoint on the same link. */
+DVS_MUST_USE dvs_err volume_open_thread(const struct volume_disk *disk, struct volume_disk *mine);
+void volume_close(struct volume_disk *disk); /* of volume_open(): ends the link */
+void volume_close_thread(struct volume_disk *disk);
+
+#endif

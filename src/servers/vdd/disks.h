@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The disks of one replica of a volume: minor 0 is the volume, the others its snapshots and clones. No word of messages in here: operations come as disk_io, on one thread, and
+ * end by `done` on the same thread, perhaps before disks_submit() returns.
+ *
+ *	DIR/meta          which disks there are, under a checksum; replaced as a whole
+ *	DIR/dirty         chunks that were written while not all replicas had them (dirty.h)
+ *	DIR/disk.img      the volume, when its store is "file"
+ *	DIR/minor-N.cow   blocks of snapshot or clone N that are its own (overlay.h)
+ *
+ * Order: two requests whose ranges overlap take effect in the order of submission; so a write that waits for other replicas (`hold`) keeps
+ * reads of its range waiting until disk_io_release(). A flush and the control operations wait for all that was submitted before. */
+#ifndef SERVERS_VDD_DISKS_H
+#define SERVERS_VDD_DISKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dvs/error.h>
+
+#include "base/compiler.h"
+#include "base/list.h"
+#include "base/post.h"
+
+#define DISK_SECTOR_BYTES 512u
+#define DISK_BLOCK_BYTES 4096u
+#define DISK_GRANULE_BYTES 65536u	     /* what is copied for a snapshot */
+#define DISK_CHUNK_BYTES (UINT64_C(4) << 20) /* of the dirty bitmap */
+#define DISK_BYTES_MAX (UINT64_C(16) << 40)
+#define DISK_MINORS_MAX 64u
+#define DISK_NAME_MAX 63u
+#define DISK_WHY_MAX 255u
+
+struct disks;
+
+enum disk_store { DISK_RAM, DISK_FILE, DISK_RAW, DISK_NBD };
+
+struct disks_config {
+	char id[37]; /* of the volume, a UUID: a directory of another one is refused */
+	const char *
+		dir; /* made when it is missing, mode 0700; of a RAM store too (dirty is kept in memory there) */
+	enum disk_store store;
+	const char *
+		place; /* RAW: the device, NBD: a URI, FILE: NULL or another path than DIR/disk.img */
+	bool direct;   /* FILE: O_DIRECT and io_uring; else page cache */
+	uint64_t bytes;	      /* when it is made */
+	struct poster poster; /* to the thread that calls */
+};
+
+enum disk_op {
+	DISK_READ = 1,
+	DISK_WRITE,
+	DISK_FLUSH,
+	DISK_TRIM,
+	DISK_ZERO,
+	DISK_RESIZE,   /* bytes: the new size */
+	DISK_SNAPSHOT, /* of minor; name, made */
+	DISK_CLONE,    /* of snapshot minor; name, made */
+	DISK_REMOVE,
+};
+
+#define DISK_FUA 1u  /* on stable storage when it is done */
+#define DISK_KEEP 2u /* ZERO: no hole */
+#define DISK_BEHIND \
+	4u /* WRITE, ZERO: bringing up to date: no copy on write, and it is not marked dirty */
+#define DISK_HOLD 8u /* WRITE, TRIM, ZERO: the range stays locked until disk_io_release() */
+
+struct disk_io {
+	enum disk_op op;
+	uint32_t flags;
+	uint32_t minor;
+	uint64_t offset; /* multiples of DISK_SECTOR_BYTES */
+	uint64_t bytes;
+	/* READ: where to (or NULL: see disk_map()); WRITE: from where. The caller's until `done`. Any alignment. */
+	void *buffer;
+	char name[DISK_NAME_MAX + 1];
+	uint32_t
+		made; /* SNAPSHOT, CLONE: the new minor: the lowest that is free, so all replicas give the same */
+	uint64_t
+		now_ns; /* SNAPSHOT, CLONE: when it was made, CLOCK_REALTIME, as the primary said */
+	/* OK, RANGE, NOTFOUND, READONLY, NOSPACE, IO, BADARG (not of whole sectors), BADSTATE, EXISTS, FULL, NOMEM. */
+	void (*done)(struct disk_io *io, dvs_err err);
+	/* the room's own */
+	struct list queued;
+	struct list active;
+	bool is_held;
+	uint32_t pending;
+	dvs_err err;
+	void *store_data;
+};
+
+struct disk_info {
+	uint32_t minor;
+	uint32_t kind; /* 1 the volume, 2 a snapshot, 3 a clone */
+	uint32_t parent;
+	char name[DISK_NAME_MAX + 1];
+	uint64_t bytes;
+	uint64_t used_bytes;
+	uint64_t created_ns;
+};
+
+/* Open what is in DIR or make it. *IS_EMPTY: it was made now, or never was current (disks_set_current()); a RAM store always is. WHY gets a sentence (what, why, what to try). CORRUPT: damaged, truncated, or of another version; nothing
+ * was changed. EXISTS: of another volume. INUSE: another process has it. NOSPACE, DENIED, NOTFOUND, IO, NOMEM. */
+DVS_MUST_USE dvs_err disks_open(const struct disks_config *config, struct disks **disks,
+				bool *is_empty, char why[DISK_WHY_MAX + 1]);
+/* Nothing may be under way. NULL is fine. */
+void disks_close(struct disks *disks);
+/* Remove all that a volume has in DIR (and nothing else), also of one that cannot be opened. A raw device or an NBD volume is left as it is. */
+DVS_MUST_USE dvs_err disks_destroy(const char *dir);
+/* It has all that the volume ever had, or (false) must be compared with others as a whole. Kept across restarts. */
+DVS_MUST_USE dvs_err disks_set_current(struct disks *disks, bool is_current);
+
+void disks_submit(struct disks *disks, struct disk_io *io);
+/* End the hold on a range, after `done`. */
+void disk_io_release(struct disks *disks, struct disk_io *io);
+/* Whether a request that is submitted now would have to wait for another one, or for a store that is not at hand; if not, DISK_READ with buffer NULL gets io->buffer set to the
+ * store's own memory (RAM) until the next call. */
+bool disks_can_map(const struct disks *disks, uint32_t minor);
+
+/* The first disk with a minor number from MINOR on. NOTFOUND: that was all. */
+DVS_MUST_USE dvs_err disks_look(const struct disks *disks, uint32_t minor, struct disk_info *info);
+/* The size of MINOR. NOTFOUND. */
+DVS_MUST_USE dvs_err disks_bytes(const struct disks *disks, uint32_t minor, uint64_t *bytes);
+/* The extent that begins at OFFSET: *IS_HOLE, and *BYTES up to at most LIMIT. NOTFOUND, RANGE, IO. */
+DVS_MUST_USE dvs_err disks_extent(struct disks *disks, uint32_t minor, uint64_t offset,
+				  uint64_t limit, uint64_t *bytes, bool *is_hole);
+
+/* ---- what may differ between replicas: chunks of DISK_CHUNK_BYTES ---- */
+
+/* A write marks its chunk, on stable storage, before it begins, and a resize or control operation what it touches. */
+bool disks_is_dirty(const struct disks *disks, uint32_t minor, uint64_t chunk);
+/* The first dirty chunk from CHUNK on of MINOR; false: there is none. */
+bool disks_next_dirty(const struct disks *disks, uint32_t minor, uint64_t *chunk);
+void disks_mark_dirty(struct disks *disks, uint32_t minor, uint64_t chunk);
+/* All replicas are current: marks that are older than the last call of this are taken off (so a chunk that is written again and again stays marked). To be
+ * called at the same place of the order on all of them. */
+void disks_cool(struct disks *disks);
+/* The marks of all minors as bytes: up to CAP into ROOM; the length. False: they do not fit, everything is to be taken for dirty. */
+bool disks_dirty_encode(const struct disks *disks, void *room, size_t cap, size_t *len);
+/* Add marks that another replica gave. PROTO. */
+DVS_MUST_USE dvs_err disks_dirty_add(struct disks *disks, const void *data, size_t len);
+
+#endif
