@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The state file: commands, each with its length and checksum, that rebuild the core, and with the place in the order of all
  * nodes that the state has with it. It begins with a snapshot and goes on as a journal; when the journal has outgrown the snapshot the file
- * is written anew beside the old one and renamed over it. It need not survive the machine, only
- * dvsd, so it is never synced; a last record that is cut short is dropped. */
+ * is written anew beside the old one and renamed over it. A last record that is cut short is dropped.
+ *
+ * It outlives dvsd and the machine: which DCs there are and what is wanted in them (records) is on stable storage before anybody is told that it holds here.
+ * Bindings are not synced, because their processes do not outlive the machine either: the next dvsd finds that they are gone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -100,9 +102,25 @@ static dvs_err snapshot_write(const struct host *host, const char *path, size_t 
 		return DVS_IO;
 	err = core_snapshot(host->core, snapshot_emit, &snapshot);
 	*bytes = snapshot.bytes;
-	if (err == DVS_OK && fflush(file) != 0)
+	if (err == DVS_OK && (fflush(file) != 0 || fdatasync(fileno(file)) != 0))
 		err = DVS_IO;
 	return err;
+}
+
+/* What must hold when the machine has lost its power: not the bindings, which end with it. */
+static bool command_lasts(const struct core_command *command)
+{
+	static const enum core_op lasting[] = {
+		CORE_DC_CREATE,	       CORE_DC_REMOVE,	     CORE_CONTAINER_CREATE,
+		CORE_CONTAINER_REMOVE, CORE_CONTAINER_NODES, CORE_CONTAINER_FREEZE,
+		CORE_RECORD_SET,       CORE_RECORD_REMOVE,   CORE_NODE_REMOVE,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lasting); i++) {
+		if (command->op == lasting[i])
+			return true;
+	}
+	return false;
 }
 
 static void state_complain(struct host *host, struct state *state)
@@ -154,7 +172,8 @@ void state_append(struct host *host, const struct core_command *command)
 		return;
 	}
 	if (!record_make(&record, &host->position, command) ||
-	    write(state->fd, record.bytes, record.len) != (ssize_t)record.len) {
+	    write(state->fd, record.bytes, record.len) != (ssize_t)record.len ||
+	    (command_lasts(command) && fdatasync(state->fd) != 0)) {
 		state_complain(host, state);
 		return;
 	}
@@ -238,15 +257,18 @@ void state_replay(struct host *host, const void *bytes, size_t len)
 
 static dvs_err state_directory(struct host *host, struct state *state)
 {
-	(void)snprintf(state->path, sizeof(state->path), "%s/state", host->options.run_dir);
+	/* The directory above may be there with more rights, the agent's things are in it, too. */
+	if (mkdir(host->options.lib_dir, 0755) == 0)
+		(void)chmod(host->options.lib_dir, 0755);
+	(void)snprintf(state->path, sizeof(state->path), "%s/state", host->options.lib_dir);
 	if ((mkdir(state->path, 0700) != 0 && errno != EEXIST) || chmod(state->path, 0700) != 0) {
 		log_error(&host->log, "cannot make the state directory",
 			  LOG_STR("path", state->path), LOG_STR("error", strerror(errno)));
 		return DVS_IO;
 	}
-	(void)snprintf(state->path, sizeof(state->path), "%s/state/state", host->options.run_dir);
+	(void)snprintf(state->path, sizeof(state->path), "%s/state/state", host->options.lib_dir);
 	(void)snprintf(state->new_path, sizeof(state->new_path), "%s/state/state.new",
-		       host->options.run_dir);
+		       host->options.lib_dir);
 	return DVS_OK;
 }
 

@@ -243,6 +243,20 @@ def a_killed_node_loses_its_memory(lab, tap):
         assert lab.ls()[2]["state"] == "up"
 
 
+def what_is_wanted_outlives_the_power_of_all(lab, tap):
+    done = lab.exec(0, "dvs", "dc", "create", "lasting", "--nodes", "n0,n1")
+    assert done.returncode == 0, done.stderr
+    for node in range(3):
+        lab.kill(node)
+    for node in range(3):
+        lab.start(node)
+    done = lab.exec(1, "dvs", "run", "--node", "n1", "lasting", "echo", "again")
+    assert (done.returncode, done.stdout) == (0, "again\n"), done.stderr
+    done = lab.exec(2, "dvs", "dc", "rm", "--force", "lasting")
+    assert done.returncode == 0, done.stderr
+    assert lab.exec(0, "dvs", "verify").returncode == 0
+
+
 def one_process_can_be_killed(lab, tap):
     before = lab.ls()[0]
     lab.kill(0, "dvsd")
@@ -354,7 +368,7 @@ def ctrl_c_leaves_nothing_running(lab, tap):
 
 TESTS = [nodes_are_machines_of_their_own, exec_is_like_running_it_here,
          a_cut_concerns_one_pair_and_every_frame, partitions_have_quorum_on_one_side,
-         a_paused_node_stands_still, a_killed_node_loses_its_memory, one_process_can_be_killed,
+         a_paused_node_stands_still, a_killed_node_loses_its_memory, what_is_wanted_outlives_the_power_of_all, one_process_can_be_killed,
          labs_do_not_see_each_other, a_damaged_lab_can_be_removed, what_cannot_be_is_refused,
          killing_up_at_any_moment_leaves_nothing, ctrl_c_leaves_nothing_running]
 

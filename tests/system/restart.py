@@ -3,6 +3,7 @@
 """dvsd is killed, or stopped, and started again: nothing that it knew is lost."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -331,7 +332,7 @@ def a_migration_that_ended_unnoticed_is_told(dvsd):
 def a_record_that_is_cut_short_is_dropped(dvsd):
     client = Process(dvsd)
     first = client.bind()
-    state = dvsd.run_dir / "state" / "state"
+    state = dvsd.run_dir / "lib" / "state" / "state"
     for cut in (1, 20, 60):
         lost = client.bind()
         dvsd.kill()
@@ -354,6 +355,23 @@ def dcs_and_their_sockets_are_there_again(dvsd):
     assert dvsd.admin().error("dc_next", cursor=2) == "NODC"
     assert dvsd.create("a") == 3
     assert dvsd.link("b").bind().ep
+
+
+def dcs_and_records_outlive_the_machine(dvsd):
+    """Only the library directory is left, as after a loss of power."""
+    admin = dvsd.admin()
+    admin.ask("record_set", name="a", key="volume/x", expected=0, value=b"wanted")
+    client = Process(dvsd)
+    lost = client.bind(want=5)
+    dvsd.kill()
+    client.link.close()
+    for path in dvsd.run_dir.iterdir():
+        if path.name not in ("lib", "log"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    dvsd.start()
+    got = dvsd.admin().ask("record_get", name="a", key="volume/x")
+    assert bytes(got.value) == b"wanted"
+    assert dvsd.link().bind(want=5).ep % GENERATION == lost % GENERATION
 
 
 def a_second_dvsd_is_refused(dvsd):
@@ -394,7 +412,7 @@ def an_admin_comes_back_to_its_dc(dvsd):
 
 def the_state_file_does_not_grow_without_end(dvsd):
     link = dvsd.link()
-    state = dvsd.run_dir / "state" / "state"
+    state = dvsd.run_dir / "lib" / "state" / "state"
     largest = 0
     for _ in range(30):
         for request in [link.send("bind", want=5, binding=1, tid=1) if i % 2 == 0 else
@@ -420,6 +438,7 @@ TESTS = [
     a_migration_that_ended_unnoticed_is_told,
     a_record_that_is_cut_short_is_dropped,
     dcs_and_their_sockets_are_there_again,
+    dcs_and_records_outlive_the_machine,
     a_second_dvsd_is_refused,
     a_service_manager_is_told,
     an_admin_comes_back_to_its_dc,
