@@ -131,6 +131,18 @@ void cursor_string(struct cursor *in, size_t len, char *out, size_t out_bytes)
 	out[len] = '\0';
 }
 
+void cursor_zeroes(struct cursor *in)
+{
+	uint8_t any = 0;
+
+	for (const uint8_t *byte = in->at; byte < in->end; byte++)
+		any |= *byte;
+	if (any)
+		cursor_fail(in);
+	else
+		in->at = in->end;
+}
+
 struct writer writer_over(void *buffer, size_t size)
 {
 	uint8_t *start = buffer;

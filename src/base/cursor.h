@@ -46,6 +46,9 @@ void cursor_string(struct cursor *in, size_t len, char *out, size_t out_bytes);
  * failure. */
 uint32_t cursor_count(struct cursor *in, uint32_t max, unsigned int prefix_bytes);
 
+/* All that is left must be zero. */
+void cursor_zeroes(struct cursor *in);
+
 /* For a check that only the caller can make. */
 void cursor_fail(struct cursor *in);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Volumes as the records of a DC describe them (decision 0021): record volume/NAME, a JSON object. For the command line, the server and the gateways. The calls of the
- * server itself are generated (proto/vdd_calls.h). */
+ * server itself are generated (client/vdd_calls.h). */
 #ifndef CLIENT_VOLUME_H
 #define CLIENT_VOLUME_H
 

@@ -5,7 +5,7 @@
  * One skeleton serves one server in one thread. It can hold several endpoints of that thread; at any moment it listens on one of them (a replicated server
  * listens on its own endpoint while it is a backup, and on the service's while it is the primary).
  *
- * The tables and the decoding around the handlers are generated (proto/<service>_serve.h): a service's `struct <service>_handlers` has for each operation
+ * The tables and the decoding around the handlers are generated (skeleton/<service>_serve.h): a service's `struct <service>_handlers` has for each operation
  *
  *	void (*read)(void *state, struct skeleton_request *request, const struct vdd_read_req *req);
  *
@@ -58,9 +58,9 @@ struct skeleton_service {
 	uint32_t first;
 	uint32_t last;
 	enum skeleton_allow (*allow)(uint32_t op); /* SKELETON_NOBODY: there is no such operation */
-	/* Decode and call the handler; DVS_PROTO when it is malformed (then the skeleton answers). */
-	dvs_err (*serve)(void *handlers, void *state, struct skeleton_request *request);
-	void *handlers;
+	/* Decode and call the handler; an error (PROTO: it is malformed) is answered by the skeleton. */
+	dvs_err (*serve)(const void *handlers, void *state, struct skeleton_request *request);
+	const void *handlers;
 	void *state;
 };
 

@@ -78,6 +78,16 @@ def prototypes(service, struct):
             f"DVS_MUST_USE dvs_err {name}_decode(struct cursor *in, struct {name} *into);\n")
 
 
+def in_data_prototypes(service, struct):
+    name = f"{service.name}_{struct.name}"
+    return (f"void {name}_put(struct writer *out, const struct {name} *from);\n"
+            f"void {name}_get(struct cursor *in, struct {name} *into);\n")
+
+
+def payload_bodies(service):
+    return [body for op in service.ops if op.carrier == "payload" for _, body in op.bodies]
+
+
 def header(service):
     name, upper = service.name, service.name.upper()
     out = HEAD.format(source=service.source) + comment(service.doc)
@@ -96,6 +106,9 @@ def header(service):
     out += "/* The most bytes that a body takes on the wire. */\nenum {\n"
     for struct in top_structs(service):
         out += f"\t{upper}_{struct.name.upper()}_BYTES_MAX = {struct.bytes()},\n"
+    for struct in service.structs:
+        if struct.in_data:
+            out += f"\t{upper}_{struct.name.upper()}_BYTES_MAX = {struct.bytes()},\n"
     out += f"\t{upper}_BODY_BYTES_MAX = {max(s.bytes() for s in top_structs(service))},\n}};\n\n"
     out += f"struct {name}_op_info {{\n\tuint32_t number;\n\tbool is_event;\n"
     out += f"\tenum {name}_allow allow;\n\tconst char *name;\n}};\n\n"
@@ -118,6 +131,17 @@ def header(service):
             " * value is out of its range. What it leaves behind after an error is not to be used. */\n")
     for struct in top_structs(service):
         out += prototypes(service, struct)
+    if payload_bodies(service):
+        out += ("\n/* The same for what is in a message's payload: the bytes behind the body are zero. */\n")
+    for struct in payload_bodies(service):
+        out += (f"DVS_MUST_USE dvs_err {name}_{struct.name}_decode_padded(struct cursor *in,\n"
+                f"\t\t\tstruct {name}_{struct.name} *into);\n")
+    if any(struct.in_data for struct in service.structs):
+        out += ("\n/* What stands in attached data, one behind the other: whoever reads or writes asks the\n"
+                " * cursor or writer at the end. */\n")
+    for struct in service.structs:
+        if struct.in_data:
+            out += in_data_prototypes(service, struct)
     return out + "\n#endif\n"
 
 
@@ -203,9 +227,10 @@ def get_lines(service, struct):
 def inner_pair(service, struct):
     """_put and _get of a struct that is part of others."""
     name = f"{service.name}_{struct.name}"
-    return (f"static void {name}_put(struct writer *out, const struct {name} *from)\n{{\n"
+    static = "" if struct.in_data else "static "
+    return (f"{static}void {name}_put(struct writer *out, const struct {name} *from)\n{{\n"
             + put_lines(service, struct) + "}\n\n"
-            + f"static void {name}_get(struct cursor *in, struct {name} *into)\n{{\n"
+            + f"{static}void {name}_get(struct cursor *in, struct {name} *into)\n{{\n"
             + get_lines(service, struct) + "}\n\n")
 
 
@@ -215,6 +240,14 @@ def public_pair(service, struct):
             + put_lines(service, struct) + "}\n\n"
             + f"dvs_err {name}_decode(struct cursor *in, struct {name} *into)\n{{\n"
             + "\tmemset(into, 0, sizeof(*into));\n" + get_lines(service, struct)
+            + "\treturn cursor_done(in) ? DVS_OK : DVS_PROTO;\n}\n\n")
+
+
+def padded_decoder(service, struct):
+    name = f"{service.name}_{struct.name}"
+    return (f"dvs_err {name}_decode_padded(struct cursor *in, struct {name} *into)\n{{\n"
+            + "\tmemset(into, 0, sizeof(*into));\n" + get_lines(service, struct)
+            + "\tcursor_zeroes(in);\n"
             + "\treturn cursor_done(in) ? DVS_OK : DVS_PROTO;\n}\n\n")
 
 
@@ -263,4 +296,6 @@ def source(service):
         out += inner_pair(service, struct)
     for struct in top_structs(service):
         out += public_pair(service, struct)
+    for struct in payload_bodies(service):
+        out += padded_decoder(service, struct)
     return out.rstrip("\n") + "\n"

@@ -8,6 +8,13 @@ from pathlib import Path
 
 INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i32": 4, "i64": 8}
 COUNT_MAX = 65535
+# How a service's bodies travel in M3-IPC; a service without a carrier has its own way.
+CARRIERS = ("payload", "data")
+# Who may ask a service that has a carrier: enum skeleton_allow.
+CARRIED_ALLOWS = ("user", "manager")
+PAYLOAD_BYTES = {"request": 56, "reply": 52}   # a reply's first four are the error's number
+CARRIED_DATA_BYTES = 65536   # they are on the stack of whoever encodes or decodes them
+CARRIED_NUMBERS = 1024       # from the first operation to the last: they index a table
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 C_WORDS = set("""auto break case char const continue default do double else enum extern float
     for goto if inline int long register restrict return short signed sizeof static struct
@@ -70,6 +77,7 @@ class Struct:
     fields: list
     doc: str = ""
     used: bool = False   # by a field
+    in_data: bool = False   # stands in attached data, by itself
 
     def bytes(self, largest=True):
         return sum(one.bytes(largest) for one in self.fields)
@@ -85,6 +93,7 @@ class Op:
     request: Struct
     reply: Struct | None
     errors: list
+    carrier: str = ""    # "payload", "data" or none
 
     @property
     def bodies(self):
@@ -105,6 +114,7 @@ class Service:
     structs: list = field(default_factory=list)
     ops: list = field(default_factory=list)
     error_texts: dict = field(default_factory=dict)
+    carrier: str = ""
 
     @property
     def allows(self):
@@ -205,7 +215,7 @@ def parse_op(where, name, table, structs, errors):
     kind = table.get("kind", "request")
     if kind == "request":
         check_keys(where, table, ["number", "allow", "doc", "request", "reply", "errors"],
-                   ["kind"])
+                   ["kind", "carrier"])
     elif kind == "event":
         check_keys(where, table, ["number", "doc", "request", "kind"])
     else:
@@ -227,6 +237,44 @@ def parse_op(where, name, table, structs, errors):
                                    structs))
 
 
+def check_carrier(where, carrier):
+    if carrier not in CARRIERS:
+        raise Mistake(f"{where}: carrier is 'payload' or 'data', not '{carrier}'")
+
+
+def check_carried(where, op):
+    """OP of a service that has a carrier."""
+    if op.kind != "request":
+        raise Mistake(f"{where}: a service with a carrier has no events")
+    if op.allow not in CARRIED_ALLOWS:
+        raise Mistake(f"{where}: allow is 'user' or 'manager', not '{op.allow}'")
+    for what, body in (("request", op.request), ("reply", op.reply)):
+        most = PAYLOAD_BYTES[what] if op.carrier == "payload" else CARRIED_DATA_BYTES
+        if body.bytes() > most:
+            raise Mistake(f"{where}: the {what} can take {body.bytes()} bytes, "
+                          f"and carrier {op.carrier} has {most}")
+
+
+def set_carriers(where, service, tables):
+    """The service's own carrier, unless an operation has another one."""
+    if not service.carrier:
+        for op in service.ops:
+            if "carrier" in tables[op.name]:
+                raise Mistake(f"{where}: op {op.name}: the service has no carrier")
+        return
+    check_carrier(where, service.carrier)
+    if service.header:
+        raise Mistake(f"{where}: a service with a carrier has no header")
+    for op in service.ops:
+        op.carrier = tables[op.name].get("carrier", service.carrier)
+        check_carrier(f"{where}: op {op.name}", op.carrier)
+        check_carried(f"{where}: op {op.name}", op)
+    numbers = [op.number for op in service.ops]
+    if max(numbers) - min(numbers) >= CARRIED_NUMBERS:
+        raise Mistake(f"{where}: the numbers of a service with a carrier lie within "
+                      f"{CARRIED_NUMBERS}")
+
+
 def check_unique(where, values, what):
     for value in values:
         if values.count(value) > 1:
@@ -239,17 +287,20 @@ def read_service(path, errors):
         table = tomllib.loads(Path(path).read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise Mistake(f"{where}: {error}") from error
-    check_keys(where, table, ["service", "version", "doc", "op"], ["struct", "header"])
+    check_keys(where, table, ["service", "version", "doc", "op"],
+               ["struct", "header", "carrier"])
     check_name(where, table["service"])
     service = Service(table["service"], table["version"], " ".join(table["doc"].split()),
-                      source=f"src/proto/{where}", error_texts=errors)
+                      source=f"src/proto/{where}", error_texts=errors,
+                      carrier=table.get("carrier", ""))
     structs = {}  # in the order of the file
     for name, entry in table.get("struct", {}).items():
         inside = f"{where}: struct {name}"
         check_name(inside, name)
-        check_keys(inside, entry, ["fields"], ["doc"])
+        check_keys(inside, entry, ["fields"], ["doc", "in_data"])
         structs[name] = parse_struct(inside, name, entry["fields"], structs,
                                      entry.get("doc", ""))
+        structs[name].in_data = entry.get("in_data", False)
     service.structs = list(structs.values())
     if "header" in table:
         service.header = parse_struct(f"{where}: header", "header", table["header"], structs)
@@ -260,7 +311,8 @@ def read_service(path, errors):
     taken += [body.name for op in service.ops for _, body in op.bodies]
     check_unique(where, taken, "the struct")
     for struct in service.structs:
-        if not struct.fields or not struct.used:
+        if not struct.fields or not (struct.used or struct.in_data):
             raise Mistake(f"{where}: struct {struct.name} has no fields or no use")
+    set_carriers(where, service, table["op"])
     service.ops.sort(key=lambda op: op.number)
     return service

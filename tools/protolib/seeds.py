@@ -2,7 +2,7 @@
 """One valid frame per body, for a fuzzer to start from.
 
 A frame is the service's header when the TOML file has one (its field "op" filled in), else
-the operation's number as a u32; then the body."""
+the operation's number as a u32; then the body. Of a service with a carrier the seeds are the same: its frames are op and body."""
 
 import struct as packing
 

@@ -185,10 +185,28 @@ TEST(a_writer_never_writes_past_its_buffer)
 	ck_assert_uint_eq(buffer[3], 7);
 }
 
+TEST(what_is_left_must_be_zero)
+{
+	struct cursor in = cursor_over("\1\0\0", 3);
+
+	ck_assert_uint_eq(cursor_u8(&in), 1);
+	cursor_zeroes(&in);
+	ck_assert(cursor_done(&in));
+	cursor_zeroes(&in);
+	ck_assert(cursor_done(&in));
+	in = cursor_over("\0\0\1", 3);
+	cursor_zeroes(&in);
+	ck_assert(!cursor_done(&in));
+	in = cursor_over("\0", 1);
+	cursor_u16(&in);
+	cursor_zeroes(&in);
+	ck_assert(!cursor_done(&in));
+}
+
 UNIT_MAIN("base-cursor", integers_come_back_as_they_were_written, integers_are_little_endian,
 	  a_read_past_the_end_fails_and_the_failure_stays, left_over_bytes_are_not_done,
 	  an_empty_cursor_is_done, failed_bytes_are_zeroes, a_string_is_terminated,
 	  a_string_too_long_for_its_room_fails, a_string_with_a_nul_inside_fails,
 	  a_count_above_its_bound_fails, counted_things_carry_their_count_in_front,
-	  counted_things_above_their_bound_are_refused,
+	  counted_things_above_their_bound_are_refused, what_is_left_must_be_zero,
 	  a_writer_refuses_a_value_too_wide_for_its_field, a_writer_never_writes_past_its_buffer)

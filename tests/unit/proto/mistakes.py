@@ -49,6 +49,23 @@ MISTAKES = [
     ('errors = ["NODEST"]', 'errors = []\n[op.b]\n'
      'number = 1\nkind = "event"\ndoc = "d"\nrequest = []', "the number 1 stands twice"),
     ('service = "s"', 'service = ', "line 1"),
+    ('version = 1', 'version = 1\ncarrier = "pigeon"', "'payload' or 'data', not 'pigeon'"),
+    ('version = 1', 'version = 1\ncarrier = "payload"', "allow is 'user' or 'manager', not 'any'"),
+    ('allow = "any"', 'allow = "any"\ncarrier = "data"', "the service has no carrier"),
+]
+
+CARRIED = GOOD.replace('version = 1', 'version = 1\ncarrier = "payload"').replace('any', 'user')
+CARRIED_MISTAKES = [
+    ('"f one"', '"f one", "g bytes55"', "the request can take 57 bytes, and carrier payload has 56"),
+    ('reply = []', 'reply = ["g bytes52"]', "the reply can take 53 bytes, and carrier payload has 52"),
+    ('allow = "user"', 'allow = "user"\ncarrier = "pigeon"', "'payload' or 'data', not 'pigeon'"),
+    ('doc = "d"\n[struct', 'doc = "d"\nheader = ["h u8"]\n[struct', "has no header"),
+    ('[op.a]', '[op.b]\n' 'number = 2\nkind = "event"\ndoc = "d"\nrequest = []\n[op.a]',
+     "has no events"),
+    ('[op.a]', '[op.b]\n' 'number = 1025\nallow = "user"\ndoc = "d"\nrequest = []\nreply = []\n'
+     'errors = []\n[op.a]', "lie within 1024"),
+    ('"f one"]\nreply = []', '"f one"]\ncarrier = "data"\nreply = ["g u64[8192]"]',
+     "the reply can take 65538 bytes, and carrier data has 65536"),
 ]
 
 
@@ -60,19 +77,21 @@ def generate(text, directory):
 
 
 def main():
+    tries = [(GOOD, "", "", "")] + [(GOOD, *row) for row in MISTAKES]
+    tries += [(CARRIED, "", "", "")] + [(CARRIED, *row) for row in CARRIED_MISTAKES]
     failed = 0
-    print(f"1..{len(MISTAKES) + 1}")
+    print(f"1..{len(tries)}")
     with tempfile.TemporaryDirectory() as directory:
-        good = generate(GOOD, directory)
-        print("ok 1 - the example without a mistake passes" if good.returncode == 0
-              else f"not ok 1 - the example without a mistake passes\n# {good.stderr}")
-        failed += good.returncode != 0
-        for number, (before, after, message) in enumerate(MISTAKES, start=2):
-            assert before in GOOD, before
-            result = generate(GOOD.replace(before, after), directory)
-            named = result.returncode == 1 and message in result.stderr
+        for number, (text, before, after, message) in enumerate(tries, start=1):
+            assert before in text, before
+            result = generate(text.replace(before, after, 1) if before else text, directory)
+            if message:
+                named = result.returncode == 1 and message in result.stderr
+            else:
+                named = result.returncode == 0
             failed += not named
-            print(f"{'ok' if named else 'not ok'} {number} - names: {message}")
+            what = f"names: {message}" if message else "an example without a mistake passes"
+            print(f"{'ok' if named else 'not ok'} {number} - {what}")
             if not named:
                 print(f"# exit {result.returncode}: {result.stderr.strip()}")
     return 1 if failed else 0
