@@ -19,13 +19,19 @@
 #define VOLUME_EP_FIRST 256u
 #define VOLUME_EP_LAST 767u
 #define VOLUMES_OF_DC_MAX 128u
+#define VOLUME_BLOCK_BYTES 4096u /* sizes are multiples of it */
+#define VOLUME_BYTES_MAX (UINT64_C(16) << 40)
+#define VOLUME_MINOR_MAX 63u
+#define VOLUME_LAG_MAX (UINT64_C(1) << 40)
 
 enum volume_store { VOLUME_RAM = 0, VOLUME_FILE, VOLUME_RAW, VOLUME_NBD };
 
 /* One node's replica. */
 struct volume_replica {
 	uint32_t node;
-	char place[VOLUME_PLACE_MAX + 1]; /* RAW: its device; NBD: its URI; else "" */
+	char place
+		[VOLUME_PLACE_MAX +
+		 1]; /* RAW: its device; NBD: its URI; FILE: another file than the node's own, or ""; RAM: "" */
 };
 
 /* JSON: {"id": "UUID", "bytes": N, "endpoint": N, "minor": 0, "store": "ram|file|raw|nbd", "direct": false, "replicas": [{"node": 0, "place": ""}], "first": 0,
@@ -48,8 +54,17 @@ struct volume {
 	char of[VOLUME_NAME_MAX + 1];
 };
 
+/* The words for stores, in the order of enum volume_store; ended by NULL. */
+extern const char *const volume_stores[];
+
 bool volume_name_ok(const char *name);
-/* From a record's value. BADARG: WHY gets a sentence. */
+/* Whether a replica can have PLACE; if not, *WHY is what it must be. */
+bool volume_place_ok(enum volume_store store, const char *place, const char **why);
+/* That on NODE; NULL: it has none there. */
+struct volume_replica *volume_replica_on(struct volume *volume, uint32_t node);
+/* The key of its record. */
+void volume_key(const char *name, char key[DVS_NAME_MAX + 1]);
+/* From a record's value. BADARG: WHY gets a sentence. NOMEM. */
 DVS_MUST_USE dvs_err volume_parse(const char *name, const void *value, size_t len,
 				  struct volume *volume, char why[VOLUME_WHY_MAX + 1]);
 /* *TEXT is malloc'ed. NOMEM. TOOBIG: more than DVK_VALUE_MAX. */
@@ -57,7 +72,8 @@ DVS_MUST_USE dvs_err volume_print(const struct volume *volume, char **text);
 /* Over an admin link. NODC, NOTFOUND, BADARG. *VERSION may be NULL. */
 DVS_MUST_USE dvs_err volume_get(struct dvk *admin, const char *dc, const char *name,
 				struct volume *volume, uint64_t *version);
-/* The first volume of DC after NAME (start with ""; room for VOLUME_NAME_MAX + 1), which is overwritten. NOTFOUND: that was all. */
+/* The first volume of DC after NAME (start with ""; room for VOLUME_NAME_MAX + 1), which is overwritten. NOTFOUND: that was all. BADARG: of that
+ * one (NAME) the record is damaged; go on from it. */
 DVS_MUST_USE dvs_err volume_next(struct dvk *admin, const char *dc, char *name,
 				 struct volume *volume, uint64_t *version);
 /* Split "DC/VOLUME" or, with SNAPSHOT, "DC/VOLUME@SNAPSHOT" ("" when there is none). False: it is none. */
