@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """'dvs image' on three nodes: images are imported, copied, used and removed, and what is killed meanwhile leaves nothing."""
 
+import contextlib
 import io
 import json
 import os
@@ -150,12 +151,18 @@ def ctrl_c_ends_an_import_on_the_node(lab, base):
     assert "big" not in images(lab)
 
 
+def kill_agents(lab, node):
+    """The agent and its children, some of which end with it before they are reached."""
+    for pid in agents(lab, node):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def an_agent_that_is_killed_leaves_no_half_image(lab, base):
     path = base / "big.tar"
     program = lab.popen(0, "dvs", "image", "import", path, "--name", "big")
     wait_for(lambda: new_folders(lab, 0) or program.poll() is not None, "the import begins")
-    for pid in agents(lab, 0):
-        os.kill(pid, signal.SIGKILL)
+    kill_agents(lab, 0)
     assert program.wait(60) == 1
     wait_for(lambda: not new_folders(lab, 0), "the next agent cleans", 60)
     assert "big" not in images(lab)
@@ -163,8 +170,7 @@ def an_agent_that_is_killed_leaves_no_half_image(lab, base):
     lab.run(0, "dvs", "image", "import", path, "--name", "big")
     program = lab.popen(0, "dvs", "image", "copy", "big", "--to", "n1")
     wait_for(lambda: new_folders(lab, 1) or program.poll() is not None, "the copy begins")
-    for pid in agents(lab, 0):
-        os.kill(pid, signal.SIGKILL)
+    kill_agents(lab, 0)
     program.wait(60)
     wait_for(lambda: not new_folders(lab, 1), "nothing of it stays", 60)
     wait_for(lambda: lab.exec(0, "dvs", "image", "copy", "big", "--to", "n1").returncode == 0,
