@@ -80,6 +80,9 @@ DVS_MUST_USE dvs_err volume_next(struct dvk *admin, const char *dc, char *name,
 bool volume_name_split(const char *text, char dc[DVS_NAME_MAX + 1], char name[VOLUME_NAME_MAX + 1],
 		       char snapshot[DVS_NAME_MAX + 1]);
 
+/* The link with DC of the dvsd in RUN_DIR (as in dvk_admin_open()), as a program outside its containers. As dvk_open(). */
+DVS_MUST_USE dvs_err volume_dc_open(const char *run_dir, const char *dc, struct dvk **dvk);
+
 /* A disk that is open: for one thread. */
 struct volume_disk {
 	struct dvk *dvk;
