@@ -116,12 +116,13 @@ struct replica_member_state {
 	uint64_t lag_bytes;
 };
 
-/* NOMEM, and of the first calls to dvsd. The skeleton must have the service replica_service() in its table, with the handle that this gives. */
+/* For the skeleton's thread, once its table has replica_peers(). NOMEM, and of the first calls to dvsd. */
 DVS_MUST_USE dvs_err replica_open(const struct replica_config *config, struct replica **replica);
 /* Leave in good order when it is the primary: what was submitted is finished first, for at most 2 s. */
 void replica_close(struct replica *replica);
-/* Of the replicas among themselves (src/proto/replica.toml), for the skeleton's table; STATE is to be the struct replica. */
-extern const struct skeleton_service replica_service;
+/* Of the replicas among themselves (src/proto/replica.toml), a row for the skeleton's table, which is made first: *PLACE is where replica_open() will put its handle, NULL until then
+ * and after replica_close(). */
+struct skeleton_service replica_peers(struct replica **place);
 
 enum replica_role replica_role(const struct replica *replica);
 uint64_t replica_epoch(const struct replica *replica);
