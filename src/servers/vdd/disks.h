@@ -7,8 +7,10 @@
  *	DIR/disk.img      the volume, when its store is "file"
  *	DIR/minor-N.cow   blocks of snapshot or clone N that are its own (overlay.h)
  *
- * Order: two requests whose ranges overlap take effect in the order of submission; so a write that waits for other replicas (`hold`) keeps
- * reads of its range waiting until disk_io_release(). A flush and the control operations wait for all that was submitted before. */
+ * Order: two requests whose ranges overlap take effect in the order of submission. A flush waits for all that was submitted before, a control
+ * operation (resize, snapshot, clone, remove) too, and all that comes later waits for it. A write that was done and is held (DISK_HOLD) because other replicas do not have it yet keeps reads of
+ * its range waiting until disk_io_release(), a held read keeps writes waiting; nothing else waits for what is held.
+ */
 #ifndef SERVERS_VDD_DISKS_H
 #define SERVERS_VDD_DISKS_H
 
@@ -21,6 +23,7 @@
 #include "base/compiler.h"
 #include "base/list.h"
 #include "base/post.h"
+#include "servers/vdd/store.h"
 
 #define DISK_SECTOR_BYTES 512u
 #define DISK_BLOCK_BYTES 4096u
@@ -47,6 +50,7 @@ struct disks_config {
 	struct poster poster; /* to the thread that calls */
 };
 
+/* A request is the caller's until `done`; a held one until disk_io_release(). */
 enum disk_op {
 	DISK_READ = 1,
 	DISK_WRITE,
@@ -62,8 +66,9 @@ enum disk_op {
 #define DISK_FUA 1u  /* on stable storage when it is done */
 #define DISK_KEEP 2u /* ZERO: no hole */
 #define DISK_BEHIND \
-	4u /* WRITE, ZERO: bringing up to date: no copy on write, and it is not marked dirty */
-#define DISK_HOLD 8u /* WRITE, TRIM, ZERO: the range stays locked until disk_io_release() */
+	4u /* bringing up to date: nothing is marked dirty. WRITE, TRIM, ZERO: no copy on write, and snapshots can be written. SNAPSHOT, CLONE: `made` says which minor it is to be */
+#define DISK_HOLD \
+	8u /* READ, WRITE, TRIM, ZERO that is OK: the range is held until disk_io_release() */
 
 struct disk_io {
 	enum disk_op op;
@@ -71,7 +76,7 @@ struct disk_io {
 	uint32_t minor;
 	uint64_t offset; /* multiples of DISK_SECTOR_BYTES */
 	uint64_t bytes;
-	/* READ: where to (or NULL: see disk_map()); WRITE: from where. The caller's until `done`. Any alignment. */
+	/* READ: where to (or NULL: see disks_can_map()); WRITE: from where. The caller's until `done`. Any alignment. */
 	void *buffer;
 	char name[DISK_NAME_MAX + 1];
 	uint32_t
@@ -81,12 +86,19 @@ struct disk_io {
 	/* OK, RANGE, NOTFOUND, READONLY, NOSPACE, IO, BADARG (not of whole sectors), BADSTATE, EXISTS, FULL, NOMEM. */
 	void (*done)(struct disk_io *io, dvs_err err);
 	/* the room's own */
-	struct list queued;
-	struct list active;
-	bool is_held;
+	struct disks *disks;
+	struct list order;
+	struct list ready;
+	uint64_t lock_from;
+	uint64_t lock_to;
+	uint64_t at;
+	uint32_t blockers;
 	uint32_t pending;
+	uint8_t state;
+	bool is_wide;
 	dvs_err err;
-	void *store_data;
+	struct store_io store_io;
+	struct post post;
 };
 
 struct disk_info {
@@ -110,12 +122,13 @@ DVS_MUST_USE dvs_err disks_destroy(const char *dir);
 /* It has all that the volume ever had, or (false) must be compared with others as a whole. Kept across restarts. */
 DVS_MUST_USE dvs_err disks_set_current(struct disks *disks, bool is_current);
 
+/* `done` can come before this returns; it may submit more. */
 void disks_submit(struct disks *disks, struct disk_io *io);
-/* End the hold on a range, after `done`. */
+/* End the hold on a range, after `done`. Harmless for a request that is not held. */
 void disk_io_release(struct disks *disks, struct disk_io *io);
-/* Whether a request that is submitted now would have to wait for another one, or for a store that is not at hand; if not, DISK_READ with buffer NULL gets io->buffer set to the
- * store's own memory (RAM) until the next call. */
-bool disks_can_map(const struct disks *disks, uint32_t minor);
+/* Whether a read that is submitted now is done at once, from the store's own memory (RAM): then DISK_READ with buffer NULL gets io->buffer set to that
+ * memory, for reading, until the next call of anything here. */
+bool disks_can_map(const struct disks *disks, uint32_t minor, uint64_t offset, uint64_t bytes);
 
 /* The first disk with a minor number from MINOR on. NOTFOUND: that was all. */
 DVS_MUST_USE dvs_err disks_look(const struct disks *disks, uint32_t minor, struct disk_info *info);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a disk's bytes are: one flat room of bytes behind one table of operations. A store knows no snapshots and no order: whoever submits sees to
+ * it that what overlaps is not under way at the same time.
+ *
+ * Requests are submitted on the thread that opened the store and end by `done` on that thread: in store_submit() when the store has everything at hand, else by
+ * a post. */
+#ifndef SERVERS_VDD_STORE_H
+#define SERVERS_VDD_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+
+enum store_op {
+	STORE_READ = 1,
+	STORE_WRITE,
+	STORE_ZERO, /* reads as zeroes; without STORE_KEEP its space is given back where that is possible */
+	STORE_FLUSH,
+};
+
+#define STORE_FUA 1u  /* WRITE, ZERO: on stable storage when it is done */
+#define STORE_KEEP 2u /* ZERO: the space stays */
+
+struct store_io {
+	enum store_op op;
+	uint32_t flags;
+	uint64_t offset;
+	uint64_t bytes;
+	void *buffer; /* the submitter's until `done` */
+	/* OK, IO, NOSPACE, NOMEM. The io is the submitter's again. */
+	void (*done)(struct store_io *io, dvs_err err);
+	/* the store's own */
+	struct list queued;
+	dvs_err err;
+	void *bounce;
+	uint64_t at;
+};
+
+struct store;
+
+struct store_ops {
+	void (*submit)(struct store *store, struct store_io *io);
+	/* Nothing is under way. What is added reads as zeroes. May block. NOSPACE, NOMEM, BADSTATE (it cannot grow), IO. */
+	dvs_err (*resize)(struct store *store, uint64_t bytes);
+	/* See store_extent(). */
+	dvs_err (*extent)(struct store *store, uint64_t offset, uint64_t limit, uint64_t *bytes,
+			  bool *is_hole);
+	/* Bytes that it takes. */
+	uint64_t (*used)(struct store *store);
+	/* The store's own memory at OFFSET for reading, until something else is submitted. NULL: there is none. */
+	const void *(*memory)(struct store *store, uint64_t offset, uint64_t bytes);
+	void (*close)(struct store *store);
+};
+
+struct store {
+	const struct store_ops *ops;
+	uint64_t bytes;
+	uint32_t align; /* requests that overlap in units of this must not be under way together */
+};
+
+/* In memory of this process. NOMEM. */
+DVS_MUST_USE dvs_err store_ram_open(uint64_t bytes, struct store **store);
+
+static inline void store_submit(struct store *store, struct store_io *io)
+{
+	store->ops->submit(store, io);
+}
+
+static inline dvs_err store_resize(struct store *store, uint64_t bytes)
+{
+	return store->ops->resize(store, bytes);
+}
+
+/* The extent that begins at OFFSET: *IS_HOLE, and *BYTES up to at most LIMIT. What is no hole may still be zeroes. */
+static inline dvs_err store_extent(struct store *store, uint64_t offset, uint64_t limit,
+				   uint64_t *bytes, bool *is_hole)
+{
+	return store->ops->extent(store, offset, limit, bytes, is_hole);
+}
+
+static inline uint64_t store_used(struct store *store)
+{
+	return store->ops->used(store);
+}
+
+static inline void store_close(struct store *store)
+{
+	if (store)
+		store->ops->close(store);
+}
+
+#endif
