@@ -8,4 +8,9 @@
  * lines of several processes on one pipe do not mix. */
 #define LOG_LINE_BYTES_MAX 2048
 
+/* Requests that one server has taken and not yet answered. */
+#define SKELETON_REQUESTS_MAX 8192u
+/* Services of one server. */
+#define SKELETON_SERVICES_MAX 8u
+
 #endif

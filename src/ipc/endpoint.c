@@ -233,6 +233,13 @@ void endpoint_sleep(struct endpoint *ep, uint32_t bell, uint64_t span_ns)
 	futex_wait(&ep->inbox->bell, bell, &span);
 }
 
+void endpoint_poke(struct endpoint *ep)
+{
+	/* In this order: who announces its sleep looks afterwards whether it was poked. */
+	atomic_store(&ep->poked, true);
+	(void)inbox_ring_answer(ep->inbox);
+}
+
 uint64_t limit_left_ns(uint64_t deadline_ns)
 {
 	uint64_t now_ns;
@@ -255,7 +262,7 @@ dvs_err endpoint_wait_event(struct endpoint *ep, struct wait_limit *limit)
 	uint64_t left_ns = limit_left_ns(limit_deadline_ns(limit));
 	uint32_t bell = endpoint_sleep_announce(ep, IPC_BELL_WAITS);
 
-	if (left_ns && !endpoint_has_events(ep))
+	if (left_ns && !endpoint_has_events(ep) && !(limit->is_pokable && atomic_load(&ep->poked)))
 		endpoint_sleep(ep, bell, left_ns);
 	endpoint_sleep_over(ep);
 	/* Also without a new count: a hostile partner may have turned it back. */
@@ -280,6 +287,8 @@ dvs_err endpoint_enter(struct endpoint *ep, struct wait_limit *limit, bool answe
 		}
 		if (err)
 			return err;
+		if (limit->is_pokable && endpoint_take_poke(ep))
+			return DVS_WOKEN;
 		atomic_store_explicit(&ep->stats->activity, 4, memory_order_relaxed);
 		err = endpoint_wait_event(ep, limit);
 		atomic_store_explicit(&ep->stats->activity, 0, memory_order_relaxed);

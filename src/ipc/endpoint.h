@@ -82,11 +82,13 @@ struct endpoint {
 	/* the last delivery */
 	struct m3_delivery last;
 	struct policy_home home; /* for sleeps beside a partner */
+	_Atomic bool poked;	 /* by another thread: the next receive returns WOKEN */
 };
 
 struct wait_limit {
 	uint32_t timeout_ms;
 	uint64_t start_ns; /* 0: the clock was not looked at yet */
+	bool is_pokable;   /* endpoint_poke() ends it, with WOKEN */
 };
 
 void endpoint_init(struct endpoint *ep, dvs_ep self, struct ipc_inbox *inbox,
@@ -150,6 +152,20 @@ static inline bool endpoint_has_events(const struct endpoint *ep)
 }
 
 void endpoint_handle_events(struct endpoint *ep);
+
+/* The only call for other threads of the process: end the present receive of EP, or the next one, with WOKEN. Also while it is halted. Costs a system call
+ * only when EP sleeps. */
+void endpoint_poke(struct endpoint *ep);
+
+static inline bool endpoint_is_poked(struct endpoint *ep)
+{
+	return atomic_load_explicit(&ep->poked, memory_order_relaxed);
+}
+
+static inline bool endpoint_take_poke(struct endpoint *ep)
+{
+	return endpoint_is_poked(ep) && atomic_exchange(&ep->poked, false);
+}
 
 /* Sleep: announce it (FLAG is IPC_BELL_SLEEPS or IPC_BELL_WAITS), look once more at what is waited for, then sleep until the
  * bell rings or SPAN_NS is over (UINT64_MAX: no end). */

@@ -4,6 +4,7 @@
 
 #include "lib/link.h"
 #include "lib/partner.h"
+#include "lib/poke.h"
 
 /* So often may one call be handed on. */
 #define RELAYS_MAX 64u
@@ -146,7 +147,7 @@ dvs_err m3_notify(struct m3 *self, dvs_ep dst, uint64_t value)
 static dvs_err receive(struct m3 *self, dvs_ep src, bool only_requests, struct dvs_msg *msg,
 		       uint32_t timeout_ms)
 {
-	struct wait_limit limit = { .timeout_ms = timeout_ms };
+	struct wait_limit limit = { .timeout_ms = timeout_ms, .is_pokable = true };
 	struct channel *from = NULL;
 	dvs_err err;
 
@@ -168,6 +169,11 @@ dvs_err m3_receive(struct m3 *self, dvs_ep src, struct dvs_msg *msg, uint32_t ti
 dvs_err m3_receive_request(struct m3 *self, struct dvs_msg *msg, uint32_t timeout_ms)
 {
 	return receive(self, dvs_ep_any(), true, msg, timeout_ms);
+}
+
+void m3_poke(struct m3 *self)
+{
+	endpoint_poke(&self->ep);
 }
 
 dvs_err m3_delivered(struct m3 *self, struct m3_delivery *delivery)

@@ -32,9 +32,9 @@ struct skeleton_request {
 	struct skeleton *skeleton;
 	dvs_ep source; /* with its generation */
 	uint32_t op;
-	uint32_t call;	     /* of the source; the same when it is sent again after a promotion */
-	bool resent;	     /* the former primary may have carried it out */
-	bool is_manager;     /* the source may change what it serves */
+	uint32_t call; /* of the source; the same when it is sent again after a promotion */
+	bool resent;   /* the former primary may have carried it out */
+	bool is_manager; /* it had to be one, and is: the operation's row or users_are_all wanted it */
 	const uint8_t *data; /* the client can change it at any time: copy first, then check */
 	size_t data_bytes;
 	size_t reply_cap;
@@ -48,7 +48,7 @@ struct skeleton_request {
 enum skeleton_allow {
 	SKELETON_NOBODY = 0,
 	SKELETON_USER,	  /* whoever skeleton_config.users lets in */
-	SKELETON_MANAGER, /* an endpoint that may bind servers (DVS_MAY_BIND) */
+	SKELETON_MANAGER, /* an endpoint that may bind servers (DVS_MAY_BIND); what it was when it was first asked for holds until its binding ends */
 };
 
 /* One service that it answers. A server can have several (its own, that of the replicas), with different numbers. */
@@ -87,20 +87,24 @@ struct skeleton_figures {
 	uint64_t out_bytes;
 };
 
-/* For the thread that calls, which binds a client endpoint of its own with it: where the skeleton listens first. NOMEM, and what dvk_bind() returns. */
+/* For the thread that calls, which binds a client endpoint of its own with it: where the skeleton listens first. The table of services is copied. NOMEM, and what dvk_bind() returns. */
 DVS_MUST_USE dvs_err skeleton_open(const struct skeleton_config *config,
 				   struct skeleton **skeleton);
-/* Requests that were not answered are dropped. NULL is fine. */
+/* Requests that were not answered are dropped, and posts that have not run. All threads that post to it have ended. NULL is fine. */
 void skeleton_close(struct skeleton *skeleton);
 /* Its own endpoint. */
 struct m3 *skeleton_self(struct skeleton *skeleton);
-/* From now on (the next turn of the loop) listen on SELF, a handle of this thread; NULL: on its own endpoint. Requests that were received on another one
- * are still answered there. Wake-ups by skeleton_put() reach both. SELF stays the caller's. */
+/* From now on listen on SELF, a handle of this thread; NULL: on its own endpoint. Requests that were received on another one
+ * are still answered there. Posts and timers reach it also while SELF is a backup. SELF stays the caller's; before it is unbound: skeleton_forget(). */
 void skeleton_listen(struct skeleton *skeleton, struct m3 *self);
-/* Until skeleton_stop(). An endpoint that is lost (NOTBOUND) while it is listened on is told by LOST, when there is one; else it ends the loop with that error. */
+/* SELF is about to be unbound: answers to what came there are dropped from now on, and who listens there listens on the own endpoint. */
+void skeleton_forget(struct skeleton *skeleton, struct m3 *self);
+/* Until skeleton_stop(). An endpoint that is lost (NOTBOUND) while it is listened on is forgotten and told by LOST, when there is one; else, and
+ * for the own endpoint, it ends the loop with that error. */
 DVS_MUST_USE dvs_err skeleton_run(struct skeleton *skeleton);
 void skeleton_on_lost(struct skeleton *skeleton,
 		      void (*lost)(void *context, struct m3 *self, dvs_err err), void *context);
+/* For any thread. What is posted and due then is not done any more. */
 void skeleton_stop(struct skeleton *skeleton);
 
 /* ---- answers ---- */
@@ -111,8 +115,10 @@ void skeleton_answer(struct skeleton_request *request, dvs_err err, const void *
 /* The same with BYTES of data, which may be the window of skeleton_window(): then nothing is copied. More than the client takes: it gets TOOBIG. */
 void skeleton_answer_data(struct skeleton_request *request, dvs_err err, const void *payload,
 			  size_t len, const void *data, size_t bytes);
-/* Where the data of the answer can be written in place; NULL when the client is gone. *CAP is at most REQUEST->reply_cap. Valid until the answer. Only for the
- * client's oldest unanswered request (each client has one). */
+/* Without an answer: another server gives it, or nobody waits any more. Frees REQUEST. */
+void skeleton_drop(struct skeleton_request *request);
+/* Where the data of the answer can be written in place; NULL when the client is gone. *CAP is at most REQUEST->reply_cap. To be written and answered before the handler (or
+ * post) returns: a client that has given up may be using it for its next call. */
 void *skeleton_window(struct skeleton_request *request, size_t *cap);
 
 /* ---- other things that happen ---- */
