@@ -209,7 +209,7 @@ def two_processes_get_one_channel(dvsd):
     assert (reply.side, event.side) == (0, 1)
     assert (reply.may_call, reply.may_serve, event.may_call, event.may_serve) == (1, 1, 1, 1)
     assert (reply.my_index, reply.peer_index) == (event.peer_index, event.my_index)
-    assert b.bell(theirs.slot)[1] == before[1] + 1, "the inbox was rung"
+    assert b.bell(theirs.slot)[1] > before[1], "the inbox was rung"
     for mine_fd, their_fd in zip(reply.fds[:1], event.fds[:1]):
         assert os.fstat(mine_fd).st_ino == os.fstat(their_fd).st_ino
         assert os.fstat(mine_fd).st_size == CHANNEL_BYTES

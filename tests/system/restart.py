@@ -67,11 +67,15 @@ def pair(dvsd):
     return client, server, mine, theirs
 
 
-def again(dvsd, how="kill"):
+def end(dvsd, how):
     if how == "kill":
         dvsd.kill()
     else:
         assert dvsd.stop() == 0
+
+
+def again(dvsd, how="kill"):
+    end(dvsd, how)
     dvsd.start()
 
 
@@ -79,10 +83,12 @@ def conversations_outlive_dvsd(dvsd):
     for how in ("kill", "stop"):
         client, server, mine, theirs = pair(dvsd)
         client.link.ask("privileges_set", ep=mine, may=3, call_to=[{"first": 0, "last": 9}])
+        end(dvsd, how)
         bells = client.link.bell(0), server.link.bell(0)
-        again(dvsd, how)
-        assert client.link.bell(0)[1] == bells[0][1] + 1, "its inbox was rung"
-        assert server.link.bell(0)[1] == bells[1][1] + 1
+        dvsd.start()
+        # Once or more: who does not come back at once is rung again.
+        assert client.link.bell(0)[1] > bells[0][1], "its inbox was rung"
+        assert server.link.bell(0)[1] > bells[1][1]
         assert set(client.back().values()) == {"OK"}
         assert server.back() == {theirs: "OK"}
         assert client.link.error("connect", ep=mine, to=5, timeout_ms=0) == "BADSTATE"
