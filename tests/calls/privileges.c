@@ -44,7 +44,7 @@ TEST(only_those_in_its_ranges_are_called)
 	struct dvs_msg msg = message(1);
 	void *window;
 
-	GIVES(OK, dvk_privileges_set, w->dvk, m3_self(me), &privileges);
+	world_set_privileges(w, m3_self(me), &privileges);
 	GIVES(DENIED, m3_send, me, out->ep, &msg, DVS_FOREVER);
 	GIVES(DENIED, m3_sendrec, me, out->ep, &msg, DVS_FOREVER);
 	GIVES(DENIED, m3_call, me, out->ep, &msg, NULL, 0, NULL, 0, NULL, DVS_FOREVER);
@@ -55,7 +55,7 @@ TEST(only_those_in_its_ranges_are_called)
 	/* Nobody outside either learns from it who is there. */
 	GIVES(DENIED, m3_send, me, dvs_ep_of(14), &msg, DVS_FOREVER);
 	privileges.n_call_to = 0;
-	GIVES(OK, dvk_privileges_set, w->dvk, m3_self(me), &privileges);
+	world_set_privileges(w, m3_self(me), &privileges);
 	GIVES(DENIED, m3_send, me, in->ep, &msg, DVS_FOREVER);
 	dvk_unbind(me);
 	world_end(w);
@@ -63,15 +63,13 @@ TEST(only_those_in_its_ranges_are_called)
 
 TEST(replies_need_no_privilege)
 {
-	ONE_NODE_ONLY(); /* elsewhere a change of privileges holds an instant later */
-
 	struct world *w = world_start();
 	struct m3 *me = world_bind(w);
 	struct actor *client = actor_bound(w, 10);
 	struct dvk_privileges nobody = { .may = 0 };
 	struct dvs_msg msg = message(1);
 
-	GIVES(OK, dvk_privileges_set, w->dvk, m3_self(me), &nobody);
+	world_set_privileges(w, m3_self(me), &nobody);
 	for (uint32_t i = 0; i < 3; i++) {
 		begin(client, calling(m3_self(me), i, 10, 10, 1));
 		GIVES(OK, m3_receive, me, client->ep, &msg, DVS_FOREVER);
@@ -87,16 +85,14 @@ TEST(replies_need_no_privilege)
 
 TEST(neither_side_may_call_the_other)
 {
-	ONE_NODE_ONLY(); /* elsewhere a change of privileges holds an instant later */
-
 	struct world *w = world_start();
 	struct m3 *me = world_bind(w);
 	struct actor *a = actor_bound(w, 10);
 	struct dvk_privileges nobody = { .may = 0 };
 	struct dvs_msg msg = message(1);
 
-	GIVES(OK, dvk_privileges_set, w->dvk, m3_self(me), &nobody);
-	GIVES(OK, dvk_privileges_set, w->dvk, a->ep, &nobody);
+	world_set_privileges(w, m3_self(me), &nobody);
+	world_set_privileges(w, a->ep, &nobody);
 	ck_assert_int_eq(play(a, sending(m3_self(me), 1))->err, DVS_DENIED);
 	/* Who may not call it can only wait for its calls, which never come. */
 	GIVES(TIMEOUT, m3_receive, me, a->ep, &msg, 50);
@@ -106,8 +102,6 @@ TEST(neither_side_may_call_the_other)
 
 TEST(a_channel_that_is_no_longer_allowed_is_closed)
 {
-	ONE_NODE_ONLY(); /* elsewhere a change of privileges holds an instant later */
-
 	struct world *w = world_start();
 	struct m3 *me = world_bind(w);
 	struct actor *a = actor_bound(w, 10);
@@ -120,11 +114,11 @@ TEST(a_channel_that_is_no_longer_allowed_is_closed)
 	ck_assert_int_eq(end(a)->err, DVS_OK);
 	begin(a, sendrecing(m3_self(me), 2));
 	await_activity(w, a->ep, DVK_CALLING);
-	GIVES(OK, dvk_privileges_set, w->dvk, a->ep, &nobody);
+	world_set_privileges(w, a->ep, &nobody);
 	ck_assert_int_eq(end(a)->err, DVS_DENIED);
 	ck_assert_int_eq(play(a, sending(m3_self(me), 1))->err, DVS_DENIED);
 	GIVES(TIMEOUT, m3_receive, me, dvs_ep_any(), &msg, 0);
-	GIVES(OK, dvk_privileges_set, w->dvk, a->ep, &all);
+	world_set_privileges(w, a->ep, &all);
 	begin(a, sending(m3_self(me), 4));
 	GIVES(OK, m3_receive, me, dvs_ep_any(), &msg, DVS_FOREVER);
 	ck_assert_uint_eq(msg.type, 4);
@@ -142,7 +136,7 @@ TEST(privileges_do_not_outlive_the_binding)
 	struct dvk_privileges got;
 	struct dvs_msg msg = message(0);
 
-	GIVES(OK, dvk_privileges_set, w->dvk, a->ep, &nobody);
+	world_set_privileges(w, a->ep, &nobody);
 	ck_assert_int_eq(play(a, unbinding())->err, DVS_OK);
 	(void)bind_as(a, dvs_ep_of(10), DVK_LOCAL);
 	GIVES(OK, dvk_privileges_get, w->dvk, a->ep, &got);

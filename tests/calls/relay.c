@@ -66,7 +66,7 @@ TEST(the_client_hears_that_the_next_one_cannot_be_called)
 	struct actor *client = actor_bound(w, 0);
 	struct dvk_privileges few = { .n_call_to = 1, .call_to = { { 0, 6 } } };
 
-	GIVES(OK, dvk_privileges_set, world_link(w), client->ep, &few);
+	world_set_privileges(w, client->ep, &few);
 	begin(client, sendrecing(front->ep, 1));
 	ck_assert_int_eq(play(front, receiving_request())->err, DVS_OK);
 	ck_assert_int_eq(play(front, relaying(client->ep, dvs_ep_of(4), 1))->err, DVS_OK);

@@ -383,16 +383,37 @@ void world_add_dc(const struct world *w, const char *name, char *control, size_t
 	(void)snprintf(control, size, "%s/dc/%s/control", w->run_dir, name);
 }
 
+static struct dvk *far_link(struct world *w)
+{
+	if (!w->far_dvk)
+		GIVES(OK, dvk_open, w->far_control, &w->far_dvk);
+	return w->far_dvk;
+}
+
+static bool has_privileges(struct dvk *dvk, dvs_ep ep, const struct dvk_privileges *wanted)
+{
+	struct dvk_privileges got;
+
+	return dvk_privileges_get(dvk, ep, &got) == DVS_OK && got.may == wanted->may &&
+	       got.n_call_to == wanted->n_call_to &&
+	       memcmp(got.call_to, wanted->call_to, got.n_call_to * sizeof(got.call_to[0])) == 0;
+}
+
+void world_set_privileges(struct world *w, dvs_ep ep, const struct dvk_privileges *privileges)
+{
+	struct wait wait = wait_begin();
+
+	GIVES(OK, dvk_privileges_set, world_link(w), ep, privileges);
+	while (w->far_dvsd && !has_privileges(far_link(w), ep, privileges))
+		wait_step(&wait, "privileges on the other node");
+}
+
 /* What a process does its own node knows best. */
 static struct dvk *observer(struct world *w, dvs_ep ep)
 {
 	struct dvk_endpoint_info info;
 
-	if (!w->far_dvsd)
-		return world_link(w);
-	if (!w->far_dvk)
-		GIVES(OK, dvk_open, w->far_control, &w->far_dvk);
-	if (dvk_endpoint_info(w->far_dvk, ep, &info) == DVS_OK && info.node.n == 1)
+	if (w->far_dvsd && dvk_endpoint_info(far_link(w), ep, &info) == DVS_OK && info.node.n == 1)
 		return w->far_dvk;
 	return world_link(w);
 }

@@ -94,6 +94,10 @@ struct dvk *world_admin(const struct world *w);
 /* Make DC NAME and tell its control socket. */
 void world_add_dc(const struct world *w, const char *name, char *control, size_t size);
 
+/* dvk_privileges_set() by the test's own link, until they hold on all nodes: on others that is an instant after the call returned,
+ * and what begins in between is ended with DENIED. */
+void world_set_privileges(struct world *w, dvs_ep ep, const struct dvk_privileges *privileges);
+
 void dvsd_start(struct world *w);
 /* SIGKILL. */
 void dvsd_kill(struct world *w);
