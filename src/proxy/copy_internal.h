@@ -27,6 +27,15 @@ struct pool {
 	pthread_cond_t more;
 };
 
+/* A piece that was written into memory here, and what came of it. */
+struct written {
+	uint64_t id;
+	dvs_err err;
+};
+
+/* More than the peer has pieces under way: an id that is still asked for is among the last. */
+#define WRITTEN_MAX 64u
+
 struct copies {
 	struct copies_owner owner;
 	pthread_mutex_t lock; /* of everything here */
@@ -37,6 +46,8 @@ struct copies {
 	struct list serving; /* pieces for the peer */
 	size_t n_serving;
 	size_t serving_bytes;
+	struct written written[WRITTEN_MAX]; /* the last of them, a ring */
+	size_t n_written;
 	uint64_t next_piece;
 };
 

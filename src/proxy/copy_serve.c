@@ -17,7 +17,8 @@ struct served {
 	uint64_t id;
 	bool write;
 	bool placing; /* its data comes in just now */
-	bool refused; /* there is no room for it: that is all to be told */
+	bool settled; /* there is nothing to do but to tell `err` */
+	dvs_err err;
 	struct control_copy_open_req open;
 	void *data; /* of a write */
 };
@@ -54,6 +55,25 @@ static bool has_room_locked(const struct copies *copies, uint32_t dc, size_t byt
 	       bytes_of_dc + bytes <= OF_DC(SERVING_BYTES_MAX);
 }
 
+/* ---- what was written ---- */
+
+/* A question may come once more when its answer is on its way: the copy may be over then, and its owner have put something else
+ * there. */
+static const struct written *written_find_locked(const struct copies *copies, uint64_t id)
+{
+	for (size_t i = 0; i < copies->n_written && i < ARRAY_LEN(copies->written); i++) {
+		if (copies->written[i].id == id)
+			return &copies->written[i];
+	}
+	return NULL;
+}
+
+static void written_add_locked(struct copies *copies, uint64_t id, dvs_err err)
+{
+	copies->written[copies->n_written++ % ARRAY_LEN(copies->written)] =
+		(struct written){ .id = id, .err = err };
+}
+
 static void served_free_locked(struct copies *copies, struct served *served)
 {
 	list_remove(&served->of_serving);
@@ -67,8 +87,7 @@ static void served_free_locked(struct copies *copies, struct served *served)
 
 /* ---- answering ---- */
 
-static void answer(struct copies *copies, const struct served *served, dvs_err err,
-		   const void *data)
+static void answer(struct copies *copies, struct served *served, dvs_err err, const void *data)
 {
 	struct frame_header header = { .dc = served->open.dc,
 				       .src = served->open.owner,
@@ -87,12 +106,15 @@ static void answer(struct copies *copies, const struct served *served, dvs_err e
 		header.type = FRAME_COPY_END;
 		frame_copy_end_req_encode(&body, &req);
 	}
-	/* When the link is down the peer asks again. */
+	/* When the link is down the peer asks again; what comes from here on is not answered by this, which may be lost already. */
+	pthread_mutex_lock(&copies->lock);
+	list_remove(&served->of_serving);
+	pthread_mutex_unlock(&copies->lock);
 	(void)copies->owner.send(copies->owner.context, &header, bytes, writer_len(&body), data,
 				 data ? (size_t)served->open.bytes : 0);
 }
 
-static void serve(struct copies *copies, const struct served *served)
+static void serve(struct copies *copies, struct served *served)
 {
 	struct control_copy_open_rep use;
 	AUTO_CLOSE int fd = -1;
@@ -108,10 +130,14 @@ static void serve(struct copies *copies, const struct served *served)
 	}
 	err = copies->owner.open(copies->owner.context, &served->open, &use, &fd);
 	if (err == DVS_OK) {
-		if (served->write)
+		if (served->write) {
 			err = memory_write(fd, use.addr, served->data, served->open.bytes);
-		else
+			pthread_mutex_lock(&copies->lock);
+			written_add_locked(copies, served->id, err);
+			pthread_mutex_unlock(&copies->lock);
+		} else {
 			err = memory_read(fd, use.addr, data, served->open.bytes);
+		}
 		cleanup_close(&fd);
 		copies->owner.close(copies->owner.context, use.use);
 	}
@@ -122,8 +148,8 @@ static void served_run(struct copies *copies, struct work *work)
 {
 	struct served *served = CONTAINER_OF(work, struct served, work);
 
-	if (served->refused)
-		answer(copies, served, DVS_FULL, NULL);
+	if (served->settled)
+		answer(copies, served, served->err, NULL);
 	else
 		serve(copies, served);
 	pthread_mutex_lock(&copies->lock);
@@ -162,7 +188,7 @@ void *serve_place(struct copies *copies, const struct frame_header *header, stru
 	    header->data_bytes > 1048576)
 		return NULL;
 	pthread_mutex_lock(&copies->lock);
-	if (!served_find_locked(copies, req.id) &&
+	if (!served_find_locked(copies, req.id) && !written_find_locked(copies, req.id) &&
 	    has_room_locked(copies, header->dc, header->data_bytes))
 		data = malloc(header->data_bytes);
 	if (data)
@@ -184,18 +210,21 @@ void *serve_place(struct copies *copies, const struct frame_header *header, stru
 static void serve_new_locked(struct copies *copies, const struct frame_header *header, uint64_t id,
 			     const struct control_copy_open_req *open)
 {
+	const struct written *written = open->write ? written_find_locked(copies, id) : NULL;
 	struct served *served;
-	bool room = has_room_locked(copies, header->dc, 0);
+	bool full;
 
 	if (served_find_locked(copies, id))
 		return;
+	full = !has_room_locked(copies, header->dc, 0);
 	served = served_new_locked(copies, header, id);
 	if (!served)
 		return; /* the peer asks again after a while */
 	served->open.grant = open->grant;
 	served->open.offset = open->offset;
 	served->open.bytes = open->bytes;
-	served->refused = !room || open->write;
+	served->settled = full || open->write;
+	served->err = written ? written->err : DVS_FULL;
 	pool_add_locked(&copies->servers, &served->work);
 }
 

@@ -37,11 +37,14 @@ struct side {
 	atomic_uint open_uses;
 	unsigned int n_opened;
 	unsigned int refuse; /* so many copy_open are answered with FULL */
+	unsigned int n_ends; /* pieces of which the other side told that they are over */
 	bool over;
 	dvs_err result;
 	pthread_t reader;
 	unsigned int seed;
 	unsigned int cut_every; /* 0: never */
+	unsigned int n_cuts;
+	bool broken; /* the other side has cut the link */
 };
 
 static bool send_frame(void *context, struct frame_header *header, const void *body,
@@ -62,6 +65,7 @@ static bool send_frame(void *context, struct frame_header *header, const void *b
 		memcpy(parcel->data, data, data_bytes);
 	pthread_mutex_lock(&to->lock);
 	list_add_tail(&to->wire, &parcel->of_wire);
+	to->n_ends += header->type == FRAME_COPY_END;
 	pthread_cond_broadcast(&to->changed);
 	pthread_mutex_unlock(&to->lock);
 	return true;
@@ -137,32 +141,53 @@ static void wire_drop_locked(struct side *side)
 		free(CONTAINER_OF(at, struct parcel, of_wire));
 }
 
+static void break_wire(struct side *side)
+{
+	pthread_mutex_lock(&side->lock);
+	wire_drop_locked(side);
+	side->broken = true;
+	pthread_cond_broadcast(&side->changed);
+	pthread_mutex_unlock(&side->lock);
+}
+
+/* Both sides notice; except once each, so that also what was asked in vain is asked again. */
+static void cut_link(struct side *side)
+{
+	break_wire(side);
+	if (side->n_cuts++ > 0)
+		break_wire(side->peer);
+}
+
+static void take_parcel(struct side *side, struct parcel *parcel)
+{
+	bool cut = side->cut_every && (unsigned int)rand_r(&side->seed) % side->cut_every == 0;
+
+	deliver(side, parcel, cut);
+	free(parcel);
+	if (cut)
+		cut_link(side);
+}
+
 static void *reader(void *argument)
 {
 	struct side *side = argument;
 
 	pthread_mutex_lock(&side->lock);
 	while (!side->ending) {
-		struct list *at = list_take_head(&side->wire);
-		struct parcel *parcel;
-		bool cut;
+		bool broken = side->broken;
+		struct list *at = broken ? NULL : list_take_head(&side->wire);
 
-		if (!at) {
+		side->broken = false;
+		if (!broken && !at) {
 			pthread_cond_wait(&side->changed, &side->lock);
 			continue;
 		}
-		parcel = CONTAINER_OF(at, struct parcel, of_wire);
-		cut = side->cut_every && (unsigned int)rand_r(&side->seed) % side->cut_every == 0;
 		pthread_mutex_unlock(&side->lock);
-		deliver(side, parcel, cut);
-		free(parcel);
-		pthread_mutex_lock(&side->lock);
-		if (cut) {
-			wire_drop_locked(side);
-			pthread_mutex_unlock(&side->lock);
+		if (broken)
 			copies_link_changed(side->copies);
-			pthread_mutex_lock(&side->lock);
-		}
+		else
+			take_parcel(side, CONTAINER_OF(at, struct parcel, of_wire));
+		pthread_mutex_lock(&side->lock);
 	}
 	wire_drop_locked(side);
 	pthread_mutex_unlock(&side->lock);
@@ -213,8 +238,10 @@ static void world_close(struct world *world)
 {
 	for (unsigned int i = 0; i < 2; i++)
 		side_close(&world->side[i]);
-	for (unsigned int i = 0; i < 2; i++) {
+	/* Until both have ended they send to each other. */
+	for (unsigned int i = 0; i < 2; i++)
 		copies_destroy(world->side[i].copies);
+	for (unsigned int i = 0; i < 2; i++) {
 		ck_assert_uint_eq(world->side[i].open_uses, 0);
 		wire_drop_locked(&world->side[i]);
 		free(world->side[i].granted);
@@ -237,7 +264,9 @@ static dvs_err copy(struct world *world, void *memory, uint32_t grant, uint64_t 
 						      .addr = (uintptr_t)memory };
 	dvs_err result;
 
+	pthread_mutex_lock(&side->lock);
 	side->over = false;
+	pthread_mutex_unlock(&side->lock);
 	copies_start(side->copies, &start, open("/proc/self/mem", O_RDWR | O_CLOEXEC));
 	pthread_mutex_lock(&side->lock);
 	while (!side->over)
@@ -266,7 +295,9 @@ static void copies_are_right(unsigned int cut_every)
 		uint64_t bytes = (unsigned int)rand_r(&seed) % (REGION - 1000);
 		bool write = rand_r(&seed) % 2;
 
+		pthread_mutex_lock(&world.side[1].lock);
 		world.side[1].refuse = (unsigned int)rand_r(&seed) % 4;
+		pthread_mutex_unlock(&world.side[1].lock);
 		fill(write ? memory : world.side[1].granted, REGION, &seed);
 		ck_assert_int_eq(copy(&world, memory, 7, offset, bytes, write), DVS_OK);
 		ck_assert_int_eq(memcmp(memory, world.side[1].granted + offset, bytes), 0);
@@ -300,5 +331,60 @@ TEST(errors_of_the_other_side_are_told)
 	world_close(&world);
 }
 
+/* Side 0 asks for the same piece again, as after an answer that was lost. */
+static void write_piece(struct world *world, uint8_t value)
+{
+	struct side *side = &world->side[0];
+	struct frame_header header = {
+		.type = FRAME_COPY_WRITE, .dc = 1, .src = 5, .dst = 9, .data_bytes = 1
+	};
+	struct frame_copy_write_req req = { .id = 77, .grant = 7, .offset = 10 };
+	uint8_t body[FRAME_COPY_WRITE_REQ_BYTES_MAX];
+	struct writer out = writer_over(body, sizeof(body));
+	unsigned int n_ends;
+
+	frame_copy_write_req_encode(&out, &req);
+	pthread_mutex_lock(&side->lock);
+	n_ends = side->n_ends;
+	pthread_mutex_unlock(&side->lock);
+	ck_assert(send_frame(side, &header, body, writer_len(&out), &value, 1));
+	pthread_mutex_lock(&side->lock);
+	while (side->n_ends == n_ends)
+		pthread_cond_wait(&side->changed, &side->lock);
+	pthread_mutex_unlock(&side->lock);
+}
+
+TEST(what_was_written_is_not_written_again)
+{
+	struct world world;
+	uint8_t *there;
+
+	world_open(&world, 1, 0);
+	there = world.side[1].granted + 10;
+	*there = 0;
+	write_piece(&world, 1);
+	ck_assert_uint_eq(*there, 1);
+	*there = 2;
+	write_piece(&world, 1);
+	ck_assert_uint_eq(*there, 2);
+	ck_assert_uint_eq(world.side[1].n_opened, 1);
+	world_close(&world);
+}
+
+TEST(what_was_refused_is_written_when_it_is_asked_again)
+{
+	struct world world;
+
+	world_open(&world, 1, 0);
+	world.side[1].granted[10] = 0;
+	world.side[1].refuse = 1;
+	write_piece(&world, 1);
+	ck_assert_uint_eq(world.side[1].granted[10], 0);
+	write_piece(&world, 1);
+	ck_assert_uint_eq(world.side[1].granted[10], 1);
+	world_close(&world);
+}
+
 UNIT_MAIN("proxy-copy", copies_both_ways_arrive, copies_arrive_over_a_link_that_breaks,
-	  errors_of_the_other_side_are_told)
+	  errors_of_the_other_side_are_told, what_was_written_is_not_written_again,
+	  what_was_refused_is_written_when_it_is_asked_again)
