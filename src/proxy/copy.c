@@ -158,15 +158,8 @@ dvs_err copies_create(const struct copies_owner *owner, struct copies **made)
 	return DVS_OK;
 }
 
-static bool pool_is_idle_locked(const struct pool *pool)
-{
-	return list_is_empty(&pool->running);
-}
-
 void copies_destroy(struct copies *copies)
 {
-	bool idle;
-
 	if (!copies)
 		return;
 	pthread_mutex_lock(&copies->lock);
@@ -174,15 +167,11 @@ void copies_destroy(struct copies *copies)
 	ask_end_all_locked(copies);
 	pthread_cond_broadcast(&copies->askers.more);
 	pthread_cond_broadcast(&copies->servers.more);
-	/* Threads without work end by themselves; those with work use all this until they are done, if ever. */
-	while (copies->askers.n_threads > 0 && pool_is_idle_locked(&copies->askers))
+	while (copies->askers.n_threads > 0)
 		pthread_cond_wait(&copies->askers.more, &copies->lock);
-	while (copies->servers.n_threads > 0 && pool_is_idle_locked(&copies->servers))
+	while (copies->servers.n_threads > 0)
 		pthread_cond_wait(&copies->servers.more, &copies->lock);
-	idle = copies->askers.n_threads == 0 && copies->servers.n_threads == 0;
 	pthread_mutex_unlock(&copies->lock);
-	if (!idle)
-		return;
 	serve_end_all(copies);
 	(void)pthread_cond_destroy(&copies->askers.more);
 	(void)pthread_cond_destroy(&copies->servers.more);

@@ -2,8 +2,8 @@
 /* The proxy's part of copies between grants on different nodes (m3_copy).
  *
  * dvsd on the node of the side that is local starts a copy here; it goes piece by piece, a few at a time, and each piece is a question to the peer's
- * proxy, which asks its own dvsd whether that is allowed. Pieces can be asked again when the link was down: what they do, they can do twice, and
- * the answering side works on the same piece only once at a time.
+ * proxy, which asks its own dvsd whether that is allowed. Pieces can be asked again when the link was down or an answer takes long: what is read can
+ * be read twice; what was written is only answered once more, for the copy may be over by now and its owner have put something else there.
  *
  * Memory of programs is touched by threads of its own, a few for each DC: it can make who touches it wait for ever. */
 #ifndef PROXY_COPY_H
@@ -26,7 +26,7 @@
 
 struct copies;
 
-/* What copies need of the proxy. All are called by their threads and may wait, but for good only until copies_destroy() is called. */
+/* What copies need of the proxy. All are called by their threads and may wait, but not for good once copies_destroy() was called. */
 struct copies_owner {
 	void *context;
 	/* Send one frame as bulk, now. False: the link is down. */
@@ -40,7 +40,8 @@ struct copies_owner {
 };
 
 DVS_MUST_USE dvs_err copies_create(const struct copies_owner *owner, struct copies **copies);
-/* Waits for those threads that no program's memory holds up; the others are left behind, with what they use. NULL is fine. */
+/* Ends the copies and waits for all threads, also for one that a program's memory holds up, perhaps for ever: so a proxy ends without it. No
+ * frame comes any more. NULL is fine. */
 void copies_destroy(struct copies *copies);
 
 /* The events copy_start (FD is taken over) and copy_stop of dvsd. */
