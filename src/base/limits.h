@@ -10,7 +10,5 @@
 
 /* Requests that one server has taken and not yet answered. */
 #define SKELETON_REQUESTS_MAX 8192u
-/* Services of one server. */
-#define SKELETON_SERVICES_MAX 8u
 
 #endif

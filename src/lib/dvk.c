@@ -268,13 +268,17 @@ void dvk_unbind(struct m3 *self)
 	struct control_unbind_req request;
 	struct control_unbind_rep none;
 	struct dvk *dvk;
+	bool unbound;
 
 	if (!self || !*self->alive)
 		return;
 	dvk = self->dvk;
+	pthread_mutex_lock(&dvk->lock);
+	unbound = self->unbound;
+	pthread_mutex_unlock(&dvk->lock);
 	request = (struct control_unbind_req){ .ep = self->ep.self.n, .slot = self->slot };
 	/* If dvsd does not know it any more, all the better; if it does not answer, it will find it missing at the rejoin. */
-	if (!self->unbound)
+	if (!unbound)
 		(void)!call_unbind(dvk, 0, &request, &none);
 	thread_forget(self);
 	pthread_mutex_lock(&dvk->lock);

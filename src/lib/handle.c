@@ -332,6 +332,7 @@ static void host_events(struct endpoint *ep)
 {
 	struct m3 *self = ep->host_arg;
 	struct dvk *dvk = self->dvk;
+	bool unbound;
 
 	link_pump(dvk);
 	for (;;) {
@@ -339,13 +340,14 @@ static void host_events(struct endpoint *ep)
 
 		pthread_mutex_lock(&dvk->lock);
 		node = list_take_head(&self->mail);
+		unbound = self->unbound;
 		pthread_mutex_unlock(&dvk->lock);
 		if (!node)
 			break;
 		read_mail(self, CONTAINER_OF(node, struct mail, node));
 	}
 	/* Memory was too short for the mail that says so. */
-	if (self->unbound)
+	if (unbound)
 		self->ep.halt = HALT_UNBOUND;
 	ep->exposed = atomic_load(&dvk->exposed);
 }

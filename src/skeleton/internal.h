@@ -32,7 +32,7 @@ struct skeleton {
 	struct dvk *dvk;
 	struct log *log;
 	bool users_are_all;
-	struct skeleton_service services[SKELETON_SERVICES_MAX];
+	const struct skeleton_service *services;
 	size_t n_services;
 	struct m3 *own;
 	void (*lost)(void *context, struct m3 *self, dvs_err err);

@@ -3,9 +3,7 @@
  * out of there, and only when it sleeps or is about to: a busy loop costs a poster no system call. */
 #include "skeleton/skeleton.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "lib/poke.h"
@@ -41,8 +39,12 @@ struct poster skeleton_poster(struct skeleton *skeleton)
 
 void skeleton_stop(struct skeleton *skeleton)
 {
+	/* The loop cannot end, and what is in here be freed, before this has let go of the lock. */
+	pthread_mutex_lock(&skeleton->listen_lock);
 	atomic_store(&skeleton->is_stopped, true);
-	wake(skeleton);
+	if (atomic_exchange(&skeleton->is_asleep, false))
+		m3_poke(skeleton->listening);
+	pthread_mutex_unlock(&skeleton->listen_lock);
 }
 
 /* ---- posts and timers, in the loop ---- */
@@ -178,7 +180,9 @@ dvs_err skeleton_run(struct skeleton *skeleton)
 		fire_timers(skeleton);
 		err = receive(skeleton);
 	}
+	pthread_mutex_lock(&skeleton->listen_lock);
 	atomic_store(&skeleton->is_stopped, false);
+	pthread_mutex_unlock(&skeleton->listen_lock);
 	return err;
 }
 
@@ -203,7 +207,6 @@ dvs_err skeleton_open(const struct skeleton_config *config, struct skeleton **sk
 	struct skeleton *made = calloc(1, sizeof(*made));
 	dvs_err err;
 
-	assert(config->n_services <= SKELETON_SERVICES_MAX);
 	if (!made)
 		return DVS_NOMEM;
 	err = dvk_bind(config->dvk, dvs_ep_any(), DVK_LOCAL, &made->own);
@@ -214,9 +217,7 @@ dvs_err skeleton_open(const struct skeleton_config *config, struct skeleton **sk
 	made->dvk = config->dvk;
 	made->log = config->log;
 	made->users_are_all = config->users_are_all;
-	if (config->n_services)
-		memcpy(made->services, config->services,
-		       config->n_services * sizeof(*config->services));
+	made->services = config->services;
 	made->n_services = config->n_services;
 	made->listening = made->own;
 	list_init(&made->timers);

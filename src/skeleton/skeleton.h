@@ -87,7 +87,7 @@ struct skeleton_figures {
 	uint64_t out_bytes;
 };
 
-/* For the thread that calls, which binds a client endpoint of its own with it: where the skeleton listens first. The table of services is copied. NOMEM, and what dvk_bind() returns. */
+/* For the thread that calls, which binds a client endpoint of its own with it: where the skeleton listens first. The table of services stays the caller's. NOMEM, and what dvk_bind() returns. */
 DVS_MUST_USE dvs_err skeleton_open(const struct skeleton_config *config,
 				   struct skeleton **skeleton);
 /* Requests that were not answered are dropped, and posts that have not run. All threads that post to it have ended. NULL is fine. */
