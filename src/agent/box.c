@@ -477,7 +477,7 @@ void box_free(struct box *box, bool forget)
 			task_free(task);
 	}
 	box_wanted_clear(box);
-	free(box->env);
+	says_free(&box->says);
 	list_remove(&box->of_programs);
 	free(box);
 }

@@ -91,11 +91,11 @@ static bool start_check(struct task *task, const struct program_health *health)
 		memcpy(req->args + req->n_args, health->command[i], len);
 		req->n_args += (uint32_t)len;
 	}
-	if (task->box->env_len > sizeof(req->env))
+	if (task->box->says.env_len > sizeof(req->env))
 		return false;
-	if (task->box->env_len > 0)
-		memcpy(req->env, task->box->env, task->box->env_len);
-	req->n_env = (uint32_t)task->box->env_len;
+	if (task->box->says.env_len > 0)
+		memcpy(req->env, task->box->says.env, task->box->says.env_len);
+	req->n_env = (uint32_t)task->box->says.env_len;
 	fds[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	fds[1] = fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
 	fds[2] = fcntl(fds[0], F_DUPFD_CLOEXEC, 0);

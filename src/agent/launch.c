@@ -84,7 +84,8 @@ static bool env_build(struct init_start_req *req, const struct box *box, const s
 
 	return env_put(req, PATH_DEFAULT) &&
 	       (!(how->flags & RUN_TTY) || env_put(req, "TERM=xterm")) &&
-	       env_put_all(req, box->env, box->env_len) && env_put_all(req, own, how->n_env);
+	       env_put_all(req, box->says.env, box->says.env_len) &&
+	       env_put_all(req, own, how->n_env);
 }
 
 /* ---- what is asked of dc-init ---- */
@@ -411,10 +412,43 @@ static dvs_err task_fill(struct task *task, const struct launch *how)
 	return task->start ? DVS_OK : DVS_TOOBIG;
 }
 
-dvs_err launch(struct box *box, const struct launch *how, struct request *starter, char *why)
+/* What was not asked for is as the image says. */
+static dvs_err as_the_image_says(const struct box *box, struct launch *how, char *why)
 {
+	const struct says *says = &box->says;
+
+	if (how->n_args == 0 && says->args_len == 0) {
+		(void)snprintf(
+			why, AGENT_WHY_MAX,
+			"what is to run? DC %s has no image that says a command; give one after the DC",
+			box->dc);
+		return DVS_BADARG;
+	}
+	if (how->n_args == 0) {
+		how->args = (const uint8_t *)says->args;
+		how->n_args = says->args_len;
+	}
+	if (how->n_args > sizeof(((struct init_start_req *)NULL)->args)) {
+		(void)snprintf(why, AGENT_WHY_MAX, "the arguments have more than %zu bytes",
+			       sizeof(((struct init_start_req *)NULL)->args));
+		return DVS_TOOBIG;
+	}
+	if (!how->cwd[0] && says->cwd)
+		how->cwd = says->cwd;
+	if (!how->user[0] && says->user)
+		how->user = says->user;
+	return DVS_OK;
+}
+
+dvs_err launch(struct box *box, const struct launch *asked, struct request *starter, char *why)
+{
+	struct launch how_it_is = *asked;
+	const struct launch *how = &how_it_is;
 	struct task *task = NULL;
 	dvs_err err = how->name[0] ? name_check(box, how->name, why) : DVS_OK;
+
+	if (err == DVS_OK)
+		err = as_the_image_says(box, &how_it_is, why);
 
 	if (err != DVS_OK)
 		return err;

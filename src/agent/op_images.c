@@ -149,3 +149,61 @@ void op_image_remove(struct agent *agent, struct request *request)
 	memcpy(errand->own, &req, sizeof(req));
 	errand_start(errand, remove_run, remove_answer);
 }
+
+/* ---- image_says ---- */
+
+struct says_asked {
+	struct agent_image_says_req req;
+	struct agent_image_says_rep rep;
+};
+
+static void says_run(struct errand *errand)
+{
+	struct says_asked *asked = errand->own;
+	const char *lib_dir = errand->agent->options.lib_dir;
+	json_t *config = NULL;
+	struct image image;
+	size_t len;
+
+	errand->err = image_find(lib_dir, asked->req.name, &image);
+	if (!errand->err)
+		errand->err = image_config(lib_dir, image.digest, &config);
+	if (errand->err) {
+		(void)snprintf(errand->why, sizeof(errand->why), "the image %s is not on this node",
+			       asked->req.name);
+		return;
+	}
+	len = json_dumpb(config, (char *)asked->rep.says, sizeof(asked->rep.says), JSON_COMPACT);
+	json_decref(config);
+	asked->rep.n_says = (uint32_t)len;
+	if (len <= sizeof(asked->rep.says))
+		return;
+	errand->err = DVS_TOOBIG;
+	(void)snprintf(errand->why, sizeof(errand->why),
+		       "the image %s says more than %zu bytes about its programs", asked->req.name,
+		       sizeof(asked->rep.says));
+}
+
+static void says_answer(struct errand *errand)
+{
+	struct says_asked *asked = errand->own;
+
+	REQUEST_ANSWER(errand->request, image_says, &asked->rep);
+}
+
+void op_image_says(struct agent *agent, struct request *request)
+{
+	struct agent_image_says_req req;
+	struct says_asked *asked;
+	struct errand *errand;
+
+	(void)agent;
+	if (!REQUEST_DECODE(request, image_says, &req))
+		return;
+	errand = errand_create(request, sizeof(*asked));
+	if (!errand)
+		return;
+	asked = errand->own;
+	asked->req = req;
+	errand_start(errand, says_run, says_answer);
+}

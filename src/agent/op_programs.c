@@ -42,8 +42,8 @@ static bool is_strings(const uint8_t *bytes, uint32_t len)
 
 static bool run_is_good(const struct agent_run_req *req, struct request *request)
 {
-	if (req->n_args == 0 || req->args[0] == '\0' || !is_strings(req->args, req->n_args) ||
-	    !is_strings(req->env, req->n_env)) {
+	if ((req->n_args == 0 ? (req->flags & RUN_EXEC) != 0 : req->args[0] == '\0') ||
+	    !is_strings(req->args, req->n_args) || !is_strings(req->env, req->n_env)) {
 		request_fail(request, DVS_BADARG,
 			     "a program and its arguments are wanted, each ended by a zero byte");
 		return false;

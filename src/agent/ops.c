@@ -36,6 +36,7 @@ static const struct row rows[] = {
 	{ AGENT_IMAGE_FETCH, op_image_fetch },
 	{ AGENT_IMAGE_SEND, op_image_send },
 	{ AGENT_IMAGE_REMOVE, op_image_remove },
+	{ AGENT_IMAGE_SAYS, op_image_says },
 	{ AGENT_JOB, op_job },
 	{ AGENT_JOB_STOP, op_job_stop },
 	{ AGENT_JOBS, op_jobs },

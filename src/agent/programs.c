@@ -9,7 +9,6 @@
 #include "agent/box.h"
 #include "agent/reconcile.h"
 #include "base/cleanup.h"
-#include "container/image.h"
 
 dvs_err programs_open(struct agent *agent, struct programs **made)
 {
@@ -36,65 +35,6 @@ void programs_close(struct programs *programs)
 	free(programs);
 }
 
-static bool has_variable(const struct description *description, const char *entry)
-{
-	for (size_t i = 0; i < description->n_env; i++) {
-		size_t len = strlen(description->env[i].name);
-
-		if (strncmp(entry, description->env[i].name, len) == 0 && entry[len] == '=')
-			return true;
-	}
-	return false;
-}
-
-/* What the image says of its programs' environment, as far as the DC does not say it otherwise. */
-static void put_image_env(FILE *out, const struct agent *agent,
-			  const struct description *description)
-{
-	const char *wanted = description->digest ? description->digest : description->image;
-	const json_t *list;
-	json_t *config = NULL;
-	struct image image;
-
-	if (description->root != DESCRIPTION_IMAGE ||
-	    image_find(agent->options.lib_dir, wanted, &image) != DVS_OK ||
-	    image_config(agent->options.lib_dir, image.digest, &config) != DVS_OK)
-		return;
-	list = json_object_get(config, "env");
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *entry = json_string_value(json_array_get(list, i));
-
-		if (!entry || entry[0] == '=' || !strchr(entry, '=') ||
-		    has_variable(description, entry))
-			continue;
-		(void)fputs(entry, out);
-		(void)fputc('\0', out);
-	}
-	json_decref(config);
-}
-
-static void copy_env(struct box *box, const struct description *description)
-{
-	char *env = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&env, &len);
-
-	if (!out)
-		return;
-	put_image_env(out, box->programs->agent, description);
-	for (size_t i = 0; i < description->n_env; i++) {
-		(void)fprintf(out, "%s=%s", description->env[i].name, description->env[i].value);
-		(void)fputc('\0', out);
-	}
-	if (fclose(out) != 0) {
-		free(env);
-		return;
-	}
-	free(box->env);
-	box->env = env;
-	box->env_len = len;
-}
-
 void programs_container_up(struct programs *programs, const char *dc, dvs_dcid id, pid_t init,
 			   const struct description *description)
 {
@@ -107,7 +47,9 @@ void programs_container_up(struct programs *programs, const char *dc, dvs_dcid i
 		log_error(&programs->agent->log, "no memory for a container", LOG_STR("dc", dc));
 		return;
 	}
-	copy_env(box, description);
+	if (!says_load(&box->says, programs->agent->options.lib_dir, description))
+		log_error(&programs->agent->log, "no memory for what an image says",
+			  LOG_STR("dc", dc));
 	if (box->link && box->init == init && box->id.n == id.n)
 		return;
 	box->id = id;

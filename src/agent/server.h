@@ -26,5 +26,6 @@ void op_containers(struct agent *agent, struct request *request);
 void op_usage(struct agent *agent, struct request *request);
 void op_images(struct agent *agent, struct request *request);
 void op_image_remove(struct agent *agent, struct request *request);
+void op_image_says(struct agent *agent, struct request *request);
 
 #endif

@@ -14,6 +14,7 @@
 #include "agent/init_link.h"
 #include "agent/logs.h"
 #include "agent/programs.h"
+#include "agent/says.h"
 #include "agent/workers.h"
 
 #define TASKS_MAX 16384u
@@ -113,8 +114,7 @@ struct box {
 	struct loop_timer gone;	 /* reconcile is told, from the loop */
 	struct loop_timer again; /* look at what is wanted once more */
 	struct list tasks;
-	char *env; /* of the description, strings with zero bytes */
-	size_t env_len;
+	struct says says;
 	struct wanted *wanted;
 	size_t n_wanted;
 };

@@ -161,7 +161,7 @@ static bool read_server(const struct place *place, const json_t *value,
 static const char *const restarts[] = { "no", "on-failure", "always", NULL };
 
 static const struct reader_key keys[] = {
-	{ "command", read_command, 0, 0, 0, NULL, true },
+	{ "command", read_command, 0, 0, 0, NULL, false },
 	{ "env", read_env, 0, 0, 0, NULL, false },
 	{ "cwd", read_path, AT(cwd), 0, 0, NULL, false },
 	{ "user", read_text, AT(user), 0, USER_MAX, NULL, false },
@@ -181,7 +181,7 @@ static const struct reader_key keys[] = {
 static void set_defaults(struct program *program)
 {
 	*program = (struct program){
-		.cwd = "/",
+		.cwd = "",
 		.user = "",
 		.replicas = 1,
 		.restart = PROGRAM_ALWAYS,

@@ -115,7 +115,8 @@ def a_program_is_as_if_it_were_run_here(room):
     why = room.refused(127, "run", "web", "no-such-program")
     assert "no-such-program" in why, why
     assert "/etc/passwd" in room.refused(126, "run", "web", "/etc/passwd")
-    assert "COMMAND is missing" in room.refused(125, "run", "web")
+    assert "no image that says a command" in room.refused(125, "run", "web")
+    assert "COMMAND is missing" in room.refused(125, "exec", "web")
     assert "--restart does not take" in room.refused(125, "run", "--restart", "maybe", "web", "true")
     assert "unknown option" in room.refused(125, "run", "--froce", "web", "true")
     assert "no terminal" in room.refused(125, "run", "-t", "web", "true")
@@ -255,10 +256,17 @@ def logs_are_kept_and_followed(room):
     assert room.done("logs", "--since", "2000-01-01", "--tail", "1", "web/talk") == "three\n"
     assert room.done("logs", "--since", "2100-01-01T00:00:00Z", "web/talk") == ""
     assert "--since does not take" in room.refused(2, "logs", "--since", "lately", "web/talk")
-    follower = room.popen("logs", "-f", "--tail", "0", "web/talk", stdout=subprocess.PIPE,
-                          stdin=subprocess.DEVNULL, text=True)
     room.done("exec", "web", "touch", "/tmp/go")
-    assert follower.communicate(timeout=DEADLINE_S)[0] == "four\n"
+    room.done("wait", "web/talk")
+    # That it follows is seen by its first line.
+    room.done("run", "-d", "--name", "tick", "web", "sh", "-c",
+              "while [ ! -e /tmp/stop ]; do echo tick; sleep 0.05; done; echo last")
+    follower = room.popen("logs", "-f", "--tail", "0", "web/tick", stdout=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True)
+    assert follower.stdout.readline() == "tick\n"
+    room.done("exec", "web", "touch", "/tmp/stop")
+    rest = follower.communicate(timeout=DEADLINE_S)[0]
+    assert rest.replace("tick\n", "") == "last\n", rest
     assert follower.returncode == 0
 
 

@@ -109,6 +109,30 @@ def programs_get_what_the_image_says(lab, base):
     lab.run(0, "dvs", "dc", "rm", "e")
 
 
+def a_program_can_be_what_the_image_says(lab, base):
+    layer = make_archive(base / "layer.tar").read_bytes()
+    make_layout(base / "whole", [layer], config={
+        "Entrypoint": ["sh", "-c"], "Cmd": ["echo $(pwd) $(id -u)"], "WorkingDir": "/tmp", "User": "7:8"})
+    lab.run(0, "dvs", "image", "import", base / "whole", "--name", "whole")
+    shown = lab.json(0, "image", "inspect", "whole")["image"]["says"]
+    assert shown["entrypoint"] == ["sh", "-c"] and shown["user"] == "7:8", shown
+    assert "echo $(pwd)" in lab.run(0, "dvs", "image", "inspect", "whole")
+    lab.run(0, "dvs", "dc", "create", "e", "--nodes", "n0", "--image", "whole")
+    assert lab.run(0, "dvs", "run", "e") == "/tmp 7\n"
+    assert lab.run(0, "dvs", "run", "-u", "0", "-w", "/", "e") == "/ 0\n"
+    assert lab.run(0, "dvs", "run", "e", "id", "-g") == "8\n"
+    lab.run(0, "dvs", "dc", "rm", "e")
+    (base / "dvs.yaml").write_text("name: e\nnodes: [n0]\nimage: whole\n"
+                                   "programs:\n  whole:\n    restart: \"no\"\n")
+    lab.run(0, "dvs", "up", base / "dvs.yaml")
+    wait_for(lambda: "/tmp 7" in lab.run(0, "dvs", "logs", "e/whole.0"), "the program of the file")
+    lab.run(0, "dvs", "down", base / "dvs.yaml")
+    lab.run(0, "dvs", "dc", "create", "e", "--nodes", "n0", "--image", "small")
+    done = lab.exec(0, "dvs", "run", "e")
+    assert done.returncode != 0 and "no image that says a command" in done.stderr, done
+    lab.run(0, "dvs", "dc", "rm", "e")
+
+
 def what_is_wrong_is_said(lab, base):
     (base / "evil.tar").write_bytes(b"no archive" * 1000)
     with tarfile.open(base / "out.tar", "w") as tar:
@@ -189,7 +213,7 @@ def the_doctor_looks_at_all_nodes(lab, _):
 
 
 TESTS = [an_image_goes_to_the_nodes, a_dc_brings_the_image_that_it_needs,
-         programs_get_what_the_image_says, what_is_wrong_is_said,
+         programs_get_what_the_image_says, a_program_can_be_what_the_image_says, what_is_wrong_is_said,
          a_name_of_two_images_is_not_guessed, ctrl_c_ends_an_import_on_the_node,
          an_agent_that_is_killed_leaves_no_half_image, the_doctor_looks_at_all_nodes]
 

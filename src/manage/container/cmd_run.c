@@ -52,12 +52,13 @@ static bool append(struct cli *cli, uint8_t *list, uint32_t *len, size_t room, c
 	return true;
 }
 
-static bool take_args(struct run *run)
+/* Without a command the image's is run; `exec` has none. */
+static bool take_args(struct run *run, bool is_wanted)
 {
 	struct cli *cli = run->cli;
 	int first = cli->n_rest > 0 && strcmp(cli->rest[0], "--") == 0;
 
-	if (first >= cli->n_rest) {
+	if (first >= cli->n_rest && is_wanted) {
 		cli_usage(cli, "COMMAND is missing; usage: dvs %s %s", cli->command->name,
 			  cli->command->arguments);
 		return false;
@@ -189,7 +190,8 @@ static bool take_options(struct run *run, unsigned flags)
 		run->req.flags |= RUN_STDIN;
 	if (cli_has(cli, OPTION_REMOVE))
 		run->req.flags |= RUN_REMOVE;
-	if (!take_dc(run) || !take_args(run) || !take_env(run) || !take_restart(run) ||
+	if (!take_dc(run) || !take_args(run, run->req.flags & RUN_EXEC) || !take_env(run) ||
+	    !take_restart(run) ||
 	    !take_text(cli, OPTION_NAME, run->req.name, sizeof(run->req.name)) ||
 	    !take_text(cli, OPTION_WORKDIR, run->req.cwd, sizeof(run->req.cwd)) ||
 	    !take_text(cli, OPTION_USER, run->req.user, sizeof(run->req.user)))

@@ -174,6 +174,7 @@ static const struct cli_option run_options[] = {
 static const struct cli_example run_examples[] = {
 	{ "dvs run web hostname", "in the container of this node" },
 	{ "dvs run -it --node n1 web sh", "a shell on node n1" },
+	{ "dvs run -d shop", "what the image of the DC says" },
 	{ "dvs run -d --restart always --name httpd web busybox httpd -f", "a service" },
 	{ NULL, NULL },
 };
@@ -380,7 +381,7 @@ static const struct cli_example attach_examples[] = {
 #define CONTAINER_PROGRAM_COMMANDS                                                     \
 	{                                                                              \
 		.name = "run",                                                         \
-		.arguments = "DC COMMAND [ARGUMENT...]",                               \
+		.arguments = "DC [COMMAND [ARGUMENT...]]",                             \
 		.help = "run a program in a container",                                \
 		.options = run_options,                                                \
 		.examples = run_examples,                                              \

@@ -22,10 +22,17 @@ static const struct output_column columns[] = {
 static const struct output_shape shape = { "images", columns, ARRAY_LEN(columns) };
 
 static const struct output_column inspect_columns[] = {
-	{ "Name", "name", false },	    { "Digest", "digest", false },
-	{ "Size", "size", false },	    { "Bytes", "bytes", false },
-	{ "Files", "files", false },	    { "Nodes", "nodes", false },
-	{ "Containers", "used_by", false }, { "Imported", "imported", false },
+	{ "Name", "name", false },
+	{ "Digest", "digest", false },
+	{ "Size", "size", false },
+	{ "Bytes", "bytes", false },
+	{ "Files", "files", false },
+	{ "Nodes", "nodes", false },
+	{ "Containers", "used_by", false },
+	{ "Imported", "imported", false },
+	{ "Runs", "runs", false },
+	{ "In", "workdir", false },
+	{ "As", "user", false },
 };
 
 static const struct output_shape inspect_shape = { "image", inspect_columns,
@@ -92,6 +99,63 @@ int cmd_image_ls(struct cli *cli)
 	return status;
 }
 
+/* A command as one would type it, more or less: for people. */
+static json_t *command_text(const json_t *says)
+{
+	static const char *const parts[] = { "entrypoint", "cmd" };
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	for (size_t part = 0; out && part < ARRAY_LEN(parts); part++) {
+		const json_t *list = json_object_get(says, parts[part]);
+
+		for (size_t i = 0; i < json_array_size(list); i++)
+			(void)fprintf(out, "%s%s", ftell(out) > 0 ? " " : "",
+				      json_string_value(json_array_get(list, i)));
+	}
+	if (!out || fclose(out) != 0)
+		return NULL;
+	return json_string(text);
+}
+
+static json_t *text_or_none(const json_t *says, const char *key)
+{
+	const json_t *text = json_object_get(says, key);
+
+	return json_string(json_is_string(text) ? json_string_value(text) : "");
+}
+
+/* What it says about its programs, from a node that has it. */
+static int add_says(struct cli *cli, struct reach *reach, const struct image_on *found,
+		    json_t *object)
+{
+	dvs_nodeid node = { (uint32_t)__builtin_ctzll(found->nodes) };
+	struct agent_image_says_req req;
+	AUTO_FREE struct agent_image_says_rep *rep = malloc(sizeof(*rep));
+	json_t *says;
+	dvs_err err;
+
+	if (!rep)
+		return cli_fail(cli, DVS_NOMEM, "print the image");
+	memcpy(req.name, found->image.digest, sizeof(found->image.digest));
+	err = agent_call_image_says(reach->agents, node, &req, rep, REACH_MS);
+	if (err != DVS_OK)
+		return reach_fail(cli, reach->agents, err, "look into the image %s",
+				  found->image.name);
+	says = json_loadb((const char *)rep->says, rep->n_says, 0, NULL);
+	if (!json_is_object(says)) {
+		json_decref(says);
+		return cli_fail(cli, DVS_PROTO, "look into the image %s", found->image.name);
+	}
+	if (json_object_set_new(object, "runs", command_text(says)) != 0 ||
+	    json_object_set_new(object, "workdir", text_or_none(says, "workdir")) != 0 ||
+	    json_object_set_new(object, "user", text_or_none(says, "user")) != 0 ||
+	    json_object_set_new(object, "says", says) != 0)
+		return cli_fail(cli, DVS_NOMEM, "print the image");
+	return EXIT_DONE;
+}
+
 int cmd_image_inspect(struct cli *cli)
 {
 	struct images images = { .n = 0 };
@@ -107,8 +171,12 @@ int cmd_image_inspect(struct cli *cli)
 		status = images_find(cli, &reach, &images, cli->words[0], "inspect", &found);
 	if (status == EXIT_DONE) {
 		object = describe(&reach, found);
-		done = object &&
-		       (cli->output.format == OUTPUT_JSON ?
+		done = object != NULL;
+	}
+	if (status == EXIT_DONE && done)
+		status = add_says(cli, &reach, found, object);
+	if (status == EXIT_DONE && done) {
+		done = (cli->output.format == OUTPUT_JSON ?
 				output_document(&cli->output, json_pack("{s:O}", "image", object),
 						false) :
 				output_fields(&cli->output, &inspect_shape, object));

@@ -88,6 +88,62 @@ static pid_t find_running(const char *name)
 	return 0;
 }
 
+/* As of the kernel's flags of a process: it is on its way out. */
+#define IS_EXITING 4u
+
+static bool is_exiting(pid_t pid)
+{
+	char path[64];
+	char line[512];
+	const char *rest = NULL;
+	unsigned int flags = IS_EXITING;
+	AUTO_FCLOSE FILE *file = NULL;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (file && fgets(line, sizeof(line), file))
+		rest = strrchr(line, ')');
+	return !rest || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1 ||
+	       (flags & IS_EXITING);
+}
+
+/* Whether process PID has been killed, and may only not know it yet. */
+static bool is_dying(pid_t pid)
+{
+	char path[64];
+	char line[160];
+	bool dying = is_exiting(pid);
+	AUTO_FCLOSE FILE *file = NULL;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		unsigned long long pending = 0;
+
+		if (sscanf(line, "SigPnd: %llx", &pending) == 1 ||
+		    sscanf(line, "ShdPnd: %llx", &pending) == 1)
+			dying = dying || (pending >> (SIGKILL - 1) & 1);
+	}
+	return dying;
+}
+
+/* Whether NAME runs and goes on running; one that was killed a moment ago is waited for, because the next one finds its lock. */
+static bool runs(const char *name)
+{
+	uint64_t deadline_ns = clock_deadline_ns(START_SPAN_NS);
+	pid_t pid;
+
+	while ((pid = find_running(name)) != 0 && is_dying(pid) && !clock_is_past(deadline_ns)) {
+		AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+		struct pollfd over = { .fd = fd, .events = POLLIN };
+
+		/* A zombie of this namespace is its init's, which is quick. */
+		if (fd >= 0)
+			(void)poll(&over, 1, LOOK_MS);
+	}
+	return pid != 0;
+}
+
 /* ---- starting one ---- */
 
 struct service {
@@ -347,13 +403,13 @@ bool lab_services_start(struct lab *lab, uint32_t node, void *arg, FILE *why)
 	bool in_cluster = lab->options.engine == CONFIG_COROSYNC;
 
 	(void)node;
-	if (in_cluster && !find_running("corosync") && !corosync_start(why))
+	if (in_cluster && !runs("corosync") && !corosync_start(why))
 		return false;
 	if (in_cluster && expected->n_corosync > 0 && !wait_for_view(expected->n_corosync, why))
 		return false;
 	if (lab->options.bare)
 		return true;
-	if (!find_running("dvsd") && !dvsd_start(why))
+	if (!runs("dvsd") && !dvsd_start(why))
 		return false;
 	return !in_cluster || expected->n_dvsd == 0 || wait_for_nodes(expected->n_dvsd, why);
 }

@@ -214,7 +214,7 @@ static const struct mistake mistakes[] = {
 	{ "name: a\nenv: { A: 1, A: 2 }", "2:14: env: 'A' stands here twice" },
 	{ "name: a\nprograms: { 'a.b': { command: a } }",
 	  "2:13: programs: 'a.b' is not made of 55" },
-	{ "name: a\nprograms: { p: { } }", "2:16: programs.p: lacks the key 'command'" },
+	{ "name: a\nservers: { p: { endpoint: 7 } }", "2:15: servers.p: lacks the key 'program'" },
 	{ "name: a\nprograms: { p: { command: a | b } }",
 	  "2:27: programs.p.command: '|', '&', ';'" },
 	{ "name: a\nprograms: { p: { command: \"'a\" } }", "2:27: programs.p.command: a quote is" },
