@@ -57,6 +57,8 @@ static const char tail[] =
 	"\t\tprogram) words=$(_dvs_ask ps -q) ;;\n"
 	"\t\tfile) offer=file ;;\n"
 	"\t\tfile-or-dc) words=$(_dvs_ask dc ls -q; compgen -f -- \"$cur\") ;;\n"
+	"\t\tvolume) words=$(_dvs_ask vol ls -q) ;;\n"
+	"\t\treplica) words=\"add rm $(_dvs_ask vol ls -q)\" ;;\n"
 	"\t\tshell) words=bash ;;\n"
 	"\t\tcommand) words=$(_dvs_words '') ;;\n"
 	"\t\tword) words=$(_dvs_words \"$command\") ;;\n"
@@ -209,6 +211,10 @@ static const char *kind_word(enum argument_kind kind)
 		return "file-or-dc";
 	case ARGUMENT_SHELL:
 		return "shell";
+	case ARGUMENT_VOLUME:
+		return "volume";
+	case ARGUMENT_REPLICA:
+		return "replica";
 	}
 	return "none";
 }

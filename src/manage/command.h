@@ -99,6 +99,16 @@ enum option_id {
 	OPTION_TO,
 	OPTION_PROGRESS,
 	OPTION_ALL_NODES,
+	OPTION_SIZE,
+	OPTION_REPLICAS,
+	OPTION_STORE,
+	OPTION_DIRECT,
+	OPTION_PLACE,
+	OPTION_ASYNC,
+	OPTION_LAG,
+	OPTION_RESYNC_RATE,
+	OPTION_ACCESS,
+	OPTION_REPAIR,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -123,6 +133,8 @@ enum argument_kind {
 	ARGUMENT_FILE,
 	ARGUMENT_FILE_OR_DC,
 	ARGUMENT_SHELL,
+	ARGUMENT_VOLUME,
+	ARGUMENT_REPLICA, /* what to do, then a volume */
 };
 
 struct cli_example {
@@ -210,6 +222,17 @@ int cmd_plan(struct cli *cli);
 int cmd_up(struct cli *cli);
 int cmd_down(struct cli *cli);
 int cmd_schema(struct cli *cli);
+int cmd_vol_create(struct cli *cli);
+int cmd_vol_ls(struct cli *cli);
+int cmd_vol_inspect(struct cli *cli);
+int cmd_vol_resize(struct cli *cli);
+int cmd_vol_set(struct cli *cli);
+int cmd_vol_snapshot(struct cli *cli);
+int cmd_vol_clone(struct cli *cli);
+int cmd_vol_replica(struct cli *cli);
+int cmd_vol_promote(struct cli *cli);
+int cmd_vol_verify(struct cli *cli);
+int cmd_vol_rm(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);
 int cmd_trace(struct cli *cli);

@@ -8,6 +8,7 @@
 #include "manage/image/commands.h"
 #include "manage/lab/commands.h"
 #include "manage/output.h"
+#include "manage/volume/commands.h"
 
 #define FORMATS_LINES (OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON) | OUTPUT_CAN(OUTPUT_CSV))
 #define FORMATS_TEXT_OR_JSON (OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON))
@@ -191,7 +192,7 @@ static const struct command commands[] = {
 		.formats = FORMATS_LINES,
 		.page = "dvs-events(1)",
 	},
-	COMPOSE_COMMANDS CONTAINER_PROGRAM_COMMANDS{
+	COMPOSE_COMMANDS CONTAINER_PROGRAM_COMMANDS VOLUME_COMMANDS{
 		.name = "ep ls",
 		.arguments = "[DC]",
 		.help = "list the endpoints of one or all DCs",

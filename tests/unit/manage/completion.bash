@@ -17,6 +17,7 @@ dvs()
 	case $words in
 	'dc ls -q') echo web ;;
 	'ps -q') echo web/httpd ;;
+	'vol ls -q') echo web/data ;;
 	'ep ls -q') printf '%s\n' web/17 web/1025 ;;
 	*) echo "unexpected: $*" >&2 && return 1 ;;
 	esac
@@ -52,7 +53,7 @@ offers()
 }
 
 offers 'a beginning is completed' 'inspect' ins
-offers 'the commands are offered' 'dc node verify events up plan down schema run exec attach ps logs kill wait stats cp ep top proxy inspect trace image doctor ca init node join leave lab bench version help completion' ''
+offers 'the commands are offered' 'dc node verify events up plan down schema run exec attach ps logs kill wait stats cp vol ep top proxy inspect trace image doctor ca init node join leave lab bench version help completion' ''
 offers 'a group offers its commands' 'create ls inspect set add-node rm-node freeze thaw rm' dc ''
 offers 'a group offers what begins so' 'create' dc c
 offers 'options of a command' '--force' dc rm --fo
@@ -70,6 +71,9 @@ offers 'the run directory is handed on' 'web' --run-dir /r ps ''
 offers 'commands after an option' 'plan ps proxy' --run-dir /r p
 offers 'commands to be helped with' 'inspect init' help in
 offers 'names of programs' 'web/httpd' logs ''
+offers 'names of volumes' 'web/data' vol resize ''
+offers 'what a replica can be' 'add rm web/data' vol replica ''
+offers 'commands on volumes' 'create clone' vol c
 offers 'nodes are not known' '' run --node ''
 offers 'shells' 'bash' completion ''
 offers 'nothing where nothing fits' '' dc create ''

@@ -60,7 +60,7 @@ dvs_err dvk_agent_start(struct dvk *admin, dvs_nodeid node, uint32_t timeout_ms,
 	(void)node;
 	(void)timeout_ms;
 	*ep = dvs_ep_of(0);
-	return DVS_NOAGENT;
+	return fake()->has_agents ? DVS_OK : DVS_NOAGENT;
 }
 
 dvs_err dvk_container_create(struct dvk *admin, const char *name, uint32_t owner_uid,
@@ -128,44 +128,4 @@ dvs_err dvk_container_why(struct dvk *admin, const char *name, dvs_nodeid node, 
 	(void)node;
 	text[0] = '\0';
 	return DVS_OK;
-}
-
-dvs_err dvk_record_get(struct dvk *admin, const char *dc, const char *key, void *value, size_t *len,
-		       uint64_t *version)
-{
-	(void)admin;
-	(void)dc;
-	(void)key;
-	(void)value;
-	*len = 0;
-	*version = 0;
-	return DVS_NOTFOUND;
-}
-
-dvs_err dvk_record_set(struct dvk *admin, const char *dc, const char *key, uint64_t expected,
-		       const void *value, size_t len, uint64_t *version)
-{
-	(void)admin;
-	(void)dc;
-	(void)key;
-	(void)expected;
-	(void)value;
-	(void)len;
-	*version = 0;
-	return DVS_NOTFOUND;
-}
-
-dvs_err dvk_record_next(struct dvk *admin, const char *dc, char *key, void *value, size_t *len,
-			uint64_t *version)
-{
-	(void)key;
-	return dvk_record_get(admin, dc, "", value, len, version);
-}
-
-dvs_err dvk_record_remove(struct dvk *admin, const char *dc, const char *key)
-{
-	(void)admin;
-	(void)dc;
-	(void)key;
-	return DVS_NOTFOUND;
 }

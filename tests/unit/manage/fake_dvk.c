@@ -88,7 +88,7 @@ static dvs_err open_link(struct dvk **dvk, int admin)
 
 dvs_err dvk_open(const char *path, struct dvk **dvk)
 {
-	if (path)
+	if (path && !strstr(path, "/dc/"))
 		return DVS_BADARG;
 	return fake()->control_err == DVS_OK ? open_link(dvk, 0) : fake()->control_err;
 }
@@ -266,6 +266,8 @@ dvs_err dvk_node_next(struct dvk *dvk, uint32_t *cursor, struct dvk_node_info *i
 	if (*cursor > 1)
 		return DVS_NODEST;
 	*info = nodes[(*cursor)++];
+	if (fake()->barn_is_up)
+		info->state = DVK_NODE_UP;
 	return DVS_OK;
 }
 

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvs vol resize, set and promote: changes of a volume that is in use. */
+#include <string.h>
+
+#include "manage/container/limits.h"
+#include "manage/volume/describe.h"
+#include "manage/volume/volumes.h"
+#include "manage/volume/watch.h"
+
+/* How long a new primary may take; longer it is not promoted but lost. */
+#define PROMOTE_LOOKS (60000u / WATCH_MS)
+
+static int print_size(struct vol *vol, uint64_t bytes)
+{
+	return cli_result(vol->cli, vol->text,
+			  json_pack("{s:s, s:I}", "name", vol->text, "bytes", (json_int_t)bytes));
+}
+
+/* ---- resize ---- */
+
+/* "20G", or "+5G" more than BEFORE. */
+static int take_size(struct vol *vol, const char *text, uint64_t before, uint64_t *bytes)
+{
+	bool grows = text[0] == '+';
+	int status = volumes_size(vol->cli, text + grows, bytes);
+
+	if (status != EXIT_DONE || !grows)
+		return status;
+	if (*bytes > VOLUME_BYTES_MAX - before)
+		return vol_note(vol, "it would be larger than 16T, which is the most");
+	*bytes += before;
+	return EXIT_DONE;
+}
+
+static int resize(struct vol *vol)
+{
+	struct vdd_resize_req request;
+	uint64_t before;
+	dvs_err err;
+	int status = vol_reach(vol);
+
+	if (status != EXIT_DONE)
+		return status;
+	before = vol->disk.bytes;
+	request.minor = vol->disk.minor;
+	status = take_size(vol, vol->cli->words[1], before, &request.bytes);
+	if (status != EXIT_DONE)
+		return status;
+	if (request.bytes < before && !cli_has(vol->cli, OPTION_FORCE))
+		return vol_note(vol,
+				"it would shrink from %llu to %llu bytes, and what is behind its "
+				"new end would be lost; make the file system in it smaller first, "
+				"then use --force",
+				(unsigned long long)before, (unsigned long long)request.bytes);
+	err = vdd_call_resize(vol->disk.self, vol->disk.server, &request, NULL, NULL, 0, NULL, 0,
+			      NULL, DVS_FOREVER);
+	if (err == DVS_BADSTATE)
+		return vol_note(vol, "a volume with snapshots does not shrink; remove them first, "
+				     "'dvs vol inspect' lists them");
+	if (err == DVS_BADARG)
+		return vol_note(vol, "its store cannot have that size");
+	return err == DVS_OK ? print_size(vol, request.bytes) : vol_fail(vol, err);
+}
+
+int cmd_vol_resize(struct cli *cli)
+{
+	const char *text = cli->words[1];
+	uint64_t bytes;
+
+	/* What is no size is said before dvsd is asked anything. */
+	if (volumes_size(cli, text + (text[0] == '+'), &bytes) != EXIT_DONE)
+		return EXIT_USAGE;
+	return vol_with(cli, cli->words[0], "resize", VOL_VOLUME, resize);
+}
+
+/* ---- set ---- */
+
+static int set_rate(struct vol *vol, void *rate)
+{
+	vol->base.resync_bytes_per_s = *(uint64_t *)rate;
+	return EXIT_DONE;
+}
+
+static int set(struct vol *vol)
+{
+	struct vdd_tune_req request;
+	dvs_err err;
+	int status = volumes_rate(vol->cli, &request.bytes_per_s);
+
+	if (status == EXIT_DONE)
+		status = vol_change(vol, set_rate, &request.bytes_per_s);
+	if (status != EXIT_DONE)
+		return status;
+	err = vol_try(vol, VOL_ANSWER_MS);
+	if (err == DVS_OK)
+		err = vdd_call_tune(vol->disk.self, vol->disk.server, &request, NULL, NULL, 0, NULL,
+				    0, NULL, VOL_ANSWER_MS);
+	if (err != DVS_OK)
+		cli_note(vol->cli,
+			 "set volume %s: kept for its next start; its server could not be told: %s",
+			 vol->text, dvs_strerror(err));
+	return cli_result(vol->cli, vol->text,
+			  json_pack("{s:s, s:I}", "name", vol->text, "resync_bytes_per_s",
+				    (json_int_t)request.bytes_per_s));
+}
+
+int cmd_vol_set(struct cli *cli)
+{
+	uint64_t rate;
+
+	if (!cli_has(cli, OPTION_RESYNC_RATE))
+		return cli_usage(cli, "say what to change: --resync-rate");
+	if (volumes_rate(cli, &rate) != EXIT_DONE)
+		return EXIT_USAGE;
+	return vol_with(cli, cli->words[0], "set", VOL_VOLUME, set);
+}
+
+/* ---- promote ---- */
+
+static bool is_primary(const struct vol *vol, uint32_t node)
+{
+	const struct vdd_member *member = vol_member(vol, node);
+
+	return member && member->state == VOL_PRIMARY;
+}
+
+/* Between two primaries nobody answers. */
+static int wait_primary(struct vol *vol, const struct dvk_node_info *node)
+{
+	char title[2 * DVS_NAME_MAX + VOLUME_NAME_MAX + 32];
+	struct watch watch;
+	bool is_there = false;
+	dvs_err err = DVS_OK;
+
+	snprintf(title, sizeof(title), "promote volume %s on %s", vol->text, node->name);
+	if (!watch_begin(&watch, vol->cli, title))
+		return EXIT_FAILED;
+	for (unsigned int i = 0; i < PROMOTE_LOOKS && !is_there; i++) {
+		err = vol_status(vol, VOL_ANSWER_MS);
+		is_there = err == DVS_OK && is_primary(vol, node->node.n);
+		if (is_there || (err != DVS_OK && !vol_is_passing(err)))
+			break;
+		watch_text(&watch, "waits for the new primary");
+		if (!watch_pause(&watch))
+			break;
+	}
+	watch_end(&watch);
+	if (is_there)
+		return EXIT_DONE;
+	if (watch.is_ended)
+		return vol_note(vol, "goes on; 'dvs vol inspect %s' tells who is the primary",
+				vol->text);
+	if (err != DVS_OK)
+		return vol_fail_reach(vol, err);
+	return vol_note(vol,
+			"node %s did not become the primary; 'dvs vol inspect %s' tells who is",
+			node->name, vol->text);
+}
+
+int vol_hand_over(struct vol *vol, const struct dvk_node_info *node)
+{
+	struct vdd_hand_over_req request = { .node = node->node.n };
+	dvs_err err = vdd_call_hand_over(vol->disk.self, vol->disk.server, &request, NULL, NULL, 0,
+					 NULL, 0, NULL, VOL_ANSWER_MS);
+
+	if (err == DVS_NOTFOUND)
+		return vol_note(vol,
+				"node %s is not up to date; wait until 'dvs vol inspect %s' says "
+				"that it is in sync",
+				node->name, vol->text);
+	if (err == DVS_BADSTATE)
+		return vol_note(vol, "the primary is being changed already; try again");
+	/* That the former one has gone is what was wanted. */
+	if (err != DVS_OK && !vol_is_passing(err))
+		return vol_fail(vol, err);
+	return wait_primary(vol, node);
+}
+
+static int promote(struct vol *vol)
+{
+	const struct dvk_node_info *node = nodes_named(vol->cli, &vol->nodes, vol->cli->words[1]);
+	dvs_err err;
+	int status;
+
+	if (!node)
+		return EXIT_USAGE;
+	if (!volume_replica_on(&vol->base, node->node.n))
+		return vol_note(vol,
+				"node %s has no replica of it; 'dvs vol replica add %s %s' "
+				"makes one",
+				node->name, vol->text, node->name);
+	status = vol_reach(vol);
+	if (status != EXIT_DONE)
+		return status;
+	err = vol_status(vol, VOL_ANSWER_MS);
+	if (err != DVS_OK)
+		return vol_fail_reach(vol, err);
+	if (!is_primary(vol, node->node.n))
+		status = vol_hand_over(vol, node);
+	if (status != EXIT_DONE)
+		return status;
+	return cli_result(vol->cli, vol->text,
+			  json_pack("{s:s, s:s}", "name", vol->text, "primary", node->name));
+}
+
+int cmd_vol_promote(struct cli *cli)
+{
+	return vol_with(cli, cli->words[0], "promote", VOL_VOLUME, promote);
+}

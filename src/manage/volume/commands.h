@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of the commands on volumes in the table of commands, which alone includes this. */
+#ifndef MANAGE_VOLUME_COMMANDS_H
+#define MANAGE_VOLUME_COMMANDS_H
+
+#include "manage/cli.h"
+#include "manage/command.h"
+#include "manage/output.h"
+
+#define VOL_CHANGED (OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON) | OUTPUT_CAN(OUTPUT_NAME))
+
+#define VOL_PROGRESS_OPTION                                                     \
+	{                                                                       \
+		OPTION_PROGRESS, 0, "progress", "FORM", "auto json none",       \
+			"how far it is: a bar or lines, JSON lines, or nothing" \
+	}
+
+#define VOL_RATE_OPTION                                                                                \
+	{                                                                                              \
+		OPTION_RESYNC_RATE, 0, "resync-rate", "BYTES", NULL,                                   \
+			"bytes a second for each replica that is brought up to date, as 100M, or none" \
+	}
+
+static const struct cli_option vol_create_options[] = {
+	{ OPTION_SIZE, 's', "size", "BYTES", NULL, "as 512M, 10G or 1.5T; up to 16T" },
+	{ OPTION_REPLICAS, 'r', "replicas", "N", NULL,
+	  "on so many nodes, those that have the fewest (default: 1)" },
+	{ OPTION_NODES, 0, "nodes", "LIST", NULL,
+	  "on these nodes: names or numbers with commas between, or all; the first one begins" },
+	{ OPTION_STORE, 0, "store", "KIND", "ram file raw nbd",
+	  "in memory, a file (the default), a block device, or an NBD volume of somebody else" },
+	{ OPTION_DIRECT, 0, "direct", NULL, NULL, "a file past the page cache (O_DIRECT)" },
+	{ OPTION_PLACE, 0, "place", "NODE=PLACE", NULL,
+	  "the file, device or NBD URI of a node; several times" },
+	{ OPTION_ASYNC, 0, "async", NULL, NULL,
+	  "answer writes before the backups have them: what they lag behind can be lost" },
+	{ OPTION_LAG, 0, "lag", "BYTES", NULL,
+	  "by how much they may lag behind with --async (default: 64M)" },
+	VOL_RATE_OPTION,
+	{ OPTION_ACCESS, 0, "access", "WHO", "managers dc",
+	  "who may read and write: managers (the default) or all programs of the DC" },
+	{ OPTION_DETACH, 'd', "detach", NULL, NULL, "do not wait until all replicas are there" },
+	VOL_PROGRESS_OPTION,
+	{ .id = OPTION_END },
+};
+
+static const struct cli_option vol_ls_options[] = {
+	{ OPTION_WIDE, 'w', "wide", NULL, NULL, "more columns, as -o wide" },
+	{ .id = OPTION_END },
+};
+
+static const struct cli_option vol_resize_options[] = {
+	{ OPTION_FORCE, 'f', "force", NULL, NULL, "also to a smaller size" },
+	{ .id = OPTION_END },
+};
+
+static const struct cli_option vol_set_options[] = { VOL_RATE_OPTION, { .id = OPTION_END } };
+
+static const struct cli_option vol_replica_options[] = {
+	{ OPTION_PLACE, 0, "place", "PLACE", NULL, "add: its file, device or NBD URI there" },
+	{ OPTION_FORCE, 'f', "force", NULL, NULL, "rm: even if the others lack something" },
+	{ OPTION_DETACH, 'd', "detach", NULL, NULL, "add: do not wait until it is in sync" },
+	VOL_PROGRESS_OPTION,
+	{ .id = OPTION_END },
+};
+
+static const struct cli_option vol_verify_options[] = {
+	{ OPTION_REPAIR, 0, "repair", NULL, NULL, "send what differs anew from the primary" },
+	{ OPTION_DETACH, 'd', "detach", NULL, NULL, "do not wait for the result" },
+	VOL_PROGRESS_OPTION,
+	{ .id = OPTION_END },
+};
+
+static const struct cli_option vol_rm_options[] = {
+	{ OPTION_FORCE, 'f', "force", NULL, NULL, "yes, with all that is in it" },
+	{ .id = OPTION_END },
+};
+
+static const struct cli_example vol_create_examples[] = {
+	{ "dvs vol create web/data --size 10G", "a file on this node, or one with fewer volumes" },
+	{ "dvs vol create web/db --size 50G --nodes n0,n1,n2 --direct", "three replicas" },
+	{ "dvs vol create web/disk --size 100G --store raw --nodes n1 --place n1=/dev/vdb",
+	  "a block device of n1" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_ls_examples[] = {
+	{ "dvs vol ls", "the volumes of all DCs" },
+	{ "dvs vol ls web -w", "those of the DC web, with all columns" },
+	{ "dvs vol ls -o json", "for programs" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_inspect_examples[] = {
+	{ "dvs vol inspect web/data", "its replicas, snapshots and counters" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_resize_examples[] = {
+	{ "dvs vol resize web/data +5G", "5 GiB more" },
+	{ "dvs vol resize web/data 20G", "20 GiB" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_set_examples[] = {
+	{ "dvs vol set web/data --resync-rate 100M", "at most 100 MiB a second for each" },
+	{ "dvs vol set web/data --resync-rate none", "as fast as it goes" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_snapshot_examples[] = {
+	{ "dvs vol snapshot web/data monday", "keep what it has now as web/data@monday" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_clone_examples[] = {
+	{ "dvs vol clone web/data@monday test", "a volume web/test that begins as the snapshot" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_replica_examples[] = {
+	{ "dvs vol replica add web/data n2", "one more, on n2" },
+	{ "dvs vol replica rm web/data n0", "that of n0 is not needed any more" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_promote_examples[] = {
+	{ "dvs vol promote web/data n1", "n1 answers from now on" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_verify_examples[] = {
+	{ "dvs vol verify web/data", "whether all replicas are equal" },
+	{ "dvs vol verify web/data --repair", "and make them so" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_rm_examples[] = {
+	{ "dvs vol rm web/data@monday", "a snapshot" },
+	{ "dvs vol rm --force web/data", "a volume" },
+	{ NULL, NULL },
+};
+
+/* clang-format off */
+#define VOLUME_COMMANDS								\
+	{									\
+		.name = "vol create",						\
+		.arguments = "DC/VOLUME",					\
+		.help = "create a volume: a disk with replicas",		\
+		.options = vol_create_options,					\
+		.examples = vol_create_examples,				\
+		.run = cmd_vol_create,						\
+		.formats = VOL_CHANGED,						\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol ls",						\
+		.arguments = "[DC]",						\
+		.help = "list the volumes",					\
+		.options = vol_ls_options,					\
+		.examples = vol_ls_examples,					\
+		.run = cmd_vol_ls,						\
+		.argument = ARGUMENT_DC,					\
+		.formats = OUTPUT_CAN_ALL,					\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol inspect",						\
+		.arguments = "DC/VOLUME",					\
+		.help = "tell everything about a volume",			\
+		.examples = vol_inspect_examples,				\
+		.run = cmd_vol_inspect,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON),	\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol resize",						\
+		.arguments = "DC/VOLUME SIZE",					\
+		.help = "change the size of a volume that is in use",		\
+		.options = vol_resize_options,					\
+		.examples = vol_resize_examples,				\
+		.run = cmd_vol_resize,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 2,							\
+		.max_words = 2,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol set",						\
+		.arguments = "DC/VOLUME",					\
+		.help = "change how a volume is kept",				\
+		.options = vol_set_options,					\
+		.examples = vol_set_examples,					\
+		.run = cmd_vol_set,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol snapshot",						\
+		.arguments = "DC/VOLUME NAME",					\
+		.help = "keep what a volume has now",				\
+		.examples = vol_snapshot_examples,				\
+		.run = cmd_vol_snapshot,					\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 2,							\
+		.max_words = 2,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol clone",						\
+		.arguments = "DC/VOLUME@SNAPSHOT NEW",				\
+		.help = "make a volume that begins as a snapshot",		\
+		.examples = vol_clone_examples,					\
+		.run = cmd_vol_clone,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 2,							\
+		.max_words = 2,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol replica",						\
+		.arguments = "add|rm DC/VOLUME NODE",				\
+		.help = "add or remove a replica of a volume",			\
+		.options = vol_replica_options,					\
+		.examples = vol_replica_examples,				\
+		.run = cmd_vol_replica,						\
+		.argument = ARGUMENT_REPLICA,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 3,							\
+		.max_words = 3,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol promote",						\
+		.arguments = "DC/VOLUME NODE",					\
+		.help = "let another node's replica be the primary",		\
+		.examples = vol_promote_examples,				\
+		.run = cmd_vol_promote,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 2,							\
+		.max_words = 2,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol verify",						\
+		.arguments = "DC/VOLUME",					\
+		.help = "compare the replicas of a volume",			\
+		.options = vol_verify_options,					\
+		.examples = vol_verify_examples,				\
+		.run = cmd_vol_verify,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol rm",						\
+		.arguments = "DC/VOLUME[@SNAPSHOT]",				\
+		.help = "remove a volume, clone or snapshot",			\
+		.options = vol_rm_options,					\
+		.examples = vol_rm_examples,					\
+		.run = cmd_vol_rm,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},
+/* clang-format on */
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options of several commands on volumes, and what those commands share. */
+#ifndef MANAGE_VOLUME_VOLUMES_H
+#define MANAGE_VOLUME_VOLUMES_H
+
+#include "manage/volume/vol.h"
+
+/* These return an exit status, EXIT_DONE if all went well; else the message is out. */
+
+/* TEXT as the size of a volume. */
+MUST_USE int volumes_size(struct cli *cli, const char *text, uint64_t *bytes);
+/* --resync-rate; 0 when it is "none" or was not given. */
+MUST_USE int volumes_rate(struct cli *cli, uint64_t *bytes_per_s);
+/* What --place says for each of the nodes in REPLICAS of VOLUME; what its store needs must be there. */
+MUST_USE int volumes_places(struct vol *vol, struct volume *volume);
+/* A new UUID. False, with errno: the kernel gives no random bytes. */
+MUST_USE bool volumes_new_id(char id[37]);
+
+/* Let NODE be the primary, and wait until it is. */
+MUST_USE int vol_hand_over(struct vol *vol, const struct dvk_node_info *node);
+/* Remove the record NAME and what belongs to it: its servers end, and remove what they have stored. */
+MUST_USE int vol_forget(struct vol *vol, const struct volume *volume);
+
+#endif
