@@ -21,12 +21,16 @@ NULL = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 FIRST = 100
 
 
-def refused(link, op, **values):
+def answered(link, request):
     try:
-        link.ask(op, **values)
+        link.answer(request)
     except Failed as error:
         return str(error)
     return "OK"
+
+
+def refused(link, op, **values):
+    return answered(link, link.say(op, **values))
 
 
 def start_refused(link, program, args, **values):
@@ -184,11 +188,15 @@ def a_program_is_started_again_with_back_off(init, tap):
     tap.equal(link.programs()[FIRST + 2]["state"], 3, "meanwhile it waits")
     link.ask("stop", id=FIRST + 2, signo=15)
     tap.equal(link.event("exited", FIRST + 2)["restart_ms"], NO_RESTART, "stop ends that, too")
-    master, _ = link.terminal(FIRST + 3, ["sh", "-c", "echo tty; exit 1"], restart=2, retries=1,
-                              backoff_ms=1)
-    tap.ok(b"tty" in read_all(master), "a terminal's first time")
+    master, _ = link.terminal(FIRST + 3, ["sh", "-c", "echo tty; read x; exit 1"], restart=2,
+                              retries=1, backoff_ms=1)
+    tap.ok(b"tty" in read_until(master, b"tty"), "a terminal's first time")
+    os.write(master, b"\n")
     link.event("started", FIRST + 3)
-    tap.ok(b"tty" in read_all(master), "and its second, in the same terminal")
+    tap.ok(b"tty" in read_until(master, b"tty"), "and its second, in the same terminal")
+    os.write(master, b"\n")
+    tap.equal([link.event("exited", FIRST + 3)["restart_ms"] for _ in range(2)], [1, NO_RESTART],
+              "there is no third")
 
 
 def a_program_that_is_gone_when_it_is_to_start_again(init, tap):
@@ -237,6 +245,8 @@ def a_thousand_short_programs(init, tap):
         link.ask("start", [NULL] * 3, id=5000 + n, args=b"/bin/true\0", kept=1)
     tap.equal(refused(link, "start", fds=[NULL] * 3, id=6000, args=b"/bin/true\0"), "FULL",
               "the table is bounded")
+    for n in range(24):
+        link.end(5000 + n)
     for program in link.programs():
         link.ask("forget", id=program)
     tap.equal(len(os.listdir(f"/proc/{init.pid()}/fd")), before, "no descriptor is left")
@@ -334,9 +344,9 @@ for what in ("/proc/1/fd", "/proc/1/mem"):
     except OSError:
         print("closed")
 """
-    _, stdout, stderr, _ = link.start(FIRST, ["python3", "-c", script, init.path], uid=65534)
     os.chmod(init.dir, 0o755)
     os.chmod(init.path, 0o777)
+    _, stdout, stderr, _ = link.start(FIRST, ["python3", "-c", script, init.path], uid=65534)
     tap.equal(read_all(stdout) + read_all(stderr), b"answer b''\nclosed\nclosed\n",
               "the socket, and dc-init itself")
     link.end(FIRST)
@@ -377,8 +387,11 @@ def all_ends_in_time(init, tap):
     _, stdout, _, _ = link.start(FIRST, ["sh", "-c", "trap '' TERM; echo a; read x; sleep 1000"])
     read_until(stdout, b"a")
     before = time.monotonic()
-    link.ask("shutdown", grace_ms=300)
-    tap.equal(start_refused(link, FIRST + 1, ["true"]), "BADSTATE", "nothing is started any more")
+    # In one go: after the grace nobody is there who could refuse.
+    told = link.say("shutdown", grace_ms=300)
+    asked = link.say("start", [NULL] * 3, id=FIRST + 1, args=b"/bin/true\0")
+    link.answer(told)
+    tap.equal(answered(link, asked), "BADSTATE", "nothing is started any more")
     tap.equal(init.process.wait(WAIT), 0, "who does not end is killed")
     tap.ok(time.monotonic() - before >= 0.3, "after the grace")
 
