@@ -164,6 +164,7 @@ void doctor_run(const struct doctor_where *where,
 	doctor_files(&doctor);
 	doctor_container(&doctor);
 	doctor_programs(&doctor);
+	doctor_volumes(&doctor);
 	doctor_limits(&doctor);
 	doctor_clock(&doctor);
 	doctor_ports(&doctor);

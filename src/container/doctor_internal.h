@@ -42,6 +42,7 @@ void doctor_limits(const struct doctor *doctor);
 void doctor_files(const struct doctor *doctor);
 void doctor_container(const struct doctor *doctor);
 void doctor_programs(const struct doctor *doctor);
+void doctor_volumes(const struct doctor *doctor);
 void doctor_clock(const struct doctor *doctor);
 void doctor_ports(const struct doctor *doctor);
 

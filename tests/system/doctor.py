@@ -16,7 +16,8 @@ from dvsd import BUILD, Tap
 DVS = BUILD / "dvs"
 NEEDED = ["kernel", "rights", "namespace mount", "namespace pid", "namespace user", "cgroups",
           "cgroup memory", "seccomp", "files", "overlay", "id-mapped mounts", "crun", "fuse",
-          "corosync", "criu", "clock"]
+          "corosync", "criu", "io_uring", "direct I/O", "holes", "loop devices", "nbd module",
+          "clock"]
 
 
 def doctor(*before, env=None):
@@ -58,6 +59,15 @@ def what_is_taken_away_is_missed(base):
     status, found = doctor(env={"PATH": str(empty)})
     assert status == 1 and found["crun"]["found"] == "not installed", found["crun"]
     assert found["corosync"]["state"] == "less" and found["criu"]["found"] == "not installed"
+
+
+def what_volumes_need_is_missed(_):
+    inside = "mount --bind /dev/null /dev/loop-control && exec \"$@\""
+    if not Path("/dev/loop-control").exists():
+        return
+    _, found = doctor("unshare", "-m", "sh", "-c", inside, "sh")
+    assert found["loop devices"]["state"] == "less", found["loop devices"]
+    assert "dvs vol attach" in found["loop devices"]["disables"], found["loop devices"]
 
 
 def an_old_criu_is_told_apart(base):
@@ -122,8 +132,8 @@ def main():
     if os.geteuid() != 0 or not shutil.which("crun") or not shutil.which("setpriv"):
         print("1..0 # SKIP needs root, crun and setpriv")
         return 0
-    for test in (everything_is_looked_at, what_is_taken_away_is_missed, an_old_criu_is_told_apart,
-                 ports_of_others_are_seen, nothing_stays):
+    for test in (everything_is_looked_at, what_is_taken_away_is_missed, what_volumes_need_is_missed,
+                 an_old_criu_is_told_apart, ports_of_others_are_seen, nothing_stays):
         if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
             continue
         with tempfile.TemporaryDirectory() as base:
