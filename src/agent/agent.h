@@ -6,6 +6,7 @@
  *	programs   what runs in the containers: links to their dc-inits, output, attachments, logs
  *	jobs       what takes long
  *	streams    archives that come and go in pieces
+ *	volumes    the processes that serve the node's volumes
  *
  * All of them live in the loop's thread. What blocks (crun, images, dvsd's answers that take long) is done by workers, which post back. */
 #ifndef AGENT_AGENT_H
@@ -25,6 +26,7 @@ struct programs;
 struct jobs;
 struct streams;
 struct workers;
+struct volumes;
 
 struct agent_options {
 	char run_dir[108];
@@ -38,6 +40,7 @@ struct agent {
 	struct container_host host;
 	uint32_t node;
 	uint64_t started_ns; /* CLOCK_REALTIME */
+	int node_mounts;     /* the mount namespace of dvsd; -1 when it cannot be named */
 	/* Any thread may use them: */
 	struct dvk *admin; /* the admin link */
 	struct dvk *dvk;   /* in DC ".dvs" */
@@ -48,6 +51,7 @@ struct agent {
 	struct programs *programs;
 	struct jobs *jobs;
 	struct streams *streams;
+	struct volumes *volumes;
 };
 
 typedef void (*agent_op_handler)(struct agent *agent, struct request *request);

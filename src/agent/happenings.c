@@ -7,6 +7,7 @@
 
 #include "agent/reconcile.h"
 #include "agent/server.h"
+#include "agent/volumes.h"
 
 struct happening {
 	struct loop_post post;
@@ -20,6 +21,19 @@ static bool begins(const char *what, const char *with)
 	return strncmp(what, with, strlen(with)) == 0;
 }
 
+/* A DC that is gone may have no name in its event. Views of servers (view/NAME) change often, and nothing of them is done here. */
+static void dc_changed(struct agent *agent, const struct dvk_event *event)
+{
+	if (begins(event->text, "record view/"))
+		return;
+	if (event->dc[0])
+		reconcile_look_at(agent->reconcile, event->dc);
+	if (strcmp(event->what, "dc.removed") == 0)
+		volumes_dc_removed(agent->volumes, event->dc);
+	else if (!begins(event->text, "record ") || begins(event->text, "record volume/"))
+		volumes_look(agent->volumes);
+}
+
 static void happened(struct loop_post *post)
 {
 	struct happening *happening = CONTAINER_OF(post, struct happening, post);
@@ -29,11 +43,12 @@ static void happened(struct loop_post *post)
 	if (happening->has_lost) {
 		server_check_clients(agent->server);
 		reconcile_look(agent->reconcile);
+		volumes_look(agent->volumes);
 	}
 	if (strcmp(event->what, "unbound") == 0 && strcmp(event->dc, DVK_AGENTS_DC) == 0)
 		server_client_gone(agent->server, event->ep);
-	else if (begins(event->what, "dc.") && event->dc[0] && event->dc[0] != '.')
-		reconcile_look_at(agent->reconcile, event->dc);
+	else if (begins(event->what, "dc.") && event->dc[0] != '.')
+		dc_changed(agent, event);
 	else if (begins(event->what, "node.") || begins(event->what, "quorum."))
 		reconcile_look(agent->reconcile);
 	free(happening);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs-agent: keeps the containers of one node. Started by dvsd; it ends with it, and what runs in the containers goes on without it. */
+/* dvs-agent: keeps the containers and volumes of one node. Started by dvsd; it ends with it, and what runs in the containers goes on without it. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "agent/reconcile.h"
 #include "agent/server.h"
 #include "agent/streams.h"
+#include "agent/volumes.h"
 #include "agent/workers.h"
 #include "base/clock.h"
 #include "container/image.h"
@@ -27,7 +29,7 @@
 static const char usage[] =
 	"usage: dvs-agent --run-dir DIR --lib-dir DIR --node N [options]\n"
 	"\n"
-	"Keep the containers of this node. dvsd starts it when there are some.\n"
+	"Keep the containers and volumes of this node. dvsd starts it when there are some.\n"
 	"\n"
 	"  --run-dir DIR      of dvsd\n"
 	"  --lib-dir DIR      for images and what containers write\n"
@@ -160,6 +162,8 @@ static dvs_err open_all(struct agent *agent)
 	if (!err)
 		err = reconcile_open(agent, begin, &agent->reconcile);
 	if (!err)
+		err = volumes_open(agent, agent->node_mounts, &agent->volumes);
+	if (!err)
 		err = happenings_open(agent);
 	return err;
 }
@@ -180,6 +184,7 @@ static dvs_err serve(struct agent *agent)
 		return err;
 	}
 	reconcile_look(agent->reconcile);
+	volumes_look(agent->volumes);
 	return loop_run(agent->loop);
 }
 
@@ -202,6 +207,8 @@ int main(int argc, char **argv)
 	}
 	agent.log = log_to_stderr(agent.options.log_level);
 	agent.started_ns = now_ns();
+	/* Before it gets mounts of its own. */
+	agent.node_mounts = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)umask(022);
 	err = serve(&agent);

@@ -51,6 +51,17 @@ bool core_node_has_containers(const struct core *core, uint32_t node)
 	return false;
 }
 
+bool core_has_records(const struct core *core, const char *prefix)
+{
+	for (size_t i = 0; i < core->n_dcs; i++) {
+		const struct core_record *record = core_record_after(core->dcs[i], prefix);
+
+		if (record && strncmp(record->key, prefix, strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool node_is_down(const struct core *core, uint32_t node)
 {
 	return core->nodes[node].state == CORE_DOWN;

@@ -380,6 +380,8 @@ struct core_record *core_record_after(const struct core_dc *dc, const char *key)
 bool core_container_concerns(const struct core_dc *dc, uint32_t node);
 /* Whether that is so for any DC. */
 bool core_node_has_containers(const struct core *core, uint32_t node);
+/* Whether a DC has a record whose key begins with PREFIX and goes on behind it. */
+bool core_has_records(const struct core *core, const char *prefix);
 /* Whether OP is for snapshots only. */
 bool core_op_is_restore(enum core_op op);
 bool core_name_ok(const char *name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent of this node (docs/decisions/0018): a process that dvsd starts when a DC has a container here or somebody asks for it, and again
- * when it ends. It is reached in the hidden DC ".dvs", which is made for it. */
+/* The agent of this node (docs/decisions/0018): a process that dvsd starts when a DC has a container here, when there are volumes, or when somebody asks for
+ * it, and again when it ends. It is reached in the hidden DC ".dvs", which is made for it. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,6 +25,13 @@ static const struct core_dc *agents_dc(const struct host *host)
 static bool agent_can(const struct host *host)
 {
 	return host->uid == 0 && host->agent.path && access(host->agent.path, X_OK) == 0;
+}
+
+/* Which nodes have a replica of a volume stands in its record, which nobody reads here: the agent does. */
+static bool agent_is_needed(const struct host *host)
+{
+	return core_node_has_containers(host->core, host->config.node) ||
+	       core_has_records(host->core, "volume/");
 }
 
 /* ---- the process ---- */
@@ -137,7 +144,7 @@ static void agent_cannot(struct host *host)
 	if (!agent->told)
 		log_warning(
 			&host->log,
-			"containers are wanted here, but this node can have no agent: it takes a dvsd "
+			"containers or volumes are wanted, but this node can have no agent: it takes a dvsd "
 			"that is root, and the program dvs-agent",
 			LOG_STR("program", agent->path));
 	agent->told = true;
@@ -151,7 +158,7 @@ void agent_look(struct host *host)
 	agent->look = false;
 	if (host->stopping || !agent->path)
 		return;
-	if (!agent->wanted && !core_node_has_containers(host->core, host->config.node))
+	if (!agent->wanted && !agent_is_needed(host))
 		return;
 	agent->wanted = true;
 	if (agent->source.fd >= 0 || agent->start_timer.place != 0)

@@ -85,6 +85,7 @@ struct disk_io {
 		now_ns; /* SNAPSHOT, CLONE: when it was made, CLOCK_REALTIME, as the primary said */
 	/* OK, RANGE, NOTFOUND, READONLY, NOSPACE, IO, BADARG (not of whole sectors), BADSTATE, EXISTS, FULL, NOMEM. */
 	void (*done)(struct disk_io *io, dvs_err err);
+	void *keeper; /* the caller's */
 	/* the room's own */
 	struct disks *disks;
 	struct list order;

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of volumes share: a volume by its record, the load program, the processes that serve it."""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import uuid
+from pathlib import Path
+
+from dvsd import BUILD, SOURCE
+from lab import wait_for
+
+LOAD = BUILD / "tests/system/vdd-load"
+MIB = 1 << 20
+
+SET_RECORD = """
+import ctypes, sys
+library, dc, key, value = sys.argv[1:]
+dvk = ctypes.CDLL(library)
+admin = ctypes.c_void_p()
+assert dvk.dvk_admin_open(None, ctypes.byref(admin)) == 0
+if value:
+    value = value.encode()
+    err = dvk.dvk_record_set(admin, dc.encode(), key.encode(), ctypes.c_uint64(2**64 - 1), value,
+                             ctypes.c_size_t(len(value)), None)
+else:
+    err = dvk.dvk_record_remove(admin, dc.encode(), key.encode())
+sys.exit(err)
+"""
+
+
+def describe(nodes=(0,), size=16 * MIB, endpoint=300, store="ram", **more):
+    """A volume as its record has it."""
+    return {"id": str(uuid.uuid4()), "bytes": size, "endpoint": endpoint, "minor": 0, "store": store,
+            "direct": False, "replicas": [{"node": node, "place": ""} for node in nodes],
+            "first": nodes[0], "async": False, "lag_bytes": 0, "resync_bytes_per_s": 0,
+            "access": "managers", "of": ""} | more
+
+
+def record(run_dir, dc, name, volume):
+    """Set the record of a volume, remove it when VOLUME is None; for a node that is not in a lab."""
+    subprocess.run(["python3", "-c", SET_RECORD, BUILD / "libdvk.so", dc, f"volume/{name}",
+                    json.dumps(volume) if volume else ""], check=True, timeout=20,
+                   env=os.environ | {"DVS_RUN_DIR": str(run_dir)})
+
+
+def load(run_dir, volume, *words, timeout=60):
+    """Run the load program; (status, output)."""
+    done = subprocess.run([LOAD, run_dir, volume, *map(str, words)], check=False, timeout=timeout,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
+    return done.returncode, done.stdout
+
+
+def servers(lib_dir):
+    """The numbers of the processes dvs-vdd that use LIB_DIR."""
+    found = []
+    for proc in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (proc / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"/dvs-vdd") and str(lib_dir).encode() in words:
+                found.append(int(proc.name))
+    return found
+
+
+def holder(lib_dir, dc):
+    """The number of the one that has the lock; None."""
+    with contextlib.suppress(OSError):
+        inode = os.stat(Path(lib_dir) / "volumes" / dc / "lock").st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()
+            if "->" not in words and words[5].split(":")[2] == str(inode):
+                return int(words[4])
+    return None
+
+
+def kill_all(pids, how=signal.SIGKILL):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, how)

@@ -1,0 +1,157 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes of one node: their server comes with their record and goes with it, and lasts longer than whoever started it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from dvsd import Dvsd, Tap
+from lab import wait_for
+from volume_help import MIB, describe, holder, kill_all, load, record, servers
+
+DC = "store"
+
+
+class Node(Dvsd):
+    """A dvsd with a directory of its own for what volumes keep, and DC "store"."""
+
+    def __init__(self):
+        self.lib_dir = Path(tempfile.mkdtemp(prefix="dvs-volumes."))
+        super().__init__("--lib-dir", str(self.lib_dir))
+        self.create(DC)
+
+    def volume(self, name="v", **how):
+        volume = describe(**how)
+        record(self.run_dir, DC, name, volume)
+        return volume
+
+    def load(self, *words, name="v", **how):
+        status, text = load(self.run_dir, f"{DC}/{name}", *words, **how)
+        assert status == 0, f"vdd-load {words}: status {status}: {text}"
+        return text
+
+    def server(self):
+        return wait_for(lambda: holder(self.lib_dir, DC), "a server of volumes")
+
+    def folder(self, name="v"):
+        return self.lib_dir / "volumes" / DC / name
+
+    def end(self):
+        kill_all(servers(self.lib_dir))
+        try:
+            return super().end()
+        finally:
+            kill_all(servers(self.lib_dir))
+            shutil.rmtree(self.lib_dir, ignore_errors=True)
+
+
+def a_volume_is_there_when_its_record_is(node):
+    node.volume()
+    node.load("fill")
+    node.load("check")
+    out = node.lib_dir / "history"
+    node.load("fill", "--value", 5, "--out", out)
+    node.load("storm", "--seconds", 2, "--out", out)
+    node.load("read", "--out", out)
+    status, text = load("-", "-", "judge", out)
+    assert status == 0, text
+
+
+def a_server_ends_with_its_last_volume(node):
+    node.volume("v")
+    node.volume("w", endpoint=301)
+    pid = node.server()
+    node.load("fill", name="v")
+    node.load("fill", name="w")
+    record(node.run_dir, DC, "v", None)
+    wait_for(lambda: not node.folder("v").exists(), "its files go with the record")
+    assert node.server() == pid
+    node.load("check", name="w")
+    record(node.run_dir, DC, "w", None)
+    wait_for(lambda: not servers(node.lib_dir), "the server ends")
+    assert not node.folder("w").exists()
+
+
+def a_volume_is_made_anew_under_its_name(node):
+    first = node.volume()
+    node.load("fill")
+    second = node.volume(endpoint=302)
+    assert first["id"] != second["id"]
+    wait_for(lambda: load(node.run_dir, f"{DC}/v", "check", "--value", 0)[0] == 0, "it is empty")
+
+
+def a_killed_server_is_started_again(node):
+    node.volume()
+    node.load("fill")
+    pid = node.server()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: holder(node.lib_dir, DC) not in (None, pid), "another one")
+    # It was in memory only.
+    node.load("check", "--value", 0)
+    node.load("fill")
+
+
+def a_server_outlives_its_agent_and_dvsd(node):
+    node.volume()
+    node.load("fill")
+    pid = node.server()
+    for _ in range(2):
+        before = servers(node.lib_dir)
+        agent = int(Path(f"/proc/{before[-1]}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        with contextlib.suppress(ProcessLookupError):
+            if Path(f"/proc/{agent}/comm").read_text().strip() == "dvs-agent":
+                os.kill(agent, signal.SIGKILL)
+        wait_for(lambda old=before: set(servers(node.lib_dir)) - set(old), "one that waits")
+        assert holder(node.lib_dir, DC) == pid
+    node.load("check")
+    node.kill()
+    node.start()
+    node.load("check")
+    node.stop()
+    node.start()
+    node.load("check")
+    assert holder(node.lib_dir, DC) == pid
+    # Now the one that waits takes its place.
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: holder(node.lib_dir, DC) not in (None, pid), "the next one")
+    node.load("fill")
+
+
+def a_dc_takes_its_volumes_along(node):
+    node.volume()
+    node.load("fill")
+    with contextlib.closing(node.admin()) as admin:
+        assert admin.error("dc_remove", name=DC, force=0) == "BADSTATE"
+        admin.ask("dc_remove", name=DC, force=1)
+    wait_for(lambda: not servers(node.lib_dir), "the server ends")
+    wait_for(lambda: not (node.lib_dir / "volumes" / DC).exists(), "its files are gone")
+
+
+def what_cannot_be_served_is_told_and_tried_again(node):
+    """The others do not suffer."""
+    node.volume("v", size=16 * MIB)
+    node.volume("broken", endpoint=310, size=1000)
+    node.load("fill")
+    pid = node.server()
+    record(node.run_dir, DC, "broken", None)
+    node.load("check")
+    assert node.server() == pid
+
+
+def main():
+    if os.geteuid() != 0 or not shutil.which("crun"):
+        print("1..0 # SKIP needs root and crun")
+        return 0
+    return Tap().run([a_volume_is_there_when_its_record_is, a_server_ends_with_its_last_volume,
+                      a_volume_is_made_anew_under_its_name, a_killed_server_is_started_again,
+                      a_server_outlives_its_agent_and_dvsd, a_dc_takes_its_volumes_along,
+                      what_cannot_be_served_is_told_and_tried_again], Node)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
