@@ -67,26 +67,22 @@ void ops_trim(void *state, struct skeleton_request *request, const struct vdd_tr
 void ops_zero(void *state, struct skeleton_request *request, const struct vdd_zero_req *req);
 void ops_batch(void *state, struct skeleton_request *request, const struct vdd_batch_req *req);
 
-void control_geometry(void *state, struct skeleton_request *request,
-		      const struct vdd_geometry_req *req);
-void control_extents(void *state, struct skeleton_request *request,
-		     const struct vdd_extents_req *req);
-void control_resize(void *state, struct skeleton_request *request,
-		    const struct vdd_resize_req *req);
-void control_snapshot(void *state, struct skeleton_request *request,
-		      const struct vdd_snapshot_req *req);
-void control_clone(void *state, struct skeleton_request *request, const struct vdd_clone_req *req);
-void control_remove(void *state, struct skeleton_request *request,
-		    const struct vdd_remove_req *req);
-void control_disks(void *state, struct skeleton_request *request, const struct vdd_disks_req *req);
-void control_status(void *state, struct skeleton_request *request,
-		    const struct vdd_status_req *req);
-void control_verify(void *state, struct skeleton_request *request,
-		    const struct vdd_verify_req *req);
-void control_hand_over(void *state, struct skeleton_request *request,
-		       const struct vdd_hand_over_req *req);
-void control_tune(void *state, struct skeleton_request *request, const struct vdd_tune_req *req);
+void admin_geometry(void *state, struct skeleton_request *request,
+		    const struct vdd_geometry_req *req);
+void admin_extents(void *state, struct skeleton_request *request,
+		   const struct vdd_extents_req *req);
+void admin_resize(void *state, struct skeleton_request *request, const struct vdd_resize_req *req);
+void admin_snapshot(void *state, struct skeleton_request *request,
+		    const struct vdd_snapshot_req *req);
+void admin_clone(void *state, struct skeleton_request *request, const struct vdd_clone_req *req);
+void admin_remove(void *state, struct skeleton_request *request, const struct vdd_remove_req *req);
+void admin_disks(void *state, struct skeleton_request *request, const struct vdd_disks_req *req);
+void admin_status(void *state, struct skeleton_request *request, const struct vdd_status_req *req);
+void admin_verify(void *state, struct skeleton_request *request, const struct vdd_verify_req *req);
+void admin_hand_over(void *state, struct skeleton_request *request,
+		     const struct vdd_hand_over_req *req);
+void admin_tune(void *state, struct skeleton_request *request, const struct vdd_tune_req *req);
 /* An entry that lets old marks of the dirty chunks go, when all replicas are members and something is marked. */
-void control_cool(struct unit *unit);
+void admin_cool(struct unit *unit);
 
 #endif

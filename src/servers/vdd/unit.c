@@ -24,18 +24,18 @@ static const struct vdd_handlers handlers = {
 	.flush = ops_flush,
 	.trim = ops_trim,
 	.zero = ops_zero,
-	.geometry = control_geometry,
+	.geometry = admin_geometry,
 	.batch = ops_batch,
-	.extents = control_extents,
-	.resize = control_resize,
-	.snapshot = control_snapshot,
-	.clone = control_clone,
-	.remove = control_remove,
-	.disks = control_disks,
-	.status = control_status,
-	.verify = control_verify,
-	.hand_over = control_hand_over,
-	.tune = control_tune,
+	.extents = admin_extents,
+	.resize = admin_resize,
+	.snapshot = admin_snapshot,
+	.clone = admin_clone,
+	.remove = admin_remove,
+	.disks = admin_disks,
+	.status = admin_status,
+	.verify = admin_verify,
+	.hand_over = admin_hand_over,
+	.tune = admin_tune,
 };
 
 static uint64_t bit(uint32_t node)
@@ -278,7 +278,7 @@ static void tick_fired(struct skeleton_timer *timer)
 	struct unit *unit = CONTAINER_OF(timer, struct unit, tick);
 
 	follow_members(unit);
-	control_cool(unit);
+	admin_cool(unit);
 	if (unit->is_leaving)
 		try_to_leave(unit);
 	skeleton_timer_set(unit->skeleton, &unit->tick, clock_deadline_ns(TICK_NS), tick_fired);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A volume's replica on this node, in a thread of its own: its skeleton, disks, replica and sync. Requests become jobs (ops.c, batch.c, control.c); changes are entries that all members
+/* A volume's replica on this node, in a thread of its own: its skeleton, disks, replica and sync. Requests become jobs (ops.c, batch.c, admin.c); changes are entries that all members
  * carry out (change.h). */
 #ifndef SERVERS_VDD_UNIT_H
 #define SERVERS_VDD_UNIT_H

@@ -30,8 +30,8 @@ static dvs_err find(const struct unit *unit, uint32_t minor, struct disk_info *i
 	return !err && info->minor != minor ? DVS_NOTFOUND : err;
 }
 
-void control_geometry(void *state, struct skeleton_request *request,
-		      const struct vdd_geometry_req *req)
+void admin_geometry(void *state, struct skeleton_request *request,
+		    const struct vdd_geometry_req *req)
 {
 	struct disk_info info;
 	dvs_err err = find(state, req->minor, &info);
@@ -68,8 +68,7 @@ static dvs_err put_extents(const struct unit *unit, const struct vdd_extents_req
 	return err;
 }
 
-void control_extents(void *state, struct skeleton_request *request,
-		     const struct vdd_extents_req *req)
+void admin_extents(void *state, struct skeleton_request *request, const struct vdd_extents_req *req)
 {
 	struct unit *unit = state;
 	uint8_t data[EXTENTS_MAX * VDD_EXTENT_BYTES_MAX];
@@ -88,7 +87,7 @@ void control_extents(void *state, struct skeleton_request *request,
 	vdd_extents_answer_data(request, err, &rep, err ? NULL : data, err ? 0 : writer_len(&out));
 }
 
-void control_disks(void *state, struct skeleton_request *request, const struct vdd_disks_req *req)
+void admin_disks(void *state, struct skeleton_request *request, const struct vdd_disks_req *req)
 {
 	struct unit *unit = state;
 	struct vdd_disks_rep rep = { .n_disks = 0 };
@@ -160,8 +159,8 @@ static bool job_name(struct job *job, const char *name)
 	return job->data != NULL;
 }
 
-void control_snapshot(void *state, struct skeleton_request *request,
-		      const struct vdd_snapshot_req *req)
+void admin_snapshot(void *state, struct skeleton_request *request,
+		    const struct vdd_snapshot_req *req)
 {
 	struct unit *unit = state;
 	const struct vdd_entry_snapshot_req head = { .minor = req->minor,
@@ -187,7 +186,7 @@ void control_snapshot(void *state, struct skeleton_request *request,
 	job_less(job, job->data ? DVS_OK : DVS_NOMEM);
 }
 
-void control_clone(void *state, struct skeleton_request *request, const struct vdd_clone_req *req)
+void admin_clone(void *state, struct skeleton_request *request, const struct vdd_clone_req *req)
 {
 	struct unit *unit = state;
 	const struct vdd_entry_clone_req head = { .minor = req->minor, .now_ns = clock_real_ns() };
@@ -218,7 +217,7 @@ static void removed_answer(struct job *job)
 	plain_answer(job);
 }
 
-void control_remove(void *state, struct skeleton_request *request, const struct vdd_remove_req *req)
+void admin_remove(void *state, struct skeleton_request *request, const struct vdd_remove_req *req)
 {
 	struct unit *unit = state;
 	const struct vdd_entry_remove_req head = { .minor = req->minor };
@@ -239,7 +238,7 @@ void control_remove(void *state, struct skeleton_request *request, const struct 
 	job_less(job, DVS_OK);
 }
 
-void control_resize(void *state, struct skeleton_request *request, const struct vdd_resize_req *req)
+void admin_resize(void *state, struct skeleton_request *request, const struct vdd_resize_req *req)
 {
 	struct unit *unit = state;
 	const struct vdd_entry_resize_req head = { .minor = req->minor, .bytes = req->bytes };
@@ -301,7 +300,7 @@ static uint32_t n_waiting(struct unit *unit)
 	return n;
 }
 
-void control_status(void *state, struct skeleton_request *request, const struct vdd_status_req *req)
+void admin_status(void *state, struct skeleton_request *request, const struct vdd_status_req *req)
 {
 	struct unit *unit = state;
 	struct replica_member_state states[DVS_NODES_MAX];
@@ -331,7 +330,7 @@ void control_status(void *state, struct skeleton_request *request, const struct 
 	vdd_status_answer(request, DVS_OK, &rep);
 }
 
-void control_verify(void *state, struct skeleton_request *request, const struct vdd_verify_req *req)
+void admin_verify(void *state, struct skeleton_request *request, const struct vdd_verify_req *req)
 {
 	struct unit *unit = state;
 	dvs_err err = ops_check_role(unit);
@@ -348,8 +347,8 @@ static void handed_over(void *context, dvs_err err)
 	job_less(context, err);
 }
 
-void control_hand_over(void *state, struct skeleton_request *request,
-		       const struct vdd_hand_over_req *req)
+void admin_hand_over(void *state, struct skeleton_request *request,
+		     const struct vdd_hand_over_req *req)
 {
 	struct unit *unit = state;
 	struct job *job;
@@ -365,7 +364,7 @@ void control_hand_over(void *state, struct skeleton_request *request,
 		replica_hand_over(unit->replica, (dvs_nodeid){ req->node }, handed_over, job);
 }
 
-void control_tune(void *state, struct skeleton_request *request, const struct vdd_tune_req *req)
+void admin_tune(void *state, struct skeleton_request *request, const struct vdd_tune_req *req)
 {
 	struct unit *unit = state;
 
@@ -398,7 +397,7 @@ static bool is_any_old(struct unit *unit)
 	       CONTAINER_OF(link, struct job, of_unit)->number <= unit->cooled;
 }
 
-void control_cool(struct unit *unit)
+void admin_cool(struct unit *unit)
 {
 	const struct vdd_entry_cool_req head = { .empty = 0 };
 	uint64_t nodes = 0;
