@@ -92,11 +92,16 @@ struct volume_disk {
 	uint64_t bytes;
 	uint32_t block_bytes;
 	bool is_read_only;
+	bool trims; /* what is trimmed takes no space any more */
 };
 
 /* Open DC/VOLUME[@SNAPSHOT] for the calling thread: a link with the DC, an endpoint, the geometry. RUN_DIR as in dvk_admin_open(). Waits up to TIMEOUT_MS for its server. NODC, NOTFOUND, DENIED, NODEST: no server runs (yet). WHY gets a sentence. */
 DVS_MUST_USE dvs_err volume_open(const char *run_dir, const char *text, uint32_t timeout_ms,
 				 struct volume_disk *disk, char why[VOLUME_WHY_MAX + 1]);
+/* The same over links that the caller has and keeps: an admin link and one with the DC; it is closed by volume_close_thread(). For who opens many. */
+DVS_MUST_USE dvs_err volume_open_on(struct dvk *admin, struct dvk *dvk, const char *text,
+				    uint32_t timeout_ms, struct volume_disk *disk,
+				    char why[VOLUME_WHY_MAX + 1]);
 /* Another thread's endpoint on the same link. */
 DVS_MUST_USE dvs_err volume_open_thread(const struct volume_disk *disk, struct volume_disk *mine);
 void volume_close(struct volume_disk *disk); /* of volume_open(): ends the link */

@@ -13,6 +13,7 @@
 
 #define KIND_SNAPSHOT 2u
 #define FLAG_READ_ONLY 1u
+#define FLAG_TRIMS 2u
 
 struct opening {
 	uint64_t deadline_ns;
@@ -59,18 +60,22 @@ dvs_err volume_dc_open(const char *run_dir, const char *dc, struct dvk **dvk)
 
 /* ---- what is known of it without its server ---- */
 
-static dvs_err look_up(const struct opening *opening, const char *run_dir, struct volume *volume)
+static dvs_err link_up(const struct opening *opening, const char *run_dir, struct dvk **admin)
 {
-	struct dvk *admin;
-	dvs_err err = dvk_admin_open(run_dir, &admin);
+	dvs_err err = dvk_admin_open(run_dir, admin);
 
 	if (err == DVS_DENIED)
 		return fail(opening, err,
 			    "only root and the user who runs dvsd may open volumes by name");
-	if (err != DVS_OK)
-		return fail(opening, err, "dvsd in %s: %s", run_dir_of(run_dir), dvs_strerror(err));
-	err = volume_get(admin, opening->dc, opening->name, volume, NULL);
-	dvk_close(admin);
+	return err == DVS_OK ?
+		       DVS_OK :
+		       fail(opening, err, "dvsd in %s: %s", run_dir_of(run_dir), dvs_strerror(err));
+}
+
+static dvs_err look_up(const struct opening *opening, struct dvk *admin, struct volume *volume)
+{
+	dvs_err err = volume_get(admin, opening->dc, opening->name, volume, NULL);
+
 	if (err == DVS_NODC)
 		return fail(opening, err, "there is no DC %s; see 'dvs dc ls'", opening->dc);
 	if (err == DVS_NOTFOUND)
@@ -84,12 +89,8 @@ static dvs_err look_up(const struct opening *opening, const char *run_dir, struc
 	return DVS_OK;
 }
 
-static dvs_err enter(const struct opening *opening, const char *run_dir, struct volume_disk *disk)
+static dvs_err entered(const struct opening *opening, dvs_err err)
 {
-	dvs_err err = volume_dc_open(run_dir, opening->dc, &disk->dvk);
-
-	if (err == DVS_OK)
-		err = dvk_bind(disk->dvk, dvs_ep_any(), DVK_LOCAL, &disk->self);
 	if (err == DVS_DENIED)
 		return fail(opening, err,
 			    "this process is in another DC than %s, or may not enter it",
@@ -146,6 +147,7 @@ static dvs_err measure(const struct opening *opening, struct volume_disk *disk)
 	disk->bytes = reply.bytes;
 	disk->block_bytes = reply.block_bytes;
 	disk->is_read_only = reply.flags & FLAG_READ_ONLY;
+	disk->trims = reply.flags & FLAG_TRIMS;
 	return DVS_OK;
 }
 
@@ -184,36 +186,79 @@ static dvs_err reach(const struct opening *opening, struct volume_disk *disk)
 	}
 }
 
-dvs_err volume_open(const char *run_dir, const char *text, uint32_t timeout_ms,
-		    struct volume_disk *disk, char why[VOLUME_WHY_MAX + 1])
+static dvs_err opening_begin(struct opening *opening, const char *text, uint32_t timeout_ms,
+			     char why[VOLUME_WHY_MAX + 1])
 {
-	struct opening opening = { .why = why };
-	struct volume *volume;
+	*opening = (struct opening){ .why = why };
+	why[0] = '\0';
+	opening->deadline_ns = timeout_ms == DVS_FOREVER ?
+				       CLOCK_NEVER_NS :
+				       clock_deadline_ns(timeout_ms * CLOCK_NS_PER_MS);
+	if (volume_name_split(text, opening->dc, opening->name, opening->snapshot))
+		return DVS_OK;
+	return fail(opening, DVS_BADARG,
+		    "that is no name of a volume; write DC/VOLUME or DC/VOLUME@SNAPSHOT");
+}
+
+static dvs_err open_on(const struct opening *opening, struct dvk *admin, struct dvk *dvk,
+		       struct volume_disk *disk)
+{
+	struct volume *volume = malloc(sizeof(*volume));
 	dvs_err err;
 
-	*disk = (struct volume_disk){ .dvk = NULL };
-	why[0] = '\0';
-	opening.deadline_ns = timeout_ms == DVS_FOREVER ?
-				      CLOCK_NEVER_NS :
-				      clock_deadline_ns(timeout_ms * CLOCK_NS_PER_MS);
-	if (!volume_name_split(text, opening.dc, opening.name, opening.snapshot))
-		return fail(&opening, DVS_BADARG,
-			    "that is no name of a volume; write DC/VOLUME or DC/VOLUME@SNAPSHOT");
-	volume = malloc(sizeof(*volume));
+	*disk = (struct volume_disk){ .dvk = dvk };
 	if (!volume)
-		return fail(&opening, DVS_NOMEM, "out of memory");
-	err = look_up(&opening, run_dir, volume);
+		return fail(opening, DVS_NOMEM, "out of memory");
+	err = look_up(opening, admin, volume);
 	if (err == DVS_OK) {
 		disk->server = dvs_ep_of(volume->endpoint);
 		disk->minor = volume->minor;
+		err = entered(opening, dvk_bind(dvk, dvs_ep_any(), DVK_LOCAL, &disk->self));
 	}
 	free(volume);
 	if (err == DVS_OK)
-		err = enter(&opening, run_dir, disk);
-	if (err == DVS_OK)
-		err = reach(&opening, disk);
+		err = reach(opening, disk);
 	if (err != DVS_OK)
-		volume_close(disk);
+		volume_close_thread(disk);
+	return err;
+}
+
+dvs_err volume_open_on(struct dvk *admin, struct dvk *dvk, const char *text, uint32_t timeout_ms,
+		       struct volume_disk *disk, char why[VOLUME_WHY_MAX + 1])
+{
+	struct opening opening;
+	dvs_err err = opening_begin(&opening, text, timeout_ms, why);
+
+	return err == DVS_OK ? open_on(&opening, admin, dvk, disk) : err;
+}
+
+dvs_err volume_open(const char *run_dir, const char *text, uint32_t timeout_ms,
+		    struct volume_disk *disk, char why[VOLUME_WHY_MAX + 1])
+{
+	struct opening opening;
+	struct volume *volume = NULL;
+	struct dvk *admin = NULL;
+	struct dvk *dvk = NULL;
+	dvs_err err = opening_begin(&opening, text, timeout_ms, why);
+
+	*disk = (struct volume_disk){ .dvk = NULL };
+	if (err == DVS_OK)
+		err = link_up(&opening, run_dir, &admin);
+	/* First whether there is such a DC: that its socket is not there says less. */
+	if (err == DVS_OK) {
+		volume = malloc(sizeof(*volume));
+		err = volume ? look_up(&opening, admin, volume) : DVS_NOMEM;
+	}
+	free(volume);
+	if (err == DVS_OK)
+		err = entered(&opening, volume_dc_open(run_dir, opening.dc, &dvk));
+	if (err == DVS_OK)
+		err = open_on(&opening, admin, dvk, disk);
+	if (err != DVS_OK) {
+		dvk_close(dvk);
+		disk->dvk = NULL;
+	}
+	dvk_close(admin);
 	return err;
 }
 
