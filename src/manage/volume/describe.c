@@ -20,21 +20,14 @@ const struct output_shape describe_volumes_shape = { "volumes", volume_columns,
 						     ARRAY_LEN(volume_columns) };
 
 static const struct output_column field_columns[] = {
-	{ "Name", "name", false },
-	{ "State", "state", false },
-	{ "Why", "why", false },
-	{ "Size", "size", false },
-	{ "Bytes", "bytes", false },
-	{ "Used", "used", false },
-	{ "Store", "store", false },
-	{ "Direct", "direct", false },
-	{ "Mode", "mode", false },
-	{ "Access", "access", false },
-	{ "Resync rate", "resync", false },
-	{ "Clone of", "of", false },
-	{ "Endpoint", "endpoint", false },
-	{ "Minor", "minor", false },
-	{ "Id", "id", false },
+	{ "Name", "name", false },     { "State", "state", false },
+	{ "Why", "why", false },       { "Attached", "attached", false },
+	{ "Size", "size", false },     { "Bytes", "bytes", false },
+	{ "Used", "used", false },     { "Store", "store", false },
+	{ "Direct", "direct", false }, { "Mode", "mode", false },
+	{ "Access", "access", false }, { "Resync rate", "resync", false },
+	{ "Clone of", "of", false },   { "Endpoint", "endpoint", false },
+	{ "Minor", "minor", false },   { "Id", "id", false },
 };
 
 const struct output_shape describe_volume_fields = { "volume", field_columns,
@@ -93,6 +86,15 @@ json_t *describe_size(uint64_t bytes)
 		return json_sprintf("%llu%c", (unsigned long long)whole, units[unit]);
 	return json_sprintf("%llu.%llu%c", (unsigned long long)whole,
 			    (unsigned long long)(rest * 10 / 1024), units[unit]);
+}
+
+/* LIST with ITEM, both taken; NULL without memory. */
+static json_t *append(json_t *list, json_t *item)
+{
+	if (json_array_append_new(list, item) == 0)
+		return list;
+	json_decref(list);
+	return NULL;
 }
 
 /* ---- what a server has told ---- */
@@ -220,6 +222,24 @@ static json_t *mode_of(const struct volume *base)
 	return json_string("async");
 }
 
+/* The nodes where it is a block device; null: nowhere. */
+static json_t *attached_of(struct vol *vol)
+{
+	json_t *list;
+	uint64_t nodes;
+
+	if (!vol_holders(vol, vol->volume.id, &nodes))
+		return json_null();
+	list = json_array();
+	for (; list && nodes; nodes &= nodes - 1) {
+		dvs_nodeid node = { (uint32_t)__builtin_ctzll(nodes) };
+		char name[DVS_NAME_MAX + 1];
+
+		list = append(list, json_string(nodes_name(&vol->nodes, node, name)));
+	}
+	return list;
+}
+
 json_t *describe_volume(struct vol *vol, const struct vol_told *told)
 {
 	const struct vdd_disk *disk = disk_of(told->disks, vol->volume.minor);
@@ -231,7 +251,7 @@ json_t *describe_volume(struct vol *vol, const struct vol_told *told)
 		vol_known(vol, known);
 	return json_pack(
 		"{s:o, s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:s, s:b, s:o, s:o, s:I, s:s, s:I, s:o, "
-		"s:I, s:I, s:o, s:i, s:o, s:s, s:o}",
+		"s:I, s:I, s:o, s:i, s:o, s:s, s:o, s:o}",
 		"name", json_sprintf("%s/%s", vol->dc, vol->volume.name), "dc", vol->dc, "volume",
 		vol->volume.name, "size", describe_size(bytes), "bytes", (json_int_t)bytes, "used",
 		disk ? describe_size(disk->used_bytes) : json_null(), "used_bytes",
@@ -247,7 +267,8 @@ json_t *describe_volume(struct vol *vol, const struct vol_told *told)
 		vol->volume.of[0] ? json_sprintf("%s/%s", vol->dc, vol->volume.of) : json_null(),
 		"n_snapshots", count_snapshots(vol, told->disks), "epoch",
 		told->status ? describe_count(told->status->epoch) : json_null(), "id",
-		vol->volume.id, "why", known[0] ? json_string(known) : json_null());
+		vol->volume.id, "why", known[0] ? json_string(known) : json_null(), "attached",
+		attached_of(vol));
 }
 
 /* ---- replicas ---- */
@@ -290,15 +311,6 @@ static json_t *describe_replica(struct vol *vol, const struct volume_replica *re
 		is_syncing ? describe_size(told->bytes_per_s) : json_null(), "eta_ms",
 		(json_int_t)told->eta_ms, "left", left_of(member), "lag_bytes",
 		(json_int_t)told->lag_bytes, "why", why[0] ? why : NULL);
-}
-
-/* LIST with ITEM, both taken; NULL without memory. */
-static json_t *append(json_t *list, json_t *item)
-{
-	if (json_array_append_new(list, item) == 0)
-		return list;
-	json_decref(list);
-	return NULL;
 }
 
 json_t *describe_replicas(struct vol *vol, const struct vol_told *told)

@@ -76,6 +76,9 @@ bool vol_why(struct vol *vol, uint32_t node, char why[DVK_TEXT_MAX + 1]);
 /* What is known without its server: nodes that are down, and what they have said. */
 void vol_known(struct vol *vol, char known[VOL_KNOWN_BYTES]);
 
+/* The nodes where the volume ID is a block device; false: nowhere. */
+bool vol_holders(struct vol *vol, const char *id, uint64_t *nodes);
+
 /* The record again: somebody may have changed it. */
 DVS_MUST_USE dvs_err vol_reload(struct vol *vol);
 /* Write vol->base where it has not changed since it was read. NOTFOUND: it has. */

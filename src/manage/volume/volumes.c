@@ -132,6 +132,17 @@ static void forget_rest(struct vol *vol, const char *id)
 		err = dvk_record_remove(vol->link.dvk, vol->dc, key);
 }
 
+/* Nobody has it as a block device any more; that there is no such record is as well. */
+static void forget_holders(struct vol *vol, const char *id)
+{
+	char key[DVS_NAME_MAX + 1];
+
+	snprintf(key, sizeof(key), "volume-attach/%s", id);
+	if (dvk_record_remove(vol->link.dvk, vol->dc, key) == DVS_NOQUORUM)
+		cli_note(vol->cli, "remove volume %s: its record %s stays: no quorum", vol->text,
+			 key);
+}
+
 /* Until nobody is bound to its endpoint. */
 static dvs_err wait_end(struct vol *vol, uint32_t endpoint)
 {
@@ -154,6 +165,7 @@ int vol_forget(struct vol *vol, const struct volume *volume)
 	err = dvk_record_remove(vol->link.dvk, vol->dc, key);
 	if (err != DVS_OK && err != DVS_NOTFOUND)
 		return vol_fail(vol, err);
+	forget_holders(vol, volume->id);
 	if (volume->n_replicas == 0)
 		return EXIT_DONE;
 	/* Our own endpoint in that DC would keep us from entering it again. */

@@ -338,6 +338,31 @@ TEST(a_volume_is_removed_with_all_that_belongs_to_it)
 	ck_assert_int_eq(fake()->n_open, 0);
 }
 
+TEST(a_volume_that_is_a_block_device_stays)
+{
+	RESULT kept = { 0 };
+	RESULT told = { 0 };
+	RESULT gone = { 0 };
+	struct fake_dc *dc;
+
+	volume_with_two();
+	dc = &fake()->dcs[0];
+	fake_add_endpoint(dc, 2000, 3, "dvs-attach");
+	fake_keep(
+		"web", "volume-attach/" VOLUME_ID,
+		"{\"holders\":[{\"token\":\"t\",\"node\":1,\"endpoint\":3147728,\"shared\":false}]}");
+	told = run("vol inspect web/data");
+	ck_assert_contains(told.out, "barn\n");
+	kept = run("vol rm --force web/data");
+	ck_assert_int_eq(kept.status, 1);
+	ck_assert_contains(kept.err, "it is a block device of node barn; take it off with 'dvs vol "
+				     "detach' there");
+	dc->n_endpoints = 0;
+	gone = run("vol rm --force web/data");
+	ck_assert_msg(gone.status == 0, "%s", gone.err);
+	ck_assert_uint_eq(fake()->n_kept, 0);
+}
+
 TEST(a_volume_with_clones_stays)
 {
 	static const struct refusal refusals[] = {
@@ -372,4 +397,5 @@ UNIT_MAIN("manage-volumes", a_volume_is_a_record_and_is_waited_for,
 	  a_list_tells_at_a_glance_what_is_healthy, a_list_tells_who_is_behind_away_or_silent,
 	  inspect_tells_everything, inspect_tells_what_is_known_of_a_volume_that_does_not_answer,
 	  names_that_are_wrong_get_an_advice, a_volume_is_removed_with_all_that_belongs_to_it,
-	  a_volume_with_clones_stays, what_is_damaged_can_be_removed)
+	  a_volume_that_is_a_block_device_stays, a_volume_with_clones_stays,
+	  what_is_damaged_can_be_removed)
