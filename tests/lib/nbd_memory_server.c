@@ -10,9 +10,9 @@
 int main(int argc, char **argv)
 {
 	struct log log = log_to_stderr(LOG_LEVEL_WARNING);
-	struct server_options options = { .connections_max = SERVER_CONNECTIONS_DEFAULT,
-					  .log = &log };
-	char why[SERVER_WHY_MAX + 1];
+	struct nbd_server_options options = { .connections_max = NBD_CONNECTIONS_DEFAULT,
+					      .log = &log };
+	char why[NBD_SERVER_WHY_MAX + 1];
 	struct nbd_backend *backend;
 	dvs_err err;
 
@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 	backend = nbd_memory_open(strtoull(argv[2], NULL, 10));
 	if (!backend)
 		return EXIT_FAILURE;
-	err = server_run(&options, backend, why);
+	err = nbd_server_run(&options, backend, why);
 	nbd_memory_close(backend);
 	if (err)
 		(void)fprintf(stderr, "nbd-memory-server: %s\n", why);

@@ -52,7 +52,7 @@ static const struct option known[] = {
 };
 
 struct arguments {
-	struct server_options server;
+	struct nbd_server_options server;
 	struct volumes_options volumes;
 	const char *pid_file;
 	enum log_level log_level;
@@ -99,7 +99,7 @@ static bool take_ready_fd(const char *value, int *fd)
 
 static bool parse_one(int option, const char *value, struct arguments *arguments)
 {
-	struct server_options *server = &arguments->server;
+	struct nbd_server_options *server = &arguments->server;
 
 	switch (option) {
 	case 's':
@@ -115,7 +115,7 @@ static bool parse_one(int option, const char *value, struct arguments *arguments
 		server->is_read_only = true;
 		return true;
 	case 'c':
-		return take_number("--connections", value, 1, SERVER_CONNECTIONS_MAX,
+		return take_number("--connections", value, 1, NBD_CONNECTIONS_MAX,
 				   &server->connections_max);
 	case 'w':
 		return take_number("--patience", value, 0, PATIENCE_S_MAX,
@@ -203,7 +203,7 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
 
 static dvs_err serve(const struct arguments *arguments)
 {
-	char why[SERVER_WHY_MAX + 1] = "";
+	char why[NBD_SERVER_WHY_MAX + 1] = "";
 	struct nbd_backend *backend = NULL;
 	struct pidfile pidfile = { .fd = -1 };
 	dvs_err err = DVS_OK;
@@ -213,7 +213,7 @@ static dvs_err serve(const struct arguments *arguments)
 	if (!err)
 		err = volumes_open(&arguments->volumes, &backend, why);
 	if (!err)
-		err = server_run(&arguments->server, backend, why);
+		err = nbd_server_run(&arguments->server, backend, why);
 	if (err)
 		(void)fprintf(stderr, "dvs-nbd: %s\n", why);
 	if (backend)
@@ -225,7 +225,7 @@ static dvs_err serve(const struct arguments *arguments)
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {
-		.server = { .connections_max = SERVER_CONNECTIONS_DEFAULT, .ready_fd = -1 },
+		.server = { .connections_max = NBD_CONNECTIONS_DEFAULT, .ready_fd = -1 },
 		.volumes = { .patience_s = VOLUMES_PATIENCE_S },
 		.log_level = LOG_LEVEL_INFO,
 	};

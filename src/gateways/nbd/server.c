@@ -192,8 +192,8 @@ static bool end_all(struct server *server)
 	return are_gone;
 }
 
-static dvs_err open_listener(const struct server_options *options, struct server *server,
-			     char why[SERVER_WHY_MAX + 1])
+static dvs_err open_listener(const struct nbd_server_options *options, struct server *server,
+			     char why[NBD_SERVER_WHY_MAX + 1])
 {
 	bool is_local = true;
 	dvs_err err;
@@ -209,8 +209,9 @@ static dvs_err open_listener(const struct server_options *options, struct server
 	return err;
 }
 
-static dvs_err open_all(const struct server_options *options, struct server *server,
-			struct watch **watch, struct wire_tls **tls, char why[SERVER_WHY_MAX + 1])
+static dvs_err open_all(const struct nbd_server_options *options, struct server *server,
+			struct watch **watch, struct wire_tls **tls,
+			char why[NBD_SERVER_WHY_MAX + 1])
 {
 	sigset_t ending;
 	dvs_err err = DVS_OK;
@@ -232,7 +233,7 @@ static dvs_err open_all(const struct server_options *options, struct server *ser
 	return err;
 }
 
-static void say_ready(const struct server_options *options)
+static void say_ready(const struct nbd_server_options *options)
 {
 	if (options->ready_fd < 0)
 		return;
@@ -241,8 +242,8 @@ static void say_ready(const struct server_options *options)
 	close(options->ready_fd);
 }
 
-dvs_err server_run(const struct server_options *options, struct nbd_backend *backend,
-		   char why[SERVER_WHY_MAX + 1])
+dvs_err nbd_server_run(const struct nbd_server_options *options, struct nbd_backend *backend,
+		       char why[NBD_SERVER_WHY_MAX + 1])
 {
 	struct server server = { .connections_max = options->connections_max,
 				 .listen_fd = -1,
@@ -276,7 +277,7 @@ dvs_err server_run(const struct server_options *options, struct nbd_backend *bac
 			_exit(EXIT_SUCCESS);
 		}
 	} else if (why[0] == '\0') {
-		(void)snprintf(why, SERVER_WHY_MAX + 1, "%s", dvs_strerror(err));
+		(void)snprintf(why, NBD_SERVER_WHY_MAX + 1, "%s", dvs_strerror(err));
 	}
 	watch_close(watch);
 	wire_tls_close(tls);

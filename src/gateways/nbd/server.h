@@ -12,11 +12,11 @@
 #include "base/log.h"
 #include "gateways/nbd/backend.h"
 
-#define SERVER_WHY_MAX 511
-#define SERVER_CONNECTIONS_DEFAULT 64u
-#define SERVER_CONNECTIONS_MAX 512u
+#define NBD_SERVER_WHY_MAX 511
+#define NBD_CONNECTIONS_DEFAULT 64u
+#define NBD_CONNECTIONS_MAX 512u
 
-struct server_options {
+struct nbd_server_options {
 	const char *socket; /* path of a Unix socket; or */
 	const char *listen; /* ADDRESS:PORT, [ADDRESS]:PORT */
 	const char *tls;    /* directory with certificates; NULL: in clear */
@@ -28,7 +28,7 @@ struct server_options {
 
 /* Serve BACKEND until SIGTERM or SIGINT, which the caller has not blocked; for the main thread, before there are others. WHY gets a sentence when it cannot begin: INUSE, DENIED, BADARG, NOTFOUND,
  * NOMEM, IO. After it has ended a connection may still be there that waits for its disk; so the process ends. */
-DVS_MUST_USE dvs_err server_run(const struct server_options *options, struct nbd_backend *backend,
-				char why[SERVER_WHY_MAX + 1]);
+DVS_MUST_USE dvs_err nbd_server_run(const struct nbd_server_options *options,
+				    struct nbd_backend *backend, char why[NBD_SERVER_WHY_MAX + 1]);
 
 #endif
