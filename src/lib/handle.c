@@ -325,30 +325,29 @@ static void read_mail(struct m3 *self, struct mail *mail)
 	} else if (mail->op == CONTROL_TRACE_RING) {
 		trace_start(self, mail->fd[0]);
 	}
-	mail_free(mail);
 }
 
+/* The mail that is read stays in its list meanwhile: another thread may come back to dvsd, which must hear of its channel. */
 static void host_events(struct endpoint *ep)
 {
 	struct m3 *self = ep->host_arg;
 	struct dvk *dvk = self->dvk;
-	bool unbound;
 
 	link_pump(dvk);
-	for (;;) {
-		struct list *node;
+	pthread_mutex_lock(&dvk->lock);
+	while (!list_is_empty(&self->mail)) {
+		struct mail *mail = CONTAINER_OF(self->mail.next, struct mail, node);
 
-		pthread_mutex_lock(&dvk->lock);
-		node = list_take_head(&self->mail);
-		unbound = self->unbound;
 		pthread_mutex_unlock(&dvk->lock);
-		if (!node)
-			break;
-		read_mail(self, CONTAINER_OF(node, struct mail, node));
+		read_mail(self, mail);
+		pthread_mutex_lock(&dvk->lock);
+		list_remove(&mail->node);
+		mail_free(mail);
 	}
 	/* Memory was too short for the mail that says so. */
-	if (unbound)
+	if (self->unbound)
 		self->ep.halt = HALT_UNBOUND;
+	pthread_mutex_unlock(&dvk->lock);
 	ep->exposed = atomic_load(&dvk->exposed);
 }
 

@@ -108,9 +108,10 @@ enum frame_result frame_receive(int socket_fd, struct frame *frame)
 
 	for (unsigned i = 0; i < LINK_FDS_MAX; i++)
 		frame->fd[i] = -1;
+	/* A dvsd that died with something unread is told of once, before what it has sent; that ends with the end. */
 	do
 		got = recvmsg(socket_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
+	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0 && errno == EAGAIN)
 		return FRAME_NONE;
 	if (got <= 0)
@@ -203,9 +204,11 @@ static void wait_turn_locked(struct dvk *dvk, uint64_t until_ns)
 		(void)pthread_cond_timedwait(&dvk->turned, &dvk->lock, &until);
 }
 
+/* A dvsd that is gone may have told something that is not read yet, as of a channel that the partner uses already: whoever
+ * reads it comes to the end, and then it is asked again. */
 void link_send_locked(struct dvk *dvk, struct exchange *x)
 {
-	if (dvk->fd >= 0 && !frame_send(dvk->fd, x))
+	if (dvk->fd >= 0 && !frame_send(dvk->fd, x) && errno != EPIPE && errno != ECONNRESET)
 		broken_locked(dvk);
 }
 

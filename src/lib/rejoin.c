@@ -164,6 +164,51 @@ static void send_links_locked(struct dvk *dvk, struct control_rejoin_links_req *
 	request->n_links = 0;
 }
 
+static void add_link_locked(struct dvk *dvk, struct control_rejoin_links_req *request,
+			    const struct control_link *row)
+{
+	request->links[request->n_links++] = *row;
+	if (request->n_links == ARRAY_LEN(request->links))
+		send_links_locked(dvk, request);
+}
+
+static bool is_about(const struct mail *mail, uint32_t peer)
+{
+	if (mail->op == CONTROL_GONE)
+		return mail->gone.peer == peer;
+	return mail->op == CONTROL_CHANNEL && mail->channel.mode != 4 &&
+	       dvs_ep_number(dvs_ep_of(mail->channel.peer)) == dvs_ep_number(dvs_ep_of(peer));
+}
+
+/* Is there something newer of PEER in the mail behind AT? */
+static bool is_old_locked(struct m3 *self, struct list *at, uint32_t peer)
+{
+	while ((at = at->next) != &self->mail) {
+		if (is_about(CONTAINER_OF(at, struct mail, node), peer))
+			return true;
+	}
+	return false;
+}
+
+/* A channel of which the owner has not read yet: its partner may use it already. */
+static void tell_mail_locked(struct dvk *dvk, struct m3 *self, struct mail *mail,
+			     struct control_rejoin_links_req *request)
+{
+	const struct control_channel_req *channel = &mail->channel;
+	struct control_link row;
+
+	if (mail->op != CONTROL_CHANNEL || channel->mode == 4 ||
+	    is_old_locked(self, &mail->node, channel->peer))
+		return;
+	row = (struct control_link){ .ep = self->ep.self.n,
+				     .peer = channel->peer,
+				     .my_index = channel->my_index,
+				     .peer_index = channel->peer_index,
+				     .side = channel->side & 1,
+				     .remote = channel->remote };
+	add_link_locked(dvk, request, &row);
+}
+
 static void tell_links_locked(struct dvk *dvk)
 {
 	struct control_rejoin_links_req request = { .n_links = 0 };
@@ -174,11 +219,15 @@ static void tell_links_locked(struct dvk *dvk)
 		if (self->unbound)
 			continue;
 		LIST_FOREACH(link, &self->links) {
-			request.links[request.n_links++] =
-				CONTAINER_OF(link, struct known_link, node)->row;
-			if (request.n_links == ARRAY_LEN(request.links))
-				send_links_locked(dvk, &request);
+			const struct known_link *known =
+				CONTAINER_OF(link, struct known_link, node);
+
+			if (!is_old_locked(self, &self->mail, known->row.peer))
+				add_link_locked(dvk, &request, &known->row);
 		}
+		LIST_FOREACH(mail, &self->mail)
+			tell_mail_locked(dvk, self, CONTAINER_OF(mail, struct mail, node),
+					 &request);
 	}
 	/* One that is not full, even an empty one, tells that this was all. */
 	send_links_locked(dvk, &request);

@@ -98,6 +98,30 @@ TEST(a_call_that_needs_dvsd_waits_for_it)
 	world_end(w);
 }
 
+static dvs_err do_await_bind(struct stage *me, struct act *act)
+{
+	return dvk_wait_bind(me->dvk, act->ep, DVS_FOREVER, NULL);
+}
+
+/* It asks dvsd before it has read what the dead one told it last: that there is a channel. */
+TEST(the_last_words_of_dvsd_are_heard)
+{
+	struct world *w = world_start();
+	struct actor *server = actor_bound(w, 5);
+	struct actor *client = actor_bound(w, 0);
+
+	begin(client, sendrecing(server->ep, 1));
+	await_activity(w, client->ep, DVK_CALLING);
+	dvsd_kill(w);
+	begin(server, (struct act){ .play = do_await_bind, .ep = client->ep });
+	dvsd_start(w);
+	ck_assert_int_eq(end(server)->err, DVS_OK);
+	ck_assert_int_eq(play(server, receiving_request())->err, DVS_OK);
+	ck_assert_int_eq(play(server, replying(client->ep, 3))->err, DVS_OK);
+	ck_assert_int_eq(end(client)->err, DVS_OK);
+	world_end(w);
+}
+
 TEST(bindings_and_generations_are_known_again)
 {
 	struct world *w = world_start();
@@ -400,8 +424,8 @@ TEST(an_inherited_socket_is_of_no_use)
 }
 
 CALLS_MAIN("restart", partners_talk_without_dvsd, sleepers_are_found_by_new_partners,
-	   a_call_that_needs_dvsd_waits_for_it, bindings_and_generations_are_known_again,
-	   who_dies_without_dvsd_is_missed_afterwards, privileges_and_dcs_are_known_again,
-	   a_backup_follows_after_a_restart, a_migration_goes_on_after_a_restart,
-	   a_clean_stop_is_survived_as_well, no_request_is_lost_or_done_twice,
-	   an_inherited_socket_is_of_no_use)
+	   a_call_that_needs_dvsd_waits_for_it, the_last_words_of_dvsd_are_heard,
+	   bindings_and_generations_are_known_again, who_dies_without_dvsd_is_missed_afterwards,
+	   privileges_and_dcs_are_known_again, a_backup_follows_after_a_restart,
+	   a_migration_goes_on_after_a_restart, a_clean_stop_is_survived_as_well,
+	   no_request_is_lost_or_done_twice, an_inherited_socket_is_of_no_use)
