@@ -55,7 +55,7 @@ def container_root_is_nobody_on_the_host(room):
 
 
 def limits_hold(room):
-    inside = room.create("web", memory=32 << 20, swap=0, pids=30, cpus=0.2, cpuset="1")
+    inside = room.create("web", memory=32 << 20, swap=0, pids=30, cpus=0.1, cpuset="1")
     assert inside.sh("nproc") == "1"
     # Memory: what asks for more is killed, and the first process lives
     status, _ = inside.run("/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=100M")
@@ -67,14 +67,19 @@ def limits_hold(room):
     said = inside.sh("for i in $(seq 50); do sleep 5 & done; wait")
     assert "can't fork" in said, said
     assert room.ask("usage", "web")["pids_limit"] == 30
-    # CPU time: 0.2 s of each
-    before = room.ask("usage", "web")["cpu_ns"], time.monotonic_ns()
-    inside.run("/bin/busybox", "timeout", "2", "sh", "-c", "while :; do :; done")
-    after = room.ask("usage", "web")["cpu_ns"], time.monotonic_ns()
-    share = (after[0] - before[0]) / (after[1] - before[1])
-    assert 0.02 < share < 0.25, share
+    # CPU time: 0.1 s of each; a busy machine does not even give that at times
+    deadline = time.monotonic() + 60
     usage = room.ask("usage", "web")
-    assert usage["cpu_limit_millis"] == 200 and usage["throttled_ns"] > 0, usage
+    assert usage["cpu_limit_millis"] == 100, usage
+    throttled = False
+    while not throttled and time.monotonic() < deadline:
+        before = usage, time.monotonic_ns()
+        inside.run("/bin/busybox", "timeout", "2", "sh", "-c", "while :; do :; done")
+        usage = room.ask("usage", "web")
+        share = (usage["cpu_ns"] - before[0]["cpu_ns"]) / (time.monotonic_ns() - before[1])
+        assert share < 0.15, share
+        throttled = usage["throttled_ns"] > before[0]["throttled_ns"]
+    assert throttled, usage
     inside.close()
     room.remove("web")
 
