@@ -8,18 +8,36 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "base/list.h"
+#include "servers/vdd/crew.h"
 
+/* In a file: a block that says what it is, then a bit for each chunk of each minor, at a fixed place. A bit that the file has and memory has not, or that was torn, only costs a comparison;
+ * when the block is damaged everything is dirty. */
 struct dirty;
 
-/* Marks for no minor yet. NOMEM. */
-DVS_MUST_USE dvs_err dirty_open(struct dirty **dirty);
+/* A write that waits until its marks are on stable storage. */
+struct dirty_wait {
+	struct sync_wait sync;
+	struct dirty *dirty;
+	uint32_t minor;
+	uint64_t first;
+	uint64_t last;
+	void (*done)(struct dirty_wait *wait, dvs_err err);
+};
+
+/* With the file DIR/dirty, made when IS_NEW; DIR -1: in memory only. For no minor yet. NOMEM, NOSPACE, IO. */
+DVS_MUST_USE dvs_err dirty_open(int dir, bool is_new, struct crew *crew, struct dirty **dirty);
 void dirty_close(struct dirty *dirty);
 
-/* MINOR has so many bytes from now on; 0: there is none any more. NOMEM. */
+/* MINOR has so many bytes from now on; 0: there is none any more. A new one has no marks. NOMEM. */
 DVS_MUST_USE dvs_err dirty_size(struct dirty *dirty, uint32_t minor, uint64_t bytes);
+/* The same with the marks that the file has. */
+DVS_MUST_USE dvs_err dirty_load(struct dirty *dirty, uint32_t minor, uint64_t bytes);
 /* Chunks that overlap [FROM, TO), bytes. */
 void dirty_mark(struct dirty *dirty, uint32_t minor, uint64_t from, uint64_t to);
+/* Whether these marks are on stable storage; if not, dirty_wait() for it. */
+bool dirty_is_stable(const struct dirty *dirty, uint32_t minor, uint64_t from, uint64_t to);
+void dirty_wait(struct dirty *dirty, uint32_t minor, uint64_t from, uint64_t to,
+		struct dirty_wait *wait);
 bool dirty_is_set(const struct dirty *dirty, uint32_t minor, uint64_t chunk);
 bool dirty_next(const struct dirty *dirty, uint32_t minor, uint64_t *chunk);
 void dirty_cool(struct dirty *dirty);

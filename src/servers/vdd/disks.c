@@ -1,75 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <assert.h>
-#include <errno.h>
+#include "servers/vdd/internal.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/err.h"
-#include "servers/vdd/internal.h"
-
-dvs_err disks_open(const struct disks_config *config, struct disks **disks, bool *is_empty,
-		   char why[DISK_WHY_MAX + 1])
-{
-	struct disks *made;
-	dvs_err err;
-
-	why[0] = '\0';
-	*disks = NULL;
-	if (config->bytes == 0 || config->bytes > DISK_BYTES_MAX ||
-	    config->bytes % DISK_SECTOR_BYTES) {
-		(void)snprintf(
-			why, DISK_WHY_MAX + 1,
-			"a size of %llu bytes is not possible; give a multiple of 512 up to 16 TiB",
-			(unsigned long long)config->bytes);
-		return DVS_BADARG;
-	}
-	made = calloc(1, sizeof(*made));
-	if (!made)
-		return DVS_NOMEM;
-	made->poster = config->poster;
-	list_init(&made->order);
-	list_init(&made->ready);
-	made->disk[0] = (struct disk){
-		.is_there = true,
-		.kind = DISK_VOLUME,
-		.bytes = config->bytes,
-	};
-	err = dirty_open(&made->dirty);
-	if (err == DVS_OK)
-		err = dirty_size(made->dirty, 0, config->bytes);
-	if (err == DVS_OK)
-		err = store_ram_open(config->bytes, &made->store);
-	if (err != DVS_OK) {
-		disks_close(made);
-		return err;
-	}
-	*is_empty = true;
-	*disks = made;
-	return DVS_OK;
-}
+#include "base/compiler.h"
 
 void disks_close(struct disks *disks)
 {
 	if (!disks)
 		return;
-	assert(list_is_empty(&disks->order));
+	/* Only its own tidying may be under way. */
+	LIST_FOREACH(link, &disks->order)
+		assert(io_of(CONTAINER_OF(link, struct io_own, order))->op >= DISK_MERGE);
+	crew_close(disks->help.crew);
+	cow_drop_pieces(disks);
+	for (uint32_t m = 0; m < DISK_MINORS_MAX; m++) {
+		for (uint32_t l = 0; disks->disk[m].is_there && l < disks->disk[m].is.n_layers; l++)
+			overlay_close(disks->disk[m].layer[l]);
+	}
+	if (disks->plan.io)
+		overlay_close(disks->plan.made);
 	store_close(disks->store);
 	dirty_close(disks->dirty);
+	if (disks->dir >= 0)
+		close(disks->dir);
+	pthread_mutex_destroy(&disks->meta_lock);
+	returns_close(disks->help.returns);
 	free(disks);
-}
-
-dvs_err disks_destroy(const char *dir)
-{
-	(void)dir;
-	return DVS_OK;
 }
 
 dvs_err disks_set_current(struct disks *disks, bool is_current)
 {
-	disks->is_current = is_current;
-	return DVS_OK;
+	dvs_err err = DVS_OK;
+
+	if (disks->dir < 0)
+		return DVS_OK;
+	pthread_mutex_lock(&disks->meta_lock);
+	if (disks->meta.is_current != is_current) {
+		disks->meta.is_current = is_current;
+		err = meta_write(disks->dir, &disks->meta);
+		if (err != DVS_OK)
+			disks->meta.is_current = !is_current;
+	}
+	pthread_mutex_unlock(&disks->meta_lock);
+	return err;
+}
+
+/* ---- looking ---- */
+
+static const struct disk *disk_of(const struct disks *disks, uint32_t minor)
+{
+	if (minor >= DISK_MINORS_MAX || !disks->disk[minor].is_there)
+		return NULL;
+	return &disks->disk[minor];
 }
 
 bool disks_can_map(const struct disks *disks, uint32_t minor, uint64_t offset, uint64_t bytes)
@@ -77,53 +63,118 @@ bool disks_can_map(const struct disks *disks, uint32_t minor, uint64_t offset, u
 	if (!disks->store->ops->memory || minor != 0)
 		return false;
 	LIST_FOREACH(link, &disks->order) {
-		const struct disk_io *io = CONTAINER_OF(link, struct disk_io, order);
+		const struct disk_io *io = io_of(CONTAINER_OF(link, struct io_own, order));
 
-		if (io_is_control(io) || (io_changes(io) && io->offset < offset + bytes &&
-					  offset < io->offset + io->bytes))
+		if (io_is_control(io) ||
+		    (io_changes(io) && io->minor == 0 && io->offset < offset + bytes &&
+		     offset < io->offset + io->bytes))
 			return false;
 	}
 	return true;
 }
 
+static uint64_t used(const struct disks *disks, const struct disk *disk)
+{
+	uint64_t bytes = 0;
+
+	if (disk->is.kind == DISK_IS_VOLUME)
+		return store_used(disks->store);
+	for (uint32_t l = 0; l < disk->is.n_layers; l++)
+		bytes += overlay_used(disk->layer[l]);
+	return bytes;
+}
+
+/* Of all that can be brought up to date before DISK, so many. */
+static uint32_t rank(const struct disks *disks, const struct disk *disk)
+{
+	const struct disk *newer;
+	uint32_t steps = 0;
+
+	while (disk->is.kind != DISK_IS_VOLUME) {
+		newer = disk->is.kind == DISK_IS_SNAPSHOT ? cow_newer(disks, disk) : NULL;
+		disk = newer ? newer : &disks->disk[disk->is.parent];
+		steps++;
+	}
+	return steps;
+}
+
 dvs_err disks_look(const struct disks *disks, uint32_t minor, struct disk_info *info)
 {
+	const struct disk *disk;
+
 	while (minor < DISK_MINORS_MAX && !disks->disk[minor].is_there)
 		minor++;
-	if (minor >= DISK_MINORS_MAX)
+	disk = disk_of(disks, minor);
+	if (!disk)
 		return DVS_NOTFOUND;
 	*info = (struct disk_info){
 		.minor = minor,
-		.kind = disks->disk[minor].kind,
-		.parent = disks->disk[minor].parent,
-		.bytes = disks->disk[minor].bytes,
-		.used_bytes = store_used(disks->store),
-		.created_ns = disks->disk[minor].created_ns,
+		.kind = disk->is.kind,
+		.parent = disk->is.parent,
+		.bytes = disk->is.bytes,
+		.used_bytes = used(disks, disk),
+		.created_ns = disk->is.created_ns,
+		.rank = rank(disks, disk),
 	};
-	(void)snprintf(info->name, sizeof(info->name), "%s", disks->disk[minor].name);
+	(void)snprintf(info->name, sizeof(info->name), "%s", disk->is.name);
 	return DVS_OK;
 }
 
 dvs_err disks_bytes(const struct disks *disks, uint32_t minor, uint64_t *bytes)
 {
-	if (minor >= DISK_MINORS_MAX || !disks->disk[minor].is_there)
+	const struct disk *disk = disk_of(disks, minor);
+
+	if (!disk)
 		return DVS_NOTFOUND;
-	*bytes = disks->disk[minor].bytes;
+	*bytes = disk->is.bytes;
 	return DVS_OK;
 }
+
+/* One granule of a snapshot or clone, from OFFSET on. */
+static dvs_err granule_extent(struct disks *disks, uint32_t minor, uint64_t offset, uint64_t *bytes,
+			      bool *is_hole)
+{
+	uint64_t in_granule = offset % DISK_GRANULE_BYTES;
+	struct source source = cow_resolve(disks, minor, offset / DISK_GRANULE_BYTES);
+
+	*bytes = DISK_GRANULE_BYTES - in_granule;
+	*is_hole = source.is_zero || source.valid <= in_granule;
+	if (*is_hole || source.store != disks->store)
+		return DVS_OK;
+	if (source.valid - in_granule < *bytes)
+		*bytes = source.valid - in_granule;
+	return store_extent(disks->store, source.offset + in_granule, *bytes, bytes, is_hole);
+}
+
+#define EXTENT_STEPS_MAX 4096u
 
 dvs_err disks_extent(struct disks *disks, uint32_t minor, uint64_t offset, uint64_t limit,
 		     uint64_t *bytes, bool *is_hole)
 {
-	const struct disk *disk = &disks->disk[minor < DISK_MINORS_MAX ? minor : 0];
+	const struct disk *disk = disk_of(disks, minor);
+	dvs_err err;
 
-	if (minor >= DISK_MINORS_MAX || !disk->is_there)
+	if (!disk)
 		return DVS_NOTFOUND;
-	if (offset >= disk->bytes || limit == 0)
+	if (offset >= disk->is.bytes || limit == 0)
 		return DVS_RANGE;
-	if (limit > disk->bytes - offset)
-		limit = disk->bytes - offset;
-	return store_extent(disks->store, offset, limit, bytes, is_hole);
+	if (limit > disk->is.bytes - offset)
+		limit = disk->is.bytes - offset;
+	if (minor == 0)
+		return store_extent(disks->store, offset, limit, bytes, is_hole);
+	err = granule_extent(disks, minor, offset, bytes, is_hole);
+	for (uint32_t i = 0; err == DVS_OK && *bytes < limit && i < EXTENT_STEPS_MAX; i++) {
+		uint64_t more;
+		bool is_also;
+
+		err = granule_extent(disks, minor, offset + *bytes, &more, &is_also);
+		if (err != DVS_OK || is_also != *is_hole)
+			break;
+		*bytes += more;
+	}
+	if (*bytes > limit)
+		*bytes = limit;
+	return err;
 }
 
 /* ---- what may differ between replicas ---- */

@@ -5,7 +5,7 @@
  *	DIR/meta          which disks there are, under a checksum; replaced as a whole
  *	DIR/dirty         chunks that were written while not all replicas had them (dirty.h)
  *	DIR/disk.img      the volume, when its store is "file"
- *	DIR/minor-N.cow   blocks of snapshot or clone N that are its own (overlay.h)
+ *	DIR/cow-N         blocks of a snapshot or clone that are its own (overlay.h)
  *
  * Order: two requests whose ranges overlap take effect in the order of submission. A flush waits for all that was submitted before, a control
  * operation (resize, snapshot, clone, remove) too, and all that comes later waits for it. A write that was done and is held (DISK_HOLD) because other replicas do not have it yet keeps reads of
@@ -23,7 +23,6 @@
 #include "base/compiler.h"
 #include "base/list.h"
 #include "base/post.h"
-#include "servers/vdd/store.h"
 
 #define DISK_SECTOR_BYTES 512u
 #define DISK_BLOCK_BYTES 4096u
@@ -33,6 +32,7 @@
 #define DISK_MINORS_MAX 64u
 #define DISK_NAME_MAX 63u
 #define DISK_WHY_MAX 255u
+#define DISK_IO_OWN_BYTES 512u
 
 struct disks;
 
@@ -61,6 +61,9 @@ enum disk_op {
 	DISK_SNAPSHOT, /* of minor; name, made */
 	DISK_CLONE,    /* of snapshot minor; name, made */
 	DISK_REMOVE,
+	/* the room's own */
+	DISK_MERGE,
+	DISK_DROP,
 };
 
 #define DISK_FUA 1u  /* on stable storage when it is done */
@@ -85,21 +88,8 @@ struct disk_io {
 		now_ns; /* SNAPSHOT, CLONE: when it was made, CLOCK_REALTIME, as the primary said */
 	/* OK, RANGE, NOTFOUND, READONLY, NOSPACE, IO, BADARG (not of whole sectors), BADSTATE, EXISTS, FULL, NOMEM. */
 	void (*done)(struct disk_io *io, dvs_err err);
-	void *keeper; /* the caller's */
-	/* the room's own */
-	struct disks *disks;
-	struct list order;
-	struct list ready;
-	uint64_t lock_from;
-	uint64_t lock_to;
-	uint64_t at;
-	uint32_t blockers;
-	uint32_t pending;
-	uint8_t state;
-	bool is_wide;
-	dvs_err err;
-	struct store_io store_io;
-	struct post post;
+	void *keeper;					   /* the caller's */
+	_Alignas(16) unsigned char own[DISK_IO_OWN_BYTES]; /* the room's own */
 };
 
 struct disk_info {
@@ -110,6 +100,8 @@ struct disk_info {
 	uint64_t bytes;
 	uint64_t used_bytes;
 	uint64_t created_ns;
+	uint32_t
+		rank; /* those of a lower rank must be brought up to date before it: it shows what they have (the volume 0, its newest snapshot 1, ...) */
 };
 
 /* Open what is in DIR or make it. *IS_EMPTY: it was made now, or never was current (disks_set_current()); a RAM store always is. WHY gets a sentence (what, why, what to try). CORRUPT: damaged, truncated, or of another version; nothing

@@ -3,8 +3,6 @@
  *
  * A request locks the range that it names, in the store's units; as soon as there are snapshots or clones, the granules of that range on all
  * minors (`is_wide`), because a write to one disk then moves blocks of others. */
-#include <assert.h>
-
 #include "servers/vdd/internal.h"
 
 /* Whether LATER has to wait for EARLIER while that runs or waits itself. */
@@ -18,9 +16,10 @@ static bool must_wait(const struct disk_io *later, const struct disk_io *earlier
 		return io_changes(earlier);
 	if (!io_changes(later) && !io_changes(earlier))
 		return false;
-	if (later->minor != earlier->minor && !later->is_wide && !earlier->is_wide)
+	if (later->minor != earlier->minor && !own_of(later)->is_wide && !own_of(earlier)->is_wide)
 		return false;
-	return later->lock_from < earlier->lock_to && earlier->lock_from < later->lock_to;
+	return own_of(later)->lock_from < own_of(earlier)->lock_to &&
+	       own_of(earlier)->lock_from < own_of(later)->lock_to;
 }
 
 /* The same when EARLIER was done and is held. */
@@ -35,21 +34,22 @@ static bool must_wait_held(const struct disk_io *later, const struct disk_io *ea
 
 static bool waits(const struct disk_io *later, const struct disk_io *earlier)
 {
-	return earlier->state == IO_HELD ? must_wait_held(later, earlier) :
-					   must_wait(later, earlier);
+	return own_of(earlier)->state == IO_HELD ? must_wait_held(later, earlier) :
+						   must_wait(later, earlier);
 }
 
-static void lock(struct disks *disks, struct disk_io *io)
+static struct disk_io *of_order(struct list *link)
 {
-	uint64_t unit = disks->store->align;
+	return io_of(CONTAINER_OF(link, struct io_own, order));
+}
 
-	for (uint32_t m = 1; m < DISK_MINORS_MAX && !io->is_wide; m++)
-		io->is_wide = disks->disk[m].is_there;
-	if (io->is_wide)
-		unit = DISK_GRANULE_BYTES;
+static void lock(const struct disks *disks, const struct disk_io *io, struct io_own *own)
+{
+	uint64_t unit = own->is_wide ? DISK_GRANULE_BYTES : disks->store->align;
+
 	/* Of what is too far away anything is right: it is refused when it begins. */
-	io->lock_from = io->offset / unit * unit;
-	io->lock_to = (io->offset + io->bytes + unit - 1) / unit * unit;
+	own->lock_from = io->offset / unit * unit;
+	own->lock_to = (io->offset + io->bytes + unit - 1) / unit * unit;
 }
 
 static void start_ready(struct disks *disks)
@@ -61,30 +61,32 @@ static void start_ready(struct disks *disks)
 		return;
 	disks->is_starting = true;
 	while ((link = list_take_head(&disks->ready)) != NULL) {
-		struct disk_io *io = CONTAINER_OF(link, struct disk_io, ready);
+		struct io_own *own = CONTAINER_OF(link, struct io_own, ready);
 
-		io->state = IO_RUNS;
-		run_start(io);
+		own->state = IO_RUNS;
+		run_start(io_of(own));
 	}
 	disks->is_starting = false;
 }
 
 void disks_submit(struct disks *disks, struct disk_io *io)
 {
-	io->disks = disks;
-	io->state = IO_WAITS;
-	io->blockers = 0;
-	io->is_wide = false;
-	list_init(&io->ready);
+	struct io_own *own = own_of(io);
+
+	own->disks = disks;
+	own->state = IO_WAITS;
+	own->blockers = 0;
+	own->is_wide = disks->n_disks > 1;
+	list_init(&own->ready);
 	/* A control operation ahead can make snapshots. */
 	LIST_FOREACH(link, &disks->order)
-		io->is_wide |= io_is_control(CONTAINER_OF(link, struct disk_io, order));
-	lock(disks, io);
+		own->is_wide |= io_is_control(of_order(link));
+	lock(disks, io, own);
 	LIST_FOREACH(link, &disks->order)
-		io->blockers += waits(io, CONTAINER_OF(link, struct disk_io, order));
-	list_add_tail(&disks->order, &io->order);
-	if (io->blockers == 0) {
-		io->state = IO_RUNS;
+		own->blockers += waits(io, of_order(link));
+	list_add_tail(&disks->order, &own->order);
+	if (own->blockers == 0) {
+		own->state = IO_RUNS;
 		run_start(io);
 	}
 }
@@ -92,29 +94,30 @@ void disks_submit(struct disks *disks, struct disk_io *io)
 /* Those that waited for IO and, as it is now, do not have to any more. */
 static void let_go(struct disks *disks, struct disk_io *io, bool was_held)
 {
-	for (struct list *link = io->order.next; link != &disks->order; link = link->next) {
-		struct disk_io *later = CONTAINER_OF(link, struct disk_io, order);
+	struct io_own *own = own_of(io);
+
+	for (struct list *link = own->order.next; link != &disks->order; link = link->next) {
+		struct disk_io *later = of_order(link);
 		bool did = was_held ? must_wait_held(later, io) : must_wait(later, io);
 
-		if (!did || (io->state == IO_HELD && must_wait_held(later, io)))
+		if (!did || (own->state == IO_HELD && must_wait_held(later, io)))
 			continue;
-		assert(later->blockers > 0);
-		if (--later->blockers == 0)
-			list_add_tail(&disks->ready, &later->ready);
+		assert(own_of(later)->blockers > 0);
+		if (--own_of(later)->blockers == 0)
+			list_add_tail(&disks->ready, &own_of(later)->ready);
 	}
-	if (io->state == IO_OVER)
-		list_remove(&io->order);
+	if (own->state == IO_OVER)
+		list_remove(&own->order);
 }
 
 void order_finish(struct disk_io *io, dvs_err err)
 {
-	struct disks *disks = io->disks;
+	struct disks *disks = own_of(io)->disks;
+	bool can_hold = !io_is_control(io) && io->op != DISK_FLUSH && io->op != DISK_MERGE;
 
-	assert(io->state == IO_RUNS);
-	io->state = (io->flags & DISK_HOLD) && err == DVS_OK && !io_is_control(io) &&
-				    io->op != DISK_FLUSH ?
-			    IO_HELD :
-			    IO_OVER;
+	assert(own_of(io)->state == IO_RUNS);
+	own_of(io)->state = can_hold && (io->flags & DISK_HOLD) && err == DVS_OK ? IO_HELD :
+										   IO_OVER;
 	let_go(disks, io, false);
 	io->done(io, err);
 	start_ready(disks);
@@ -122,9 +125,9 @@ void order_finish(struct disk_io *io, dvs_err err)
 
 void disk_io_release(struct disks *disks, struct disk_io *io)
 {
-	if (io->state != IO_HELD)
+	if (own_of(io)->state != IO_HELD)
 		return;
-	io->state = IO_OVER;
+	own_of(io)->state = IO_OVER;
 	let_go(disks, io, true);
 	start_ready(disks);
 }

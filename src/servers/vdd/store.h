@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "servers/vdd/crew.h"
 
 enum store_op {
 	STORE_READ = 1,
@@ -23,6 +24,8 @@ enum store_op {
 #define STORE_FUA 1u  /* WRITE, ZERO: on stable storage when it is done */
 #define STORE_KEEP 2u /* ZERO: the space stays */
 
+struct store;
+
 struct store_io {
 	enum store_op op;
 	uint32_t flags;
@@ -32,13 +35,13 @@ struct store_io {
 	/* OK, IO, NOSPACE, NOMEM. The io is the submitter's again. */
 	void (*done)(struct store_io *io, dvs_err err);
 	/* the store's own */
-	struct list queued;
+	struct store *store;
+	struct job job;
+	struct sync_wait sync;
 	dvs_err err;
 	void *bounce;
 	uint64_t at;
 };
-
-struct store;
 
 struct store_ops {
 	void (*submit)(struct store *store, struct store_io *io);
@@ -60,8 +63,31 @@ struct store {
 	uint32_t align; /* requests that overlap in units of this must not be under way together */
 };
 
+/* What stores of this process share. */
+struct store_help {
+	struct returns *returns;
+	struct crew *crew;
+};
+
 /* In memory of this process. NOMEM. */
 DVS_MUST_USE dvs_err store_ram_open(uint64_t bytes, struct store **store);
+/* In file FD from byte BASE on, through the page cache. The store owns FD when it is made. With IS_DEVICE it has no holes and its size is fixed. NOMEM. */
+DVS_MUST_USE dvs_err store_file_open(int fd, uint64_t base, uint64_t bytes, bool is_device,
+				     const struct store_help *help, struct store **store);
+
+/* What a file must have behind BASE for a disk of BYTES: whole blocks. */
+static inline uint64_t store_file_bytes(uint64_t bytes)
+{
+	return (bytes + 4095) / 4096 * 4096;
+}
+
+/* What a failed system call on a store's file means to who wrote or read. */
+DVS_MUST_USE dvs_err store_errno(int errno_value);
+/* All of BYTES at OFFSET, also when the kernel takes or gives them in parts; what is beyond the end of the file is IO. */
+DVS_MUST_USE dvs_err store_pread(int fd, void *buffer, uint64_t bytes, uint64_t offset);
+DVS_MUST_USE dvs_err store_pwrite(int fd, const void *buffer, uint64_t bytes, uint64_t offset);
+/* Zeroes there, as a hole unless KEEP. */
+DVS_MUST_USE dvs_err store_pzero(int fd, uint64_t offset, uint64_t bytes, bool keep);
 
 static inline void store_submit(struct store *store, struct store_io *io)
 {
