@@ -129,12 +129,32 @@ static void count_replicas(struct vol *vol, uint32_t counts[DVS_NODES_MAX])
 	}
 }
 
-/* The nodes that have the fewest replicas; of equals this node, then the lowest number. */
+/* A node that has a place has a replica. What is no node is said when places are taken. */
+static void choose_places(struct vol *vol, struct volume *volume)
+{
+	size_t cursor = 0;
+	const char *text;
+
+	while ((text = cli_each(vol->cli, OPTION_PLACE, &cursor)) != NULL) {
+		const struct dvk_node_info *node;
+		char name[DVS_NAME_MAX + 1];
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(text, "="), text);
+		node = nodes_find(&vol->nodes, name);
+		if (node && !volume_replica_on(volume, node->node.n))
+			add_replica(volume, node->node.n);
+	}
+}
+
+/* Those of the places, then the nodes that have the fewest replicas; of equals this node, then the lowest number. */
 static int choose_nodes(struct vol *vol, struct volume *volume, uint64_t n)
 {
 	uint64_t ready = nodes_ready(&vol->nodes);
 	uint32_t counts[DVS_NODES_MAX];
 
+	choose_places(vol, volume);
+	for (uint32_t i = 0; i < volume->n_replicas; i++)
+		ready &= ~(UINT64_C(1) << volume->replicas[i].node);
 	count_replicas(vol, counts);
 	while (volume->n_replicas < n) {
 		const struct dvk_node_info *best = NULL;
@@ -279,19 +299,24 @@ static bool is_refused(struct vol *vol, char text[VOL_KNOWN_BYTES])
 	return false;
 }
 
-/* How many replicas have all; the first that has not is shown. */
-static uint32_t count_ready(struct vol *vol, struct watch *watch, bool *is_syncing)
+/* How many replicas have all; *MISSING is the first that has not, and how far it is shows. */
+static uint32_t count_ready(struct vol *vol, struct watch *watch, uint32_t *missing,
+			    bool *is_syncing)
 {
 	uint32_t n = 0;
 
+	*missing = vol->base.first;
 	*is_syncing = false;
 	for (uint32_t i = 0; i < vol->base.n_replicas; i++) {
-		const struct vdd_member *member = vol_member(vol, vol->base.replicas[i].node);
+		uint32_t node = vol->base.replicas[i].node;
+		const struct vdd_member *member = vol_member(vol, node);
 
-		if (!member)
+		if (member && (member->state == VOL_PRIMARY || member->state == VOL_MEMBER)) {
+			n++;
 			continue;
-		n += member->state == VOL_PRIMARY || member->state == VOL_MEMBER;
-		if (member->state != VOL_SYNCING || *is_syncing)
+		}
+		*missing = node;
+		if (!member || member->state != VOL_SYNCING || *is_syncing)
 			continue;
 		*is_syncing = true;
 		watch_bytes(watch, member->done_bytes, member->total_bytes, member->bytes_per_s,
@@ -309,14 +334,16 @@ static enum settled settle(struct vol *vol, struct watch *watch, char text[VOL_K
 
 	for (;;) {
 		bool is_syncing = false;
+		dvs_nodeid missing = { vol->base.first };
 		uint32_t n = 0;
-		char state[64];
+		char name[DVS_NAME_MAX + 1];
+		char state[DVS_NAME_MAX + 64];
 		dvs_err err = vol->is_reached ? DVS_OK : vol_try(vol, LOOK_MS);
 
 		if (err == DVS_OK)
 			err = vol_status(vol, VOL_ANSWER_MS);
 		if (err == DVS_OK)
-			n = count_ready(vol, watch, &is_syncing);
+			n = count_ready(vol, watch, &missing.n, &is_syncing);
 		if (n == vol->base.n_replicas)
 			return SETTLED;
 		if (is_refused(vol, text))
@@ -324,7 +351,8 @@ static enum settled settle(struct vol *vol, struct watch *watch, char text[VOL_K
 		if (is_syncing || n > n_before)
 			until_ns = clock_deadline_ns(SETTLE_NS);
 		n_before = n;
-		snprintf(state, sizeof(state), "%u of %u replicas", n, vol->base.n_replicas);
+		snprintf(state, sizeof(state), "%u of %u replicas, waits for %s", n,
+			 vol->base.n_replicas, nodes_name(&vol->nodes, missing, name));
 		if (!is_syncing)
 			watch_text(watch, state);
 		if (clock_is_past(until_ns)) {

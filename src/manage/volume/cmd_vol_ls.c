@@ -173,16 +173,30 @@ static bool print_rows(struct cli *cli, const struct output_shape *shape, json_t
 	return output_rows(&cli->output, shape, rows);
 }
 
+/* The volume and what its server told, without what there is nothing to say of. */
+static bool print_fields(struct cli *cli, const json_t *document)
+{
+	json_t *fields = json_copy(json_object_get(document, "volume"));
+	json_t *server = json_object_get(document, "server");
+	const char *key;
+	json_t *value;
+	void *next;
+	bool done = fields && (!json_is_object(server) || json_object_update(fields, server) == 0);
+
+	json_object_foreach_safe(fields, next, key, value)
+	{
+		if (json_is_null(value))
+			(void)json_object_del(fields, key);
+	}
+	done = done && output_fields(&cli->output, &describe_volume_fields, fields);
+	json_decref(fields);
+	return done;
+}
+
 static bool print_text(struct cli *cli, const json_t *document)
 {
-	json_t *server = json_object_get(document, "server");
-
-	if (!output_fields(&cli->output, &describe_volume_fields,
-			   json_object_get(document, "volume")))
-		return false;
-	if (json_is_object(server) && !output_fields(&cli->output, &describe_server_fields, server))
-		return false;
-	return print_rows(cli, &describe_replicas_shape, json_object_get(document, "replicas")) &&
+	return print_fields(cli, document) &&
+	       print_rows(cli, &describe_replicas_shape, json_object_get(document, "replicas")) &&
 	       print_rows(cli, &describe_disks_shape, json_object_get(document, "disks"));
 }
 

@@ -20,14 +20,33 @@ const struct output_shape describe_volumes_shape = { "volumes", volume_columns,
 						     ARRAY_LEN(volume_columns) };
 
 static const struct output_column field_columns[] = {
-	{ "Name", "name", false },     { "State", "state", false },
-	{ "Why", "why", false },       { "Attached", "attached", false },
-	{ "Size", "size", false },     { "Bytes", "bytes", false },
-	{ "Used", "used", false },     { "Store", "store", false },
-	{ "Direct", "direct", false }, { "Mode", "mode", false },
-	{ "Access", "access", false }, { "Resync rate", "resync", false },
-	{ "Clone of", "of", false },   { "Endpoint", "endpoint", false },
-	{ "Minor", "minor", false },   { "Id", "id", false },
+	{ "Name", "name", false },
+	{ "State", "state", false },
+	{ "Why", "why", false },
+	{ "Attached", "attached", false },
+	{ "Size", "size", false },
+	{ "Bytes", "bytes", false },
+	{ "Used", "used", false },
+	{ "Store", "store", false },
+	{ "Direct", "direct", false },
+	{ "Mode", "mode", false },
+	{ "Access", "access", false },
+	{ "Resync rate", "resync", false },
+	{ "Clone of", "of", false },
+	{ "Endpoint", "endpoint", false },
+	{ "Minor", "minor", false },
+	{ "Id", "id", false },
+	{ "Epoch", "epoch", false },
+	{ "Reads", "reads", false },
+	{ "Writes", "writes", false },
+	{ "Bytes read", "read_bytes", false },
+	{ "Bytes written", "written_bytes", false },
+	{ "Waiting", "waiting", false },
+	{ "Paused", "paused_ms", false },
+	{ "Verify", "verify", false },
+	{ "Verified", "verify_done", false },
+	{ "Differing chunks", "verify_differs", false },
+	{ "Repaired chunks", "verify_repaired", false },
 };
 
 const struct output_shape describe_volume_fields = { "volume", field_columns,
@@ -50,23 +69,6 @@ static const struct output_column disk_columns[] = {
 };
 
 const struct output_shape describe_disks_shape = { "disks", disk_columns, ARRAY_LEN(disk_columns) };
-
-static const struct output_column server_columns[] = {
-	{ "Epoch", "epoch", false },
-	{ "Reads", "reads", false },
-	{ "Writes", "writes", false },
-	{ "Bytes read", "read_bytes", false },
-	{ "Bytes written", "written_bytes", false },
-	{ "Waiting", "waiting", false },
-	{ "Paused", "paused_ms", false },
-	{ "Last verify", "verify", false },
-	{ "Verified", "verify_done", false },
-	{ "Differing chunks", "verify_differs", false },
-	{ "Repaired chunks", "verify_repaired", false },
-};
-
-const struct output_shape describe_server_fields = { "server", server_columns,
-						     ARRAY_LEN(server_columns) };
 
 json_t *describe_size(uint64_t bytes)
 {

@@ -28,9 +28,9 @@ json_t *describe_server(const struct vdd_status_rep *status);
 json_t *describe_size(uint64_t bytes);
 
 extern const struct output_shape describe_volumes_shape;
+/* Of a volume with what its server told. */
 extern const struct output_shape describe_volume_fields;
 extern const struct output_shape describe_replicas_shape;
 extern const struct output_shape describe_disks_shape;
-extern const struct output_shape describe_server_fields;
 
 #endif
