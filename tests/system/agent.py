@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dvs-agent on three nodes: what is wanted comes to be, whoever is killed meanwhile, and nothing stays behind."""
 
+import contextlib
 import json
 import os
 import random
@@ -272,8 +273,9 @@ def freezing_stops_all_nodes(lab, tap):
         found = {}
         for node in NODES:
             for pid in cgroups(lab, node)[1]:
-                words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-                found[pid] = (words[11], words[12], words[19])
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                    found[pid] = (words[11], words[12], words[19])
         return found
     lab.run(1, "dvs", "dc", "freeze", "web")
     first = states()
