@@ -52,6 +52,7 @@ static void write_logging(FILE *file, const struct corosync_conf *conf)
 	fprintf(file, "}\n");
 }
 
+/* Without real time it is before others all the same: a node that is busy is not to be taken for dead. */
 void corosync_conf_write(FILE *file, const struct corosync_conf *conf)
 {
 	fprintf(file, "# Written by dvs.\n");
@@ -60,6 +61,7 @@ void corosync_conf_write(FILE *file, const struct corosync_conf *conf)
 	fprintf(file,
 		"system {\n"
 		"\tsched_rr: %s\n"
+		"%s"
 		"\tmove_to_root_cgroup: no\n"
 		"}\n"
 		"quorum {\n"
@@ -67,7 +69,8 @@ void corosync_conf_write(FILE *file, const struct corosync_conf *conf)
 		"\texpected_votes: %u\n"
 		"}\n"
 		"nodelist {\n",
-		conf->real_time ? "yes" : "no", conf->n_nodes);
+		conf->real_time ? "yes" : "no", conf->real_time ? "" : "\tpriority: -10\n",
+		conf->n_nodes);
 	for (uint32_t i = 0; i < conf->n_nodes; i++)
 		fprintf(file,
 			"\tnode {\n"
