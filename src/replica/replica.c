@@ -47,7 +47,6 @@ static void turn(struct post *post)
 {
 	struct replica *replica = CONTAINER_OF(post, struct replica, turn);
 	const struct replica_owner *owner = replica->config.owner;
-	struct list *link;
 
 	replica->is_posted = false;
 	if (replica->tell_role) {
@@ -55,11 +54,7 @@ static void turn(struct post *post)
 		owner->role(owner->context, replica->role, replica->record.epoch,
 			    replica_members(replica));
 	}
-	while ((link = list_take_head(&replica->submitted))) {
-		struct replica_entry *entry = CONTAINER_OF(link, struct replica_entry, queued);
-
-		owner->apply(owner->context, entry);
-	}
+	replica_settle(replica);
 	tell_applied(replica);
 }
 
@@ -236,6 +231,15 @@ void replica_submit(struct replica *replica, struct replica_entry *entry)
 	list_init(&entry->queued);
 	list_add_tail(&replica->submitted, &entry->queued);
 	post_turn(replica);
+}
+
+void replica_settle(struct replica *replica)
+{
+	const struct replica_owner *owner = replica->config.owner;
+	struct list *link;
+
+	while ((link = list_take_head(&replica->submitted)))
+		owner->apply(owner->context, CONTAINER_OF(link, struct replica_entry, queued));
 }
 
 void replica_applied(struct replica *replica, struct replica_entry *entry, dvs_err result)

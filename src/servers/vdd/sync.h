@@ -32,7 +32,10 @@ struct sync_verify {
 DVS_MUST_USE dvs_err sync_open(struct disks *disks, struct replica *replica,
 			       struct skeleton *skeleton, struct log *log, uint64_t bytes_per_s,
 			       struct sync **sync);
+/* To be called when words and requests to disks have ended (sync_is_idle()); else its memory is not freed. NULL is fine. */
 void sync_close(struct sync *sync);
+/* Nothing is under way, here or for the other side. After sync_stop() it will be so before long, as long as the loop runs. */
+bool sync_is_idle(const struct sync *sync);
 void sync_tune(struct sync *sync, uint64_t bytes_per_s);
 
 /* For the owner's callbacks of those names. */
