@@ -326,22 +326,41 @@ json_t *describe_replicas(struct vol *vol, const struct vol_told *told)
 
 /* ---- disks ---- */
 
+/* The name of the volume or clone that MINOR is. */
+static const char *owner_name(const struct vol *vol, const struct vdd_disks_rep *disks,
+			      uint32_t minor)
+{
+	const struct vdd_disk *disk = disk_of(disks, minor);
+
+	return disk && disk->kind == VOL_DISK_CLONE ? disk->name : vol->base.name;
+}
+
+/* "data", or of a snapshot "data@monday". */
+static json_t *name_of(const struct vol *vol, const struct vdd_disks_rep *disks, uint32_t minor)
+{
+	const struct vdd_disk *disk = disk_of(disks, minor);
+
+	if (disk && disk->kind == VOL_DISK_SNAPSHOT)
+		return json_sprintf("%s@%s", owner_name(vol, disks, disk->parent), disk->name);
+	return json_string(owner_name(vol, disks, minor));
+}
+
 static json_t *describe_disk(const struct vol *vol, const struct vdd_disks_rep *disks,
 			     const struct vdd_disk *disk)
 {
-	const struct vdd_disk *parent = disk_of(disks, disk->parent);
 	bool is_snapshot = disk->kind == VOL_DISK_SNAPSHOT;
-	const char *of = parent && parent->kind != VOL_DISK_VOLUME ? parent->name : vol->base.name;
+	json_t *name = name_of(vol, disks, disk->minor);
+	json_t *object = json_pack(
+		"{s:o, s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:I, s:I, s:o}", "name",
+		name ? json_sprintf("%s/%s", vol->dc, json_string_value(name)) : NULL, "disk",
+		disk->name, "kind", is_snapshot ? "snapshot" : "clone", "size",
+		describe_size(disk->bytes), "bytes", (json_int_t)disk->bytes, "used",
+		describe_size(disk->used_bytes), "used_bytes", (json_int_t)disk->used_bytes,
+		"parent_name", name_of(vol, disks, disk->parent), "minor", (json_int_t)disk->minor,
+		"parent", (json_int_t)disk->parent, "created", describe_time(disk->created_ns));
 
-	return json_pack("{s:o, s:s, s:s, s:o, s:I, s:o, s:I, s:s, s:I, s:I, s:o}", "name",
-			 is_snapshot ? json_sprintf("%s/%s@%s", vol->dc, of, disk->name) :
-				       json_sprintf("%s/%s", vol->dc, disk->name),
-			 "disk", disk->name, "kind", is_snapshot ? "snapshot" : "clone", "size",
-			 describe_size(disk->bytes), "bytes", (json_int_t)disk->bytes, "used",
-			 describe_size(disk->used_bytes), "used_bytes",
-			 (json_int_t)disk->used_bytes, "parent_name", of, "minor",
-			 (json_int_t)disk->minor, "parent", (json_int_t)disk->parent, "created",
-			 describe_time(disk->created_ns));
+	json_decref(name);
+	return object;
 }
 
 /* Of a clone what was made of it, of the volume everything. */

@@ -40,6 +40,7 @@
 struct options {
 	const char *run_dir;
 	const char *volume;
+	const char *as; /* what it is a snapshot or clone of: its blocks have that one's name */
 	const char *out;
 	uint64_t value;
 	uint64_t seconds;
@@ -529,15 +530,20 @@ static bool parse(int argc, char **argv, struct options *options)
 		{ "seed", required_argument, NULL, 'r' },
 		{ "client", required_argument, NULL, 'c' },
 		{ "timeout", required_argument, NULL, 'w' },
+		{ "as", required_argument, NULL, 'a' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		uint64_t number = option == 'o' ? 0 : strtoull(optarg ? optarg : "", NULL, 0);
+		uint64_t number = option == 'o' || option == 'a' ?
+					  0 :
+					  strtoull(optarg ? optarg : "", NULL, 0);
 
 		if (option == 'o')
 			options->out = optarg;
+		else if (option == 'a')
+			options->as = optarg;
 		else if (option == 'v')
 			options->value = number;
 		else if (option == 's')
@@ -572,7 +578,7 @@ int main(int argc, char **argv)
 		return judge(argc - optind - 3, argv + optind + 3);
 	load.options.run_dir = argv[optind];
 	load.options.volume = argv[optind + 1];
-	load.volume = hash(load.options.volume);
+	load.volume = hash(load.options.as ? load.options.as : load.options.volume);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
