@@ -90,7 +90,10 @@ static dvs_err open_store(struct disks *disks, const struct disks_config *config
 		err = image_open(disks->dir, image_path(meta), meta->id, bytes, &fd, why);
 	if (err != DVS_OK)
 		return err == DVS_NOTFOUND && !do_make ? DVS_CORRUPT : err;
-	err = store_file_open(fd, IMAGE_BASE, bytes, false, &disks->help, &disks->store);
+	err = config->direct ?
+		      store_uring_open(fd, IMAGE_BASE, bytes, false, &disks->help, &disks->store,
+				       why) :
+		      store_file_open(fd, IMAGE_BASE, bytes, false, &disks->help, &disks->store);
 	if (err != DVS_OK)
 		close(fd);
 	return err;

@@ -39,6 +39,7 @@ struct store_io {
 	struct job job;
 	struct sync_wait sync;
 	dvs_err err;
+	int result;
 	void *bounce;
 	uint64_t at;
 };
@@ -75,6 +76,11 @@ DVS_MUST_USE dvs_err store_ram_open(uint64_t bytes, struct store **store);
 DVS_MUST_USE dvs_err store_file_open(int fd, uint64_t base, uint64_t bytes, bool is_device,
 				     const struct store_help *help, struct store **store);
 
+/* The same past the page cache, with O_DIRECT and io_uring. WHY gets a sentence. BADSTATE: there is no O_DIRECT; DENIED: no io_uring; NOMEM. */
+DVS_MUST_USE dvs_err store_uring_open(int fd, uint64_t base, uint64_t bytes, bool is_device,
+				      const struct store_help *help, struct store **store,
+				      char *why);
+
 /* What a file must have behind BASE for a disk of BYTES: whole blocks. */
 static inline uint64_t store_file_bytes(uint64_t bytes)
 {
@@ -88,6 +94,13 @@ DVS_MUST_USE dvs_err store_pread(int fd, void *buffer, uint64_t bytes, uint64_t 
 DVS_MUST_USE dvs_err store_pwrite(int fd, const void *buffer, uint64_t bytes, uint64_t offset);
 /* Zeroes there, as a hole unless KEEP. */
 DVS_MUST_USE dvs_err store_pzero(int fd, uint64_t offset, uint64_t bytes, bool keep);
+
+/* The file of a disk that had WAS bytes behind BASE has BYTES from now on. */
+DVS_MUST_USE dvs_err store_fd_resize(int fd, uint64_t base, uint64_t was, uint64_t bytes);
+/* See store_extent(); FROM is in the file. */
+DVS_MUST_USE dvs_err store_fd_extent(int fd, bool is_device, uint64_t from, uint64_t limit,
+				     uint64_t *bytes, bool *is_hole);
+uint64_t store_fd_used(int fd);
 
 static inline void store_submit(struct store *store, struct store_io *io)
 {

@@ -3,11 +3,8 @@
  * medium is done by the crew. */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -28,86 +25,6 @@ struct store_file {
 static struct store_file *file_of(struct store *store)
 {
 	return CONTAINER_OF(store, struct store_file, store);
-}
-
-/* ---- system calls ---- */
-
-dvs_err store_errno(int errno_value)
-{
-	if (errno_value == ENOSPC || errno_value == EDQUOT || errno_value == EFBIG)
-		return DVS_NOSPACE;
-	return errno_value == ENOMEM ? DVS_NOMEM : DVS_IO;
-}
-
-dvs_err store_pread(int fd, void *buffer, uint64_t bytes, uint64_t offset)
-{
-	uint8_t *at = buffer;
-
-	while (bytes > 0) {
-		ssize_t got = pread(fd, at, bytes, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return store_errno(errno);
-		if (got == 0)
-			return DVS_IO;
-		at += got;
-		bytes -= (uint64_t)got;
-		offset += (uint64_t)got;
-	}
-	return DVS_OK;
-}
-
-dvs_err store_pwrite(int fd, const void *buffer, uint64_t bytes, uint64_t offset)
-{
-	const uint8_t *at = buffer;
-
-	while (bytes > 0) {
-		ssize_t put = pwrite(fd, at, bytes, (off_t)offset);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return store_errno(errno);
-		if (put == 0)
-			return DVS_IO;
-		at += put;
-		bytes -= (uint64_t)put;
-		offset += (uint64_t)put;
-	}
-	return DVS_OK;
-}
-
-static dvs_err write_zeroes(int fd, uint64_t offset, uint64_t bytes)
-{
-	static const uint8_t zeroes[DISK_GRANULE_BYTES];
-	dvs_err err = DVS_OK;
-
-	while (err == DVS_OK && bytes > 0) {
-		uint64_t part = bytes < sizeof(zeroes) ? bytes : sizeof(zeroes);
-
-		err = store_pwrite(fd, zeroes, part, offset);
-		offset += part;
-		bytes -= part;
-	}
-	return err;
-}
-
-dvs_err store_pzero(int fd, uint64_t offset, uint64_t bytes, bool keep)
-{
-	static const int modes[] = { FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE };
-
-	if (bytes == 0)
-		return DVS_OK;
-	for (size_t i = keep ? 1 : 0; i < ARRAY_LEN(modes); i++) {
-		if (fallocate(fd, modes[i], (off_t)offset, (off_t)bytes) == 0)
-			return DVS_OK;
-		if (errno != EOPNOTSUPP && errno != EINTR && errno != ENOSYS && errno != EINVAL)
-			return store_errno(errno);
-	}
-	return write_zeroes(fd, offset, bytes);
 }
 
 /* ---- requests ---- */
@@ -209,51 +126,30 @@ static void file_submit(struct store *store, struct store_io *io)
 static dvs_err file_resize(struct store *store, uint64_t bytes)
 {
 	struct store_file *file = file_of(store);
-	uint64_t kept = bytes < store->bytes ? bytes : store->bytes;
+	dvs_err err;
 
 	if (file->is_device)
 		return DVS_BADSTATE;
-	/* First without what is beyond: nothing old must show up again. */
-	if (ftruncate(file->fd, (off_t)(file->base + kept)) != 0 ||
-	    ftruncate(file->fd, (off_t)(file->base + store_file_bytes(bytes))) != 0)
-		return store_errno(errno);
-	store->bytes = bytes;
-	return DVS_OK;
+	err = store_fd_resize(file->fd, file->base, store->bytes, bytes);
+	if (err == DVS_OK)
+		store->bytes = bytes;
+	return err;
 }
 
 static dvs_err file_extent(struct store *store, uint64_t offset, uint64_t limit, uint64_t *bytes,
 			   bool *is_hole)
 {
 	const struct store_file *file = file_of(store);
-	off_t from = (off_t)(file->base + offset);
-	off_t data = file->is_device ? from : lseek(file->fd, from, SEEK_DATA);
-	off_t to;
 
-	*bytes = limit;
-	*is_hole = false;
-	if (file->is_device)
-		return DVS_OK;
-	if (data < 0) {
-		*is_hole = errno == ENXIO;
-		return *is_hole ? DVS_OK : store_errno(errno);
-	}
-	*is_hole = data > from;
-	to = *is_hole ? data : lseek(file->fd, from, SEEK_HOLE);
-	if (to < 0)
-		return store_errno(errno);
-	if ((uint64_t)(to - from) < limit)
-		*bytes = (uint64_t)(to - from);
-	return DVS_OK;
+	return store_fd_extent(file->fd, file->is_device, file->base + offset, limit, bytes,
+			       is_hole);
 }
 
 static uint64_t file_used(struct store *store)
 {
 	const struct store_file *file = file_of(store);
-	struct stat st;
 
-	if (file->is_device)
-		return store->bytes;
-	return fstat(file->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+	return file->is_device ? store->bytes : store_fd_used(file->fd);
 }
 
 static void file_close(struct store *store)

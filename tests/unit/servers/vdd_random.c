@@ -85,6 +85,11 @@ TEST(disks_in_files_do_what_the_model_does)
 	rounds(DISK_FILE, false);
 }
 
+TEST(disks_past_the_page_cache_do_what_the_model_does)
+{
+	rounds(DISK_FILE, true);
+}
+
 /* What was answered is there when the process is killed, flushed or not: the directory is copied while it is open, and the copy goes on. */
 TEST(disks_of_a_killed_process_have_all_that_was_answered)
 {
@@ -113,4 +118,5 @@ TEST(disks_of_a_killed_process_have_all_that_was_answered)
 
 UNIT_MAIN_TIMEOUT("vdd-random", 120, disks_in_memory_do_what_the_model_does,
 		  disks_in_files_do_what_the_model_does,
+		  disks_past_the_page_cache_do_what_the_model_does,
 		  disks_of_a_killed_process_have_all_that_was_answered)
