@@ -78,9 +78,9 @@ static dvs_err open_store(struct disks *disks, const struct disks_config *config
 	case DISK_FILE:
 		break;
 	case DISK_RAW:
+		return store_raw_open(meta->place, bytes, &disks->help, &disks->store, why);
 	case DISK_NBD:
-		why_say(why, "volumes of that kind are not known to this program");
-		return DVS_BADARG;
+		return store_nbd_open(meta->place, bytes, &disks->help, &disks->store, why);
 	}
 	/* A new one that leaves behind what it began with: nothing of that was ever used. */
 	if (do_make)
@@ -117,6 +117,12 @@ static dvs_err check_config(const struct disks_config *config, char *why)
 		why_say(why,
 			"a size of %llu bytes is not possible; give a multiple of 512 up to 16 TiB",
 			(unsigned long long)config->bytes);
+		return DVS_BADARG;
+	}
+	if ((config->store == DISK_RAW || config->store == DISK_NBD) &&
+	    (!config->place || !*config->place)) {
+		why_say(why, "where is it? Name %s",
+			config->store == DISK_RAW ? "the device" : "the server's URI");
 		return DVS_BADARG;
 	}
 	if (config->place && strlen(config->place) > META_PLACE_MAX) {
@@ -256,12 +262,13 @@ static dvs_err open_files(struct disks *disks, const struct disks_config *config
 	if (err != DVS_OK)
 		return err;
 	err = meta_read(disks->dir, &disks->meta, why);
-	if (err == DVS_OK)
-		err = check_meta(config, &disks->meta, why);
-	else if (err == DVS_NOTFOUND)
+	if (err == DVS_NOTFOUND)
 		err = DVS_OK;
+	else if (err == DVS_OK && disks->meta.is_made)
+		err = check_meta(config, &disks->meta, why);
 	if (err != DVS_OK)
 		return err;
+	why[0] = '\0';
 	if (!disks->meta.is_made)
 		return make(disks, config, why);
 	err = open_store(disks, config, false, why);

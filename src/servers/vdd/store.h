@@ -81,6 +81,12 @@ DVS_MUST_USE dvs_err store_uring_open(int fd, uint64_t base, uint64_t bytes, boo
 				      const struct store_help *help, struct store **store,
 				      char *why);
 
+/* The block device PATH, as a whole. WHY gets a sentence. NOTFOUND, BADARG: it is none; NOSPACE: too small; INUSE, DENIED, IO, NOMEM. */
+DVS_MUST_USE dvs_err store_raw_open(const char *path, uint64_t bytes, const struct store_help *help,
+				    struct store **store, char *why);
+/* What an NBD server has. NOTFOUND: it does not answer; NOSPACE: too small; DENIED: read only; BADARG, NOMEM. */
+DVS_MUST_USE dvs_err store_nbd_open(const char *uri, uint64_t bytes, const struct store_help *help,
+				    struct store **store, char *why);
 /* What a file must have behind BASE for a disk of BYTES: whole blocks. */
 static inline uint64_t store_file_bytes(uint64_t bytes)
 {
@@ -97,6 +103,8 @@ DVS_MUST_USE dvs_err store_pzero(int fd, uint64_t offset, uint64_t bytes, bool k
 
 /* The file of a disk that had WAS bytes behind BASE has BYTES from now on. */
 DVS_MUST_USE dvs_err store_fd_resize(int fd, uint64_t base, uint64_t was, uint64_t bytes);
+/* The same of a device, if it has so many. What is added is made zeroes. */
+DVS_MUST_USE dvs_err store_device_resize(int fd, uint64_t was, uint64_t bytes);
 /* See store_extent(); FROM is in the file. */
 DVS_MUST_USE dvs_err store_fd_extent(int fd, bool is_device, uint64_t from, uint64_t limit,
 				     uint64_t *bytes, bool *is_hole);

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,6 +100,15 @@ dvs_err store_fd_resize(int fd, uint64_t base, uint64_t was, uint64_t bytes)
 	    ftruncate(fd, (off_t)(base + store_file_bytes(bytes))) != 0)
 		return store_errno(errno);
 	return DVS_OK;
+}
+
+dvs_err store_device_resize(int fd, uint64_t was, uint64_t bytes)
+{
+	uint64_t has = 0;
+
+	if (ioctl(fd, BLKGETSIZE64, &has) != 0 || bytes > has)
+		return DVS_NOSPACE;
+	return bytes > was ? store_pzero(fd, was, bytes - was, false) : DVS_OK;
 }
 
 dvs_err store_fd_extent(int fd, bool is_device, uint64_t from, uint64_t limit, uint64_t *bytes,

@@ -128,9 +128,8 @@ static dvs_err file_resize(struct store *store, uint64_t bytes)
 	struct store_file *file = file_of(store);
 	dvs_err err;
 
-	if (file->is_device)
-		return DVS_BADSTATE;
-	err = store_fd_resize(file->fd, file->base, store->bytes, bytes);
+	err = file->is_device ? store_device_resize(file->fd, store->bytes, bytes) :
+				store_fd_resize(file->fd, file->base, store->bytes, bytes);
 	if (err == DVS_OK)
 		store->bytes = bytes;
 	return err;

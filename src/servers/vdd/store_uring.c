@@ -304,9 +304,8 @@ static dvs_err uring_resize(struct store *store, uint64_t bytes)
 	struct store_uring *uring = uring_of(store);
 	dvs_err err;
 
-	if (uring->is_device)
-		return DVS_BADSTATE;
-	err = store_fd_resize(uring->fd, uring->base, store->bytes, bytes);
+	err = uring->is_device ? store_device_resize(uring->cached_fd, store->bytes, bytes) :
+				 store_fd_resize(uring->fd, uring->base, store->bytes, bytes);
 	if (err == DVS_OK)
 		store->bytes = bytes;
 	return err;

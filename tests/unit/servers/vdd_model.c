@@ -33,7 +33,7 @@ void model_open(struct model *model, const struct disks_config *config, uint64_t
 	model->config.poster = turns_poster(&model->turns);
 	model->seed = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	model->minors_max = 8;
-	model->with_disks = true;
+	model->resizes = true;
 	for (uint32_t m = 0; m < DISK_MINORS_MAX; m++) {
 		model->disk[m].data = calloc(1, MODEL_BYTES_MAX);
 		ck_assert_ptr_nonnull(model->disk[m].data);
@@ -175,7 +175,7 @@ static enum disk_op choose(struct model *model)
 	uint64_t dice = model_random(model, 1000);
 	uint32_t n = 0;
 
-	if (!model->with_disks || dice >= 60)
+	if (dice >= 60)
 		return dice % 10 < 4 ? DISK_WRITE :
 		       dice % 10 < 8 ? DISK_READ :
 		       dice < 700    ? DISK_TRIM :
@@ -184,7 +184,7 @@ static enum disk_op choose(struct model *model)
 	for (uint32_t m = 0; m < DISK_MINORS_MAX; m++)
 		n += model->disk[m].is_there;
 	if (dice < 12)
-		return DISK_RESIZE;
+		return model->resizes ? DISK_RESIZE : DISK_FLUSH;
 	if (n >= model->minors_max || dice >= 45)
 		return DISK_REMOVE;
 	return dice < 30 ? DISK_SNAPSHOT : DISK_CLONE;

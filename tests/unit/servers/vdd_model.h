@@ -36,7 +36,7 @@ struct model {
 	uint64_t seed;
 	uint64_t n;	     /* requests so far */
 	uint32_t minors_max; /* disks at a time */
-	bool with_disks;     /* snapshots, clones, resizing */
+	bool resizes;
 	struct model_disk disk[DISK_MINORS_MAX];
 	struct model_request request[MODEL_REQUESTS];
 };
