@@ -109,6 +109,10 @@ enum option_id {
 	OPTION_RESYNC_RATE,
 	OPTION_ACCESS,
 	OPTION_REPAIR,
+	OPTION_SOCKET,
+	OPTION_LISTEN,
+	OPTION_TLS,
+	OPTION_READ_ONLY,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -233,6 +237,7 @@ int cmd_vol_replica(struct cli *cli);
 int cmd_vol_promote(struct cli *cli);
 int cmd_vol_verify(struct cli *cli);
 int cmd_vol_rm(struct cli *cli);
+int cmd_vol_export(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);
 int cmd_trace(struct cli *cli);

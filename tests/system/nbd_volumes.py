@@ -111,6 +111,27 @@ def killed_clients_leave_nothing(place):
     assert not [ep for ep in left if ep["program"] == "dvs-nbd"], left
 
 
+def an_export_goes_on_in_the_background_until_it_is_stopped(place):
+    place.volume("v", size=SIZE)
+    told = json.loads(place.dvs("vol", "export", "--detach", DC, "-o", "json").stdout)
+    path = Path(told["name"])
+    try:
+        assert path == place.run_dir / "nbd" / f"{DC}.socket"
+        assert Path(f"{path}.pid").read_text() == f"{told['pid']}\n"
+        client("nbdinfo", f"nbd+unix:///v?socket={path}")
+        twice = place.dvs("vol", "export", "-d", DC, check=False)
+        assert twice.returncode == 1 and "another process" in twice.stderr, twice
+        nothing = place.dvs("vol", "export", "-d", f"{DC}/none", "--socket", place.base / "x", check=False)
+        assert nothing.returncode == 1 and "no volume none" in nothing.stderr, nothing
+    finally:
+        place.dvs("vol", "export", "--stop", DC)
+    assert not path.exists() and not Path(f"{path}.pid").exists()
+    with contextlib.suppress(OSError):  # at most a zombie, until somebody takes its status
+        assert not Path(f"/proc/{told['pid']}/cmdline").read_bytes()
+    again = place.dvs("vol", "export", "--stop", DC, check=False)
+    assert again.returncode == 1, again
+
+
 def a_server_that_is_killed_is_a_pause(place):
     place.volume("v", size=SIZE, store="file")
     with place.serve() as server:
@@ -145,6 +166,7 @@ def main():
         what_clients_copy_comes_back,
         a_flush_on_one_connection_covers_all,
         killed_clients_leave_nothing,
+        an_export_goes_on_in_the_background_until_it_is_stopped,
         a_server_that_is_killed_is_a_pause,
     ], Place)
 

@@ -197,6 +197,31 @@ static const struct nbd_backend_ops volumes_ops = {
 	.extents = exchange_extents,
 };
 
+/* Those that are named are there now; what they have for snapshots only their servers know. */
+static dvs_err look_for_named(const struct volumes *volumes, char why[VOLUMES_WHY_MAX + 1])
+{
+	const struct volumes_options *options = volumes->options;
+	struct volume *volume = malloc(sizeof(*volume));
+	dvs_err err = volume ? DVS_OK : DVS_NOMEM;
+
+	for (uint32_t i = 0; !err && i < options->n_names; i++) {
+		char name[NBD_NAME_BYTES];
+
+		(void)snprintf(name, sizeof(name), "%s", options->names[i]);
+		name[strcspn(name, "@")] = '\0';
+		err = volume_get(volumes->admin, options->dc, name, volume, NULL);
+		if (err == DVS_NOTFOUND)
+			(void)snprintf(why, VOLUMES_WHY_MAX + 1,
+				       "the DC %s has no volume %s; see 'dvs vol ls %s'",
+				       options->dc, name, options->dc);
+		else if (err)
+			(void)snprintf(why, VOLUMES_WHY_MAX + 1, "%s/%s: %s", options->dc, name,
+				       dvs_strerror(err));
+	}
+	free(volume);
+	return err;
+}
+
 dvs_err volumes_open(const struct volumes_options *options, struct nbd_backend **backend,
 		     char why[VOLUMES_WHY_MAX + 1])
 {
@@ -214,6 +239,11 @@ dvs_err volumes_open(const struct volumes_options *options, struct nbd_backend *
 	}
 	volumes->backend.ops = &volumes_ops;
 	volumes->options = options;
+	err = look_for_named(volumes, why);
+	if (err) {
+		volumes_close(&volumes->backend);
+		return err;
+	}
 	*backend = &volumes->backend;
 	return DVS_OK;
 }

@@ -71,6 +71,18 @@ static const struct cli_option vol_verify_options[] = {
 	{ .id = OPTION_END },
 };
 
+static const struct cli_option vol_export_options[] = {
+	{ OPTION_SOCKET, 0, "socket", "PATH", NULL,
+	  "on a Unix socket, for its owner alone (default: nbd/DC.socket in the run directory)" },
+	{ OPTION_LISTEN, 0, "listen", "ADDRESS:PORT", NULL, "on a TCP port" },
+	{ OPTION_TLS, 0, "tls", "DIR", NULL,
+	  "only under TLS, with node.pem and node.key in DIR; with ca.pem clients need a certificate" },
+	{ OPTION_READ_ONLY, 0, "read-only", NULL, NULL, "nobody writes" },
+	{ OPTION_DETACH, 'd', "detach", NULL, NULL, "go on in the background" },
+	{ OPTION_STOP, 0, "stop", NULL, NULL, "end the one that listens there" },
+	{ .id = OPTION_END },
+};
+
 static const struct cli_option vol_rm_options[] = {
 	{ OPTION_FORCE, 'f', "force", NULL, NULL, "yes, with all that is in it" },
 	{ .id = OPTION_END },
@@ -132,6 +144,14 @@ static const struct cli_example vol_promote_examples[] = {
 static const struct cli_example vol_verify_examples[] = {
 	{ "dvs vol verify web/data", "whether all replicas are equal" },
 	{ "dvs vol verify web/data --repair", "and make them so" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_export_examples[] = {
+	{ "dvs vol export web", "all volumes of web, and their snapshots, until Ctrl-C" },
+	{ "dvs vol export -d web/data --listen 10.0.0.1:10809 --tls /etc/dvs",
+	  "one, to other machines" },
+	{ "dvs vol export --stop web", "no more" },
 	{ NULL, NULL },
 };
 
@@ -265,6 +285,19 @@ static const struct cli_example vol_rm_examples[] = {
 		.formats = VOL_CHANGED,						\
 		.min_words = 1,							\
 		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol export",						\
+		.arguments = "DC|DC/VOLUME[@SNAPSHOT]...",			\
+		.help = "serve volumes to NBD clients",				\
+		.options = vol_export_options,					\
+		.examples = vol_export_examples,				\
+		.run = cmd_vol_export,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 1,							\
+		.max_words = CLI_WORDS_MAX,					\
 		.page = "dvs-vol(1)",						\
 	},									\
 	{									\
