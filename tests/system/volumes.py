@@ -6,15 +6,18 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from dvsd import Dvsd, Tap
+from dvsd import BUILD, Dvsd, Tap
 from lab import wait_for
 from volume_help import MIB, describe, holder, kill_all, load, record, servers
 
 DC = "store"
+BAD = BUILD / "tests/system/vdd-bad"
+STRANGER = 65534
 
 
 class Node(Dvsd):
@@ -75,6 +78,20 @@ def a_server_ends_with_its_last_volume(node):
     record(node.run_dir, DC, "w", None)
     wait_for(lambda: not servers(node.lib_dir), "the server ends")
     assert not node.folder("w").exists()
+
+
+def what_is_wrong_is_refused(node):
+    node.volume(access="dc")
+    node.volume("w", endpoint=301)
+
+    def ask(endpoint, who, uid=None):
+        done = subprocess.run([BAD, node.control(DC), str(endpoint), who], check=False, timeout=60,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, user=uid)
+        assert done.returncode == 0, f"{who} at {endpoint}: {done.stdout}{done.stderr}"
+    ask(300, "manager")
+    ask(301, "manager")
+    ask(300, "user", STRANGER)
+    ask(301, "stranger", STRANGER)
 
 
 def a_volume_is_made_anew_under_its_name(node):
@@ -148,6 +165,7 @@ def main():
         print("1..0 # SKIP needs root and crun")
         return 0
     return Tap().run([a_volume_is_there_when_its_record_is, a_server_ends_with_its_last_volume,
+                      what_is_wrong_is_refused,
                       a_volume_is_made_anew_under_its_name, a_killed_server_is_started_again,
                       a_server_outlives_its_agent_and_dvsd, a_dc_takes_its_volumes_along,
                       what_cannot_be_served_is_told_and_tried_again], Node)
