@@ -55,6 +55,11 @@ def load(run_dir, volume, *words, timeout=60):
     return done.returncode, done.stdout
 
 
+def judge(files, timeout=120):
+    """Whether what the load program noted in FILES can have been one disk: (status, output), 0 if so and 3 if not."""
+    return load("-", "-", "judge", *files, timeout=timeout)
+
+
 def servers(lib_dir):
     """The numbers of the processes dvs-vdd that use LIB_DIR."""
     found = []

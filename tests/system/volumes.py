@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from dvsd import BUILD, Dvsd, Tap
 from lab import wait_for
-from volume_help import MIB, describe, holder, kill_all, load, record, servers
+from volume_help import MIB, describe, holder, judge, kill_all, load, record, servers
 
 DC = "store"
 BAD = BUILD / "tests/system/vdd-bad"
@@ -58,11 +59,33 @@ def a_volume_is_there_when_its_record_is(node):
     node.load("fill")
     node.load("check")
     out = node.lib_dir / "history"
-    node.load("fill", "--value", 5, "--out", out)
-    node.load("storm", "--seconds", 2, "--out", out)
-    node.load("read", "--out", out)
-    status, text = load("-", "-", "judge", out)
+    node.load("fill", "--value", 5, "--out", f"{out}.fill")
+    node.load("storm", "--seconds", 2, "--out", f"{out}.storm")
+    node.load("read", "--out", f"{out}.read")
+    status, text = judge(node.lib_dir.glob("history.*"))
     assert status == 0, text
+
+
+def the_judge_sees_what_no_disk_does(node):
+    """Events are (block, value, begin, end, is_write)."""
+    def verdict(*events):
+        path = node.lib_dir / "made-up"
+        path.write_bytes(struct.pack("<Q", len(events)).ljust(4096, b"\0")
+                         + b"".join(struct.pack("<5Q", *event) for event in events))
+        return judge([path])[0]
+    pending = 2**64 - 1
+    one, two = (7, 1, 10, 20, 1), (7, 2, 30, 40, 1)
+    right = [[one, two, (7, 2, 50, 60, 0)], [one, two, (7, 1, 15, 35, 0), (7, 2, 36, 45, 0)],
+             [one, (7, 2, 30, pending, 1), (7, 1, 50, 60, 0)],
+             [one, (7, 2, 30, pending, 1), (7, 1, 50, 60, 0), (7, 2, 70, 80, 0)],
+             [(7, 0, 5, 9, 0), one, (7, 1, 21, 22, 0)], [(7, 1, 10, 40, 1), (7, 2, 20, 30, 1), (7, 1, 50, 60, 0)]]
+    wrong = [[one, two, (7, 1, 50, 60, 0)], [one, (7, 0, 50, 60, 0)], [one, (7, 3, 50, 60, 0)],
+             [one, (7, 2, 30, pending, 1), (7, 2, 70, 80, 0), (7, 1, 90, 95, 0)],
+             [(7, 1, 2, 5, 0), one], [one, (7, 2, 30, 60, 1), (7, 2, 35, 36, 0), (7, 1, 37, 38, 0)]]
+    for events in right:
+        assert verdict(*events) == 0, events
+    for events in wrong:
+        assert verdict(*events) == 3, events
 
 
 def a_server_ends_with_its_last_volume(node):
@@ -164,8 +187,8 @@ def main():
     if os.geteuid() != 0 or not shutil.which("crun"):
         print("1..0 # SKIP needs root and crun")
         return 0
-    return Tap().run([a_volume_is_there_when_its_record_is, a_server_ends_with_its_last_volume,
-                      what_is_wrong_is_refused,
+    return Tap().run([a_volume_is_there_when_its_record_is, the_judge_sees_what_no_disk_does,
+                      a_server_ends_with_its_last_volume, what_is_wrong_is_refused,
                       a_volume_is_made_anew_under_its_name, a_killed_server_is_started_again,
                       a_server_outlives_its_agent_and_dvsd, a_dc_takes_its_volumes_along,
                       what_cannot_be_served_is_told_and_tried_again], Node)

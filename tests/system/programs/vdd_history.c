@@ -4,9 +4,12 @@
  * no two of those may meet. Else it was there for an instant somewhere in it (a backward zone): that may not lie wholly in a forward one. */
 #include "vdd_history.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define TOLD_MAX 20u
 
@@ -16,42 +19,102 @@ struct zone {
 	bool is_forward;
 };
 
-void history_add(struct history *history, const struct event *event)
-{
-	if (history->n == history->room) {
-		size_t room = history->room ? history->room * 2 : 4096;
-		struct event *more = realloc(history->events, room * sizeof(*more));
+#define HEAD_BYTES 4096u
+#define ROOM_FIRST 16384u
 
-		if (!more) {
-			(void)fputs("vdd-load: no memory for the history\n", stderr);
-			exit(2);
-		}
-		history->events = more;
-		history->room = room;
-	}
-	history->events[history->n++] = *event;
+/* At the beginning of a file; the events follow behind HEAD_BYTES. */
+struct history_head {
+	uint64_t n;
+};
+
+static _Noreturn void no_room(const char *what)
+{
+	perror(what);
+	exit(2);
 }
 
-bool history_save(const struct history *history, const char *path)
+static uint64_t file_bytes(uint64_t room)
 {
-	FILE *file = fopen(path, "ab");
-	bool ok = file &&
-		  fwrite(history->events, sizeof(*history->events), history->n, file) == history->n;
+	return HEAD_BYTES + room * sizeof(struct event);
+}
 
-	return file && fclose(file) == 0 && ok;
+static void grow_file(struct history *history, uint64_t room)
+{
+	uint64_t had = history->room ? file_bytes(history->room) : 0;
+	void *map = MAP_FAILED;
+
+	if (ftruncate(history->fd, (off_t)file_bytes(room)) != 0)
+		no_room("vdd-load: history");
+	if (had)
+		map = mremap(history->head, had, file_bytes(room), MREMAP_MAYMOVE);
+	else
+		map = mmap(NULL, file_bytes(room), PROT_READ | PROT_WRITE, MAP_SHARED, history->fd,
+			   0);
+	if (map == MAP_FAILED)
+		no_room("vdd-load: history");
+	history->head = map;
+	history->events = (struct event *)(void *)((uint8_t *)map + HEAD_BYTES);
+}
+
+static void grow(struct history *history)
+{
+	uint64_t room = history->room ? history->room * 2 : ROOM_FIRST;
+
+	if (history->fd) {
+		grow_file(history, room);
+	} else {
+		struct event *more = realloc(history->events, room * sizeof(*more));
+
+		if (!more)
+			no_room("vdd-load: history");
+		history->events = more;
+	}
+	history->room = room;
+}
+
+void history_open(struct history *history, const char *path)
+{
+	*history = (struct history){ .n = 0 };
+	if (!path)
+		return;
+	history->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (history->fd < 0)
+		no_room(path);
+	grow(history);
+}
+
+uint64_t history_add(struct history *history, const struct event *event)
+{
+	if (history->n == history->room)
+		grow(history);
+	history->events[history->n++] = *event;
+	if (history->head)
+		history->head->n = history->n;
+	return history->n - 1;
+}
+
+void history_end(struct history *history, uint64_t at, uint64_t n, uint64_t end_ns)
+{
+	for (uint64_t i = at; i < at + n; i++)
+		history->events[i].end_ns = end_ns;
 }
 
 bool history_load(struct history *history, const char *path)
 {
 	FILE *file = fopen(path, "rb");
+	struct history_head head = { .n = 0 };
 	struct event event;
+	bool ok = file && fread(&head, sizeof(head), 1, file) == 1 &&
+		  fseek(file, HEAD_BYTES, SEEK_SET) == 0;
 
-	if (!file)
-		return false;
-	while (fread(&event, sizeof(event), 1, file) == 1)
-		history_add(history, &event);
-	(void)fclose(file);
-	return true;
+	for (uint64_t i = 0; ok && i < head.n; i++) {
+		ok = fread(&event, sizeof(event), 1, file) == 1;
+		if (ok)
+			(void)history_add(history, &event);
+	}
+	if (file)
+		(void)fclose(file);
+	return ok;
 }
 
 static int by_block_and_value(const void *a, const void *b)

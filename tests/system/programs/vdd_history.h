@@ -18,17 +18,22 @@ struct event {
 	uint64_t is_write;
 };
 
+/* With a file its events are in the file as soon as they are noted, whatever becomes of the program. */
 struct history {
 	struct event *events;
-	size_t n;
-	size_t room;
+	uint64_t n;
+	uint64_t room;
+	int fd; /* 0: in memory only */
+	struct history_head *head;
 };
 
-/* Ends the program when there is no memory. */
-void history_add(struct history *history, const struct event *event);
-/* Append to FILE; the number that could not be written is not known. */
-bool history_save(const struct history *history, const char *file);
-bool history_load(struct history *history, const char *file);
+/* End the program when there is no room. */
+void history_open(struct history *history, const char *path);
+/* Its place. */
+uint64_t history_add(struct history *history, const struct event *event);
+/* What was pending at that place, and N - 1 behind it, has ended. */
+void history_end(struct history *history, uint64_t at, uint64_t n, uint64_t end_ns);
+bool history_load(struct history *history, const char *path);
 /* Sorts it. The number of blocks whose history is none of one disk; those are told. */
 size_t history_judge(struct history *history);
 

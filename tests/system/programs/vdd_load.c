@@ -3,13 +3,13 @@
  *
  *	vdd-load RUN_DIR DC/VOLUME fill  [--value N]    write every block
  *	vdd-load RUN_DIR DC/VOLUME check [--value N]    every block is as fill left it
- *	vdd-load RUN_DIR DC/VOLUME storm --out FILE [--seconds S] [--threads T] [--seed N] [--client N]
- *	vdd-load RUN_DIR DC/VOLUME read  --out FILE     read every block
+ *	vdd-load RUN_DIR DC/VOLUME storm --out FILES [--seconds S] [--threads T] [--seed N] [--client N]
+ *	vdd-load RUN_DIR DC/VOLUME read  --out FILES    read every block
  *	vdd-load - - judge FILE...                      whether all that FILEs tell can have been one disk
  *
  * A block has 4096 bytes: a head with the volume, the block's number, and the number of the write that made it; then bytes that follow from those; then a
- * checksum. So a block that is torn, at a wrong place, or another volume's is seen when it is read. A storm ends after its seconds, or by SIGTERM, and tells in
- * FILE what it wrote and read, and when. Status 3: a block was wrong. */
+ * checksum. So a block that is torn, at a wrong place, or another volume's is seen when it is read. A storm ends after its seconds, or by SIGTERM; what each thread wrote and read, and
+ * when, is in FILES.0, FILES.1... Status 3: a block was wrong. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -163,9 +163,9 @@ static bool thread_open(struct writer_thread *thread)
 	return thread->is_open;
 }
 
-/* Of what is pending nobody knows whether it will take effect. */
-static void note(struct writer_thread *thread, uint64_t block, uint64_t value, uint64_t begin_ns,
-		 uint64_t end_ns, bool is_write)
+/* Of what is pending nobody knows whether it will take effect. Writes are noted before they are asked for: this program may be killed, too. */
+static uint64_t note(struct writer_thread *thread, uint64_t block, uint64_t value,
+		     uint64_t begin_ns, uint64_t end_ns, bool is_write)
 {
 	const struct event event = { .block = block,
 				     .value = value,
@@ -173,7 +173,7 @@ static void note(struct writer_thread *thread, uint64_t block, uint64_t value, u
 				     .end_ns = end_ns,
 				     .is_write = is_write };
 
-	history_add(&thread->history, &event);
+	return history_add(&thread->history, &event);
 }
 
 static void called(struct writer_thread *thread, uint64_t begin_ns, dvs_err err)
@@ -203,18 +203,20 @@ static dvs_err write_blocks(struct writer_thread *thread, uint64_t block, uint64
 	struct vdd_write_req req = { .minor = thread->disk.minor,
 				     .flags = flags,
 				     .offset = block * BLOCK };
-	uint64_t begin_ns, end_ns;
+	uint64_t at = thread->history.n;
+	uint64_t begin_ns;
 	dvs_err err;
 
 	for (uint64_t i = 0; i < n; i++)
 		block_make(thread->buffer + i * BLOCK, thread->load->volume, block + i, value);
 	begin_ns = clock_now_ns();
+	for (uint64_t i = 0; i < n; i++)
+		(void)note(thread, block + i, value, begin_ns, HISTORY_PENDING, true);
 	err = vdd_call_write(thread->disk.self, thread->disk.server, &req, NULL, thread->buffer,
 			     n * BLOCK, NULL, 0, NULL, (uint32_t)thread->load->options.timeout_ms);
-	end_ns = err ? HISTORY_PENDING : clock_now_ns();
+	if (!err)
+		history_end(&thread->history, at, n, clock_now_ns());
 	called(thread, begin_ns, err);
-	for (uint64_t i = 0; i < n; i++)
-		note(thread, block + i, value, begin_ns, end_ns, true);
 	return err;
 }
 
@@ -230,7 +232,7 @@ static bool take_blocks(struct writer_thread *thread, const uint8_t *at, uint64_
 			complain(at + i * BLOCK, block + i);
 			return false;
 		}
-		note(thread, block + i, value, begin_ns, end_ns, false);
+		(void)note(thread, block + i, value, begin_ns, end_ns, false);
 	}
 	return true;
 }
@@ -261,13 +263,14 @@ static dvs_err batch(struct writer_thread *thread, const uint64_t *blocks, uint3
 {
 	struct vdd_batch_req req = { .count = n, .data_at = n * (uint32_t)VDD_ITEM_BYTES_MAX };
 	struct writer out = writer_over(thread->buffer, DVS_DATA_MAX);
-	uint64_t values[16];
-	uint64_t begin_ns, end_ns;
+	uint64_t places[16];
+	uint64_t begin_ns = clock_now_ns(), end_ns;
 	size_t bytes = req.data_at, len = 0, at = n * 4;
 	struct cursor in;
 	dvs_err err;
 
 	for (uint32_t i = 0; i < n; i++) {
+		uint64_t value = new_value(thread);
 		struct vdd_item item = { .kind = i % 2 ? VDD_READ : VDD_WRITE,
 					 .minor = thread->disk.minor,
 					 .offset = blocks[i] * BLOCK,
@@ -276,11 +279,10 @@ static dvs_err batch(struct writer_thread *thread, const uint64_t *blocks, uint3
 		vdd_item_put(&out, &item);
 		if (i % 2)
 			continue;
-		values[i] = new_value(thread);
-		block_make(thread->buffer + bytes, thread->load->volume, blocks[i], values[i]);
+		block_make(thread->buffer + bytes, thread->load->volume, blocks[i], value);
+		places[i] = note(thread, blocks[i], value, begin_ns, HISTORY_PENDING, true);
 		bytes += BLOCK;
 	}
-	begin_ns = clock_now_ns();
 	err = vdd_call_batch(thread->disk.self, thread->disk.server, &req, NULL, thread->buffer,
 			     bytes, thread->answer, DVS_DATA_MAX, &len,
 			     (uint32_t)thread->load->options.timeout_ms);
@@ -291,8 +293,8 @@ static dvs_err batch(struct writer_thread *thread, const uint64_t *blocks, uint3
 		dvs_err one = err ? err : dvs_err_from_number(cursor_u32(&in));
 
 		if (i % 2 == 0) {
-			note(thread, blocks[i], values[i], begin_ns, one ? HISTORY_PENDING : end_ns,
-			     true);
+			if (!one)
+				history_end(&thread->history, places[i], 1, end_ns);
 			continue;
 		}
 		if (!one && !take_blocks(thread, thread->answer + at, blocks[i], 1, begin_ns))
@@ -383,6 +385,7 @@ static void *storm_run(void *argument)
 static void thread_init(struct load *load, uint64_t number)
 {
 	struct writer_thread *thread = &load->threads[number];
+	char path[4096];
 
 	thread->load = load;
 	thread->number = number;
@@ -391,6 +394,9 @@ static void thread_init(struct load *load, uint64_t number)
 	thread->answer = aligned_alloc(BLOCK, DVS_DATA_MAX);
 	if (!thread->buffer || !thread->answer)
 		exit(2);
+	if (load->options.out)
+		(void)snprintf(path, sizeof(path), "%s.%" PRIu64, load->options.out, number);
+	history_open(&thread->history, load->options.out ? path : NULL);
 }
 
 static void wait_for_end(const struct options *options)
@@ -431,7 +437,6 @@ static void tell(const struct load *load, uint64_t n_threads)
 static int storm(struct load *load)
 {
 	const struct options *options = &load->options;
-	bool ok = true;
 
 	/* Others come to this size by their own. */
 	if (!thread_open(&load->threads[0]))
@@ -451,10 +456,8 @@ static int storm(struct load *load)
 	atomic_store(&load->is_over, true);
 	for (uint64_t i = 0; i < options->threads; i++)
 		(void)pthread_join(load->threads[i].thread, NULL);
-	for (uint64_t i = 0; i < options->threads; i++)
-		ok = history_save(&load->threads[i].history, options->out) && ok;
 	tell(load, options->threads);
-	return ok ? 0 : 2;
+	return 0;
 }
 
 /* ---- all blocks in turn ---- */
@@ -499,8 +502,6 @@ static int in_turn(struct load *load, const char *mode)
 	volume_close(&thread->disk);
 	if (strcmp(mode, "check") == 0 && !has_value(thread, load->options.value))
 		return EXIT_WRONG;
-	if (load->options.out && !history_save(&thread->history, load->options.out))
-		return 2;
 	return 0;
 }
 
