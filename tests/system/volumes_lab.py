@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes with two replicas on three nodes: whoever is killed, nothing that was acknowledged is lost, and who comes back is brought up to date."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+
+from dvsd import Tap
+from lab import requires_lab, wait_for
+from volume_lab import DC, VolumeLab
+
+
+def replicas_have_the_same(lab, tap):
+    lab.create("same", [0, 1])
+    assert lab.wait_healthy("same") == 0
+    lab.load(2, "same", "fill", "--value", 9)
+    storm = lab.storm("same", 2, "--threads", 4)
+    time.sleep(1)  # some load
+    lab.end_storm(storm)
+    lab.read_all_replicas("same", 2)
+    tap.comment(lab.judge("same"))
+    lab.run(0, "dvs", "vol", "verify", f"{DC}/same")
+
+
+def a_killed_primary_is_followed_by_its_backup(lab, tap):
+    lab.create("kill", [0, 1])
+    assert lab.wait_healthy("kill") == 0
+    storms = [lab.storm("kill", node, "--threads", 3) for node in (1, 2)]
+    wait_for(lambda: lab.inspect("kill", 2)["server"]["writes"] > 100, "a load")
+    lab.signal_servers(0, signal.SIGKILL)
+    wait_for(lambda: lab.primary("kill", 2) == 1, "the backup takes over")
+    lab.wait_healthy("kill", 2)
+    longest = max(lab.end_storm(storm)["longest_ms"] for storm in storms)
+    tap.comment(f"the longest call took {longest} ms")
+    lab.read_all_replicas("kill", 2)
+    tap.comment(lab.judge("kill"))
+
+
+def a_killed_backup_is_brought_up_to_date(lab, tap):
+    lab.create("backup", [0, 1])
+    assert lab.wait_healthy("backup") == 0
+    storms = [lab.storm("backup", node, "--threads", 3) for node in (0, 2)]
+    wait_for(lambda: lab.inspect("backup", 2)["server"]["writes"] > 100, "a load")
+    lab.signal_servers(1, signal.SIGKILL)
+    lab.wait_healthy("backup", 2)
+    for storm in storms:
+        tap.comment(lab.end_storm(storm))
+    lab.read_all_replicas("backup", 2)
+    tap.comment(lab.judge("backup"))
+
+
+def a_paused_primary_answers_nothing_old(lab, tap):
+    lab.create("pause", [0, 1])
+    assert lab.wait_healthy("pause") == 0
+    storms = [lab.storm("pause", node, "--threads", 3) for node in (0, 2)]
+    wait_for(lambda: lab.inspect("pause", 2)["server"]["writes"] > 100, "a load")
+    lab.signal_servers(0, signal.SIGSTOP)
+    time.sleep(1.5)  # longer than the lease
+    lab.signal_servers(0, signal.SIGCONT)
+    lab.wait_healthy("pause", 2)
+    for storm in storms:
+        tap.comment(lab.end_storm(storm))
+    lab.read_all_replicas("pause", 2)
+    tap.comment(lab.judge("pause"))
+
+
+def a_lost_node_comes_back(lab, tap):
+    lab.create("node", [0, 1])
+    assert lab.wait_healthy("node") == 0
+    storm = lab.storm("node", 2, "--threads", 4)
+    wait_for(lambda: lab.inspect("node", 2)["server"]["writes"] > 100, "a load")
+    lab.kill(0)
+    wait_for(lambda: lab.primary("node", 2) == 1, "the backup takes over", 60)
+    lab.start(0)
+    lab.wait_nodes(2, [0, 1, 2])
+    lab.wait_healthy("node", 2)
+    tap.comment(lab.end_storm(storm))
+    lab.read_all_replicas("node", 2)
+    tap.comment(lab.judge("node"))
+
+
+TESTS = [replicas_have_the_same, a_killed_primary_is_followed_by_its_backup, a_killed_backup_is_brought_up_to_date,
+         a_paused_primary_answers_nothing_old, a_lost_node_comes_back]
+
+
+def main():
+    requires_lab()
+    tap = Tap()
+    with VolumeLab(3) as lab:
+        for test in TESTS:
+            if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
+                continue
+            why = ""
+            began = time.monotonic()
+            try:
+                test(lab, tap)
+            except Exception:
+                why = traceback.format_exc()
+                lab.show_logs(60)
+            tap.comment(f"{time.monotonic() - began:.1f} s")
+            tap.ok(not why, test.__name__.replace("_", " "), why)
+            if why:
+                break
+    print(f"1..{tap.n}")
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    sys.exit(main())
