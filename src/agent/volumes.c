@@ -30,7 +30,7 @@
 #define BACKOFF_LAST_NS (10 * CLOCK_NS_PER_S)
 /* Who lived that long begins with the shortest back-off again. */
 #define LIVED_NS (30 * CLOCK_NS_PER_S)
-/* It finishes what it has begun; then it is killed. */
+/* So long it has to end by itself, and again when it was told to. */
 #define STOP_NS (10 * CLOCK_NS_PER_S)
 #define RETRY_NS CLOCK_NS_PER_S
 #define EXIT_CANNOT_EXECUTE 127
@@ -45,6 +45,7 @@ struct home {
 	bool is_removed; /* so it was told */
 	bool is_to_go;	 /* its files, too */
 	bool is_going;	 /* a worker removes them */
+	bool was_told;	 /* to end */
 	pid_t pid;	 /* 0: it does not run */
 	int pidfd;
 	uint64_t started_ns;
@@ -212,15 +213,19 @@ static void kill_fired(struct loop_timer *timer)
 {
 	struct home *home = CONTAINER_OF(timer, struct home, timer);
 
-	if (home->pid)
-		(void)kill(home->pid, SIGKILL);
+	if (!home->pid || home->is_wanted)
+		return;
+	(void)kill(home->pid, home->was_told ? SIGKILL : SIGTERM);
+	home->was_told = true;
+	loop_timer_set(home->volumes->agent->loop, timer, clock_deadline_ns(STOP_NS), kill_fired);
 }
 
+/* It sees by itself that there is nothing for it any more, and removes what it had. Only if it does not it is told, and then killed. */
 static void home_stop(struct home *home)
 {
 	if (home->timer.is_set)
 		return;
-	(void)kill(home->pid, SIGTERM);
+	home->was_told = false;
 	loop_timer_set(home->volumes->agent->loop, &home->timer, clock_deadline_ns(STOP_NS),
 		       kill_fired);
 }

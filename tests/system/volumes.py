@@ -54,6 +54,10 @@ class Node(Dvsd):
             shutil.rmtree(self.lib_dir, ignore_errors=True)
 
 
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
 def a_volume_is_there_when_its_record_is(node):
     node.volume()
     node.load("fill")
@@ -142,7 +146,7 @@ def a_server_outlives_its_agent_and_dvsd(node):
     pid = node.server()
     for _ in range(2):
         before = servers(node.lib_dir)
-        agent = int(Path(f"/proc/{before[-1]}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        agent = parent_of(before[-1])
         with contextlib.suppress(ProcessLookupError):
             if Path(f"/proc/{agent}/comm").read_text().strip() == "dvs-agent":
                 os.kill(agent, signal.SIGKILL)
@@ -183,6 +187,69 @@ def what_cannot_be_served_is_told_and_tried_again(node):
     assert node.server() == pid
 
 
+def a_file_keeps_what_was_written(node):
+    """Whoever is killed, and when all are."""
+    node.volume(store="file", direct=False)
+    node.load("fill", "--value", 3)
+    os.kill(node.server(), signal.SIGKILL)
+    node.load("check", "--value", 3)
+    node.load("fill", "--value", 4)
+    # As when the machine is started anew; dvsd has its state in the library directory.
+    agent = parent_of(node.server())
+    node.kill()
+    kill_all([*servers(node.lib_dir), agent])
+    wait_for(lambda: not servers(node.lib_dir), "all are gone")
+    shutil.rmtree(node.run_dir / "dc", ignore_errors=True)
+    node.start()
+    node.load("check", "--value", 4)
+
+
+def a_full_disk_is_an_error_and_no_more(node):
+    folder = node.lib_dir / "volumes"
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True)
+    try:
+        node.volume(store="file", size=32 * MIB)
+        status, text = load(node.run_dir, f"{DC}/v", "fill", "--value", 6)
+        assert status == 1 and "space" in text, text
+        # What is there is whole, and the rest can still be read.
+        node.load("read")
+        status, text = load(node.run_dir, f"{DC}/v", "storm", "--seconds", 2, "--out", node.lib_dir / "history.full")
+        assert status == 0 and '"NOSPACE"' in text, text
+        node.load("read", "--out", node.lib_dir / "history.read")
+        pid = node.server()
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: holder(node.lib_dir, DC) not in (None, pid), "another server")
+        node.load("read")
+        record(node.run_dir, DC, "v", None)
+        wait_for(lambda: not node.folder("v").exists(), "its files are gone")
+        node.volume("w", store="file", size=4 * MIB, endpoint=311)
+        node.load("fill", name="w")
+        node.load("check", name="w")
+        record(node.run_dir, DC, "w", None)
+        wait_for(lambda: not servers(node.lib_dir), "the server ends")
+    finally:
+        kill_all(servers(node.lib_dir))
+        wait_for(lambda: not servers(node.lib_dir), "the server ends")
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def a_damaged_image_is_left_alone(node):
+    node.volume(store="file")
+    node.volume("w", endpoint=312)
+    node.load("fill", "--value", 8)
+    pid = node.server()
+    image = node.folder("v") / "disk.img"
+    os.kill(pid, signal.SIGSTOP)
+    os.truncate(image, 5 * MIB)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: b"a replica cannot be opened" in node.log_text(), "it is told")
+    node.load("fill", name="w")
+    assert image.stat().st_size == 5 * MIB
+    status, text = load(node.run_dir, f"{DC}/v", "check", "--timeout", 500)
+    assert status == 1, text
+
+
 def main():
     if os.geteuid() != 0 or not shutil.which("crun"):
         print("1..0 # SKIP needs root and crun")
@@ -191,7 +258,8 @@ def main():
                       a_server_ends_with_its_last_volume, what_is_wrong_is_refused,
                       a_volume_is_made_anew_under_its_name, a_killed_server_is_started_again,
                       a_server_outlives_its_agent_and_dvsd, a_dc_takes_its_volumes_along,
-                      what_cannot_be_served_is_told_and_tried_again], Node)
+                      what_cannot_be_served_is_told_and_tried_again, a_file_keeps_what_was_written,
+                      a_full_disk_is_an_error_and_no_more, a_damaged_image_is_left_alone], Node)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,8 @@ int main(int argc, char **argv)
 	}
 	process.log = log_to_stderr(process.options.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* A file that may not grow is an error of the write. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)umask(077);
 	err = rights_drop();
 	if (!err)

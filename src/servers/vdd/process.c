@@ -296,7 +296,7 @@ static void follow(struct process *process, const struct volume *volume)
 			unit_changed(unit, volume, is_of_node);
 		return;
 	}
-	if (is_to_wait(process, volume) || !is_of_node)
+	if (is_to_wait(process, volume) || !is_of_node || process->is_stopping)
 		return;
 	err = unit_start(process, volume, &unit);
 	if (err) {
@@ -361,12 +361,15 @@ static void destroy(const struct process *process, const char *dir)
 			    LOG_STR("dir", dir), LOG_STR("why", dvs_strerror(err)));
 }
 
+/* Waits for UNIT's thread. */
 static void reap_one(struct process *process, struct unit *unit)
 {
-	/* What could not be opened may be another volume's. */
-	bool is_to_go = (unit->is_to_go || unit->has_left) && !unit->err;
 	char dir[sizeof(unit->dir)];
+	bool is_to_go;
 
+	unit_join(unit);
+	/* What could not be opened may be another volume's. */
+	is_to_go = (unit->is_to_go || unit->has_left) && !unit->err;
 	memcpy(dir, unit->dir, sizeof(dir));
 	if (unit->err) {
 		log_warning(&process->log, "a volume's replica has ended",
@@ -374,7 +377,7 @@ static void reap_one(struct process *process, struct unit *unit)
 			    LOG_STR("why", dvs_strerror(unit->err)));
 		note_failure(process, unit);
 	}
-	unit_end(unit);
+	unit_forget(unit);
 	if (is_to_go)
 		destroy(process, dir);
 }
@@ -445,6 +448,9 @@ static dvs_err serve(struct process *process)
 		next_ns = clock_deadline_ns(err ? RETRY_FIRST_NS : SURVEY_NS);
 		wait_a_while(process, next_ns < next_try(process) ? next_ns : next_try(process));
 	}
+	/* What was removed meanwhile has nobody else who takes its files away. */
+	if (process->is_stopping && survey(process) == DVS_OK)
+		end_failures(process);
 	return DVS_OK;
 }
 
@@ -454,7 +460,7 @@ static void stop_all(struct process *process)
 		unit_stop(CONTAINER_OF(link, struct unit, of_process));
 	/* Each of them ends within a bounded time. */
 	while (!list_is_empty(&process->units))
-		unit_end(CONTAINER_OF(process->units.next, struct unit, of_process));
+		reap_one(process, CONTAINER_OF(process->units.next, struct unit, of_process));
 }
 
 static dvs_err link_up(struct process *process)

@@ -526,9 +526,13 @@ void unit_look_locked(struct unit *unit)
 		poster_put(&unit->poster, &unit->look);
 }
 
-void unit_end(struct unit *unit)
+void unit_join(struct unit *unit)
 {
 	(void)pthread_join(unit->thread, NULL);
+}
+
+void unit_forget(struct unit *unit)
+{
 	pthread_mutex_lock(&unit->process->lock);
 	list_remove(&unit->of_process);
 	pthread_mutex_unlock(&unit->process->lock);

@@ -89,7 +89,9 @@ void unit_changed(struct unit *unit, const struct volume *volume, bool is_of_nod
 void unit_stop(struct unit *unit);
 /* For any thread, under the process's lock: look at the view and who is there. */
 void unit_look_locked(struct unit *unit);
-/* When it is over: wait for the thread, forget it. */
-void unit_end(struct unit *unit);
+/* Wait for the thread, which is over or to stop. */
+void unit_join(struct unit *unit);
+/* Then. */
+void unit_forget(struct unit *unit);
 
 #endif
