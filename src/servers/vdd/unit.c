@@ -166,11 +166,16 @@ static void has_heard(void *context, struct replica_heard *heard)
 
 /* ---- its record changes ---- */
 
+static bool is_busy(const struct unit *unit)
+{
+	return unit->n_jobs || unit->n_behind || !sync_is_idle(unit->sync);
+}
+
 static void drain_fired(struct skeleton_timer *timer)
 {
 	struct unit *unit = CONTAINER_OF(timer, struct unit, tick);
 
-	if ((unit->n_jobs || unit->n_behind) && !clock_is_past(unit->drain_ns))
+	if (is_busy(unit) && !clock_is_past(unit->drain_ns))
 		skeleton_timer_set(unit->skeleton, &unit->tick, clock_deadline_ns(DRAIN_LOOK_NS),
 				   drain_fired);
 	else
@@ -395,14 +400,14 @@ static void close_all(struct unit *unit)
 {
 	/* It finishes what was begun, with the loop still there. */
 	replica_close(TAKE_PTR(unit->replica));
-	sync_close(unit->sync);
 	jobs_drop(unit);
-	if (unit->n_jobs || unit->n_behind) {
+	if (unit->sync && is_busy(unit)) {
 		/* A disk does not answer. Its memory cannot be freed under it; the next process begins without it. */
 		log_error(log_of(unit), "a disk does not answer; this server ends",
 			  LOG_STR("volume", unit->volume.name));
 		_exit(EXIT_FAILURE);
 	}
+	sync_close(unit->sync);
 	disks_close(unit->disks);
 	jobs_free(unit);
 	skeleton_close(unit->skeleton);
