@@ -84,15 +84,13 @@ static void end(struct plan *plan, dvs_err err)
 	struct disk_io *io = plan->io;
 	struct disks *disks = own_of(io)->disks;
 	bool frees_layers = io->op == DISK_REMOVE || io->op == DISK_DROP;
-	char name[32];
 
 	if (err == DVS_OK) {
 		err = follow(disks, io);
-	} else if (plan->made) {
+	} else {
 		overlay_close(plan->made);
-		control_layer_name(plan->next_layer - 1, name);
-		if (disks->dir >= 0)
-			(void)unlinkat(disks->dir, name, 0);
+		/* Its file goes at the next opening: perhaps meta names it, so that number is not given again. */
+		disks->next_layer = plan->next_layer;
 	}
 	plan->io = NULL;
 	order_finish(io, err);
@@ -127,8 +125,11 @@ static void work(struct job *job)
 		plan->meta.is_current = disks->meta.is_current;
 		plan->err = meta_write(disks->dir, &plan->meta);
 	}
+	/* The new one may be there although it failed. */
 	if (plan->err == DVS_OK)
 		disks->meta = plan->meta;
+	else
+		(void)!meta_write(disks->dir, &disks->meta);
 	pthread_mutex_unlock(&disks->meta_lock);
 	for (uint32_t i = 0; i < plan->n_gone && plan->err == DVS_OK; i++) {
 		control_layer_name(plan->gone_id[i], name);

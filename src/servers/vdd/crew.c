@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "servers/vdd/store.h"
 
 #define THREADS_MAX 16u
 
@@ -237,7 +238,7 @@ static void sync_work(struct job *job)
 {
 	struct syncer *syncer = CONTAINER_OF(job, struct syncer, job);
 
-	syncer->result = fdatasync(syncer->fd) == 0 ? DVS_OK : dvs_from_errno(errno);
+	syncer->result = fdatasync(syncer->fd) == 0 ? DVS_OK : store_errno(errno);
 }
 
 static void sync_done(struct post *post)

@@ -42,8 +42,11 @@ dvs_err disks_set_current(struct disks *disks, bool is_current)
 	if (disks->meta.is_current != is_current) {
 		disks->meta.is_current = is_current;
 		err = meta_write(disks->dir, &disks->meta);
-		if (err != DVS_OK)
+		/* The new one may be there although it failed. */
+		if (err != DVS_OK) {
 			disks->meta.is_current = !is_current;
+			(void)!meta_write(disks->dir, &disks->meta);
+		}
 	}
 	pthread_mutex_unlock(&disks->meta_lock);
 	return err;
