@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check what `dvs bench SUITE --quick --json` printed.
 
-usage: bench_form.py FILE [SUITE [PATTERN]]    (SUITE: ipc, remote, container or neighbour)
+usage: bench_form.py FILE [SUITE [PATTERN]]    (SUITE: ipc, remote, container, neighbour or vdd)
 
 Every pattern and system that applies to it must be there, each line with exactly the agreed
 fields, figures above zero (MB/s and CPUs may be too small to show), and a median between its extremes.
@@ -35,14 +35,31 @@ SUITES = {
         dimension: {"alone", "limited", "unlimited"}
         for dimension in ("cpu", "memory", "processes", "disk")},
 }
+DISKS = {"dvs-ipc", "dvs-nbd", "nbdkit-memory", "nbdkit-file", "qemu-quorum", "raw-file", "iperf3"}
+SUITES["vdd"] = {pattern: DISKS for pattern in ("seq-read", "seq-write", "rand-read", "rand-write")}
 # What patterns show beside the fields of all.
 MORE = {"footprint": {"memory_bytes"}}
+
+
+def has(system, line):
+    """Whether a system is measured in the cell of a line. Of volumes not all are in all."""
+    if line["bench"] != "vdd":
+        return True
+    local, replicas = line["place"] == "local", line["replicas"]
+    return {"qemu-quorum": local and replicas == 2, "raw-file": local and replicas == 1,
+            "nbdkit-memory": replicas == 1, "nbdkit-file": replicas == 1,
+            "iperf3": not local and replicas == 1 and line["bytes"] == 1 << 20
+            and line["pattern"] == "seq-read"}.get(system, True)
 
 
 def faults_of_line(line, suite):
     """What is wrong with one line, as a list."""
     numbers = NUMBERS | MORE.get(line.get("pattern"), set())
-    if set(line) != NAMES | numbers:
+    names = NAMES
+    if suite == "vdd":
+        numbers = numbers - {"clients", "servers"} | {"depth", "replicas"}
+        names = NAMES | {"place"}
+    if set(line) != names | numbers:
         return [f"fields are {sorted(line)}"]
     faults = [f"{name} is {line[name]!r}" for name in numbers
               if isinstance(line[name], bool) or not isinstance(line[name], (int, float))
@@ -69,13 +86,14 @@ def check_file(path, suite, only=None):
             found = faults_of_line(line, suite)
             faults += [f"line {number}: {fault}" for fault in found]
             if not found:
-                cell = (line["clients"], line["servers"], line["bytes"])
-                systems[line["pattern"]].setdefault(cell, []).append(line["system"])
+                cell = tuple(line.get(name) for name in ("clients", "servers", "depth", "replicas",
+                                                         "place", "bytes"))
+                systems[line["pattern"]].setdefault(cell, ([], line))[0].append(line["system"])
     for pattern, all_of_it in patterns.items():
-        wanted = sorted(all_of_it - skipped)
         if not systems[pattern]:
             faults.append(f"{pattern}: not measured")
-        for cell, measured in systems[pattern].items():
+        for cell, (measured, line) in systems[pattern].items():
+            wanted = sorted(system for system in all_of_it - skipped if has(system, line))
             if sorted(measured) != wanted:
                 faults.append(f"{pattern} {cell}: systems are {sorted(measured)}, not {wanted}")
     return faults

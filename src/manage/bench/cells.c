@@ -108,30 +108,66 @@ static const struct bench_pattern_row patterns[BENCH_PATTERNS] = {
 		.by_rate = true,
 		.against = { { "x alone", "alone" }, { "x unlimited", "unlimited" } },
 	},
+	[BENCH_DISK_SEQ_READ] = {
+		.name = "seq-read",
+		.title = "reads from a disk, one after the other",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_disks = true,
+		.against = { { "x nbdkit", "nbdkit-memory" }, { "x iperf3", "iperf3" } },
+	},
+	[BENCH_DISK_SEQ_WRITE] = {
+		.name = "seq-write",
+		.title = "writes to a disk, one after the other",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_disks = true,
+		.against = { { "x nbdkit", "nbdkit-memory" }, { "x peers", NULL } },
+	},
+	[BENCH_DISK_RAND_READ] = {
+		.name = "rand-read",
+		.title = "reads from a disk at random places",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_disks = true,
+		.against = { { "x nbdkit", "nbdkit-memory" }, { "x peers", NULL } },
+	},
+	[BENCH_DISK_RAND_WRITE] = {
+		.name = "rand-write",
+		.title = "writes to a disk at random places",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_disks = true,
+		.against = { { "x nbdkit", "nbdkit-memory" }, { "x peers", NULL } },
+	},
 };
 /* clang-format on */
 
 static const struct bench_cell ipc_cells[] = {
-	{ BENCH_PAIR, 1, 1, 64, true },	     { BENCH_SLEEPY, 1, 1, 64, true },
-	{ BENCH_ONE_CPU, 1, 1, 64, true },   { BENCH_PAIRS, 2, 2, 64, false },
-	{ BENCH_PAIRS, 4, 4, 64, false },    { BENCH_PAIRS, 8, 8, 64, true },
-	{ BENCH_PAIRS, 16, 16, 64, false },  { BENCH_FAN_IN, 1, 1, 64, false },
-	{ BENCH_FAN_IN, 1, 8, 64, true },    { BENCH_FAN_IN, 1, 64, 64, true },
-	{ BENCH_DATA, 1, 1, 64, false },     { BENCH_DATA, 1, 1, 1024, false },
-	{ BENCH_DATA, 1, 1, 4096, true },    { BENCH_DATA, 1, 1, 16384, false },
-	{ BENCH_DATA, 1, 1, 65536, true },   { BENCH_DATA, 1, 1, 262144, false },
-	{ BENCH_DATA, 1, 1, 1048576, true },
+	{ BENCH_PAIR, 1, 1, 64, true, false },	    { BENCH_SLEEPY, 1, 1, 64, true, false },
+	{ BENCH_ONE_CPU, 1, 1, 64, true, false },   { BENCH_PAIRS, 2, 2, 64, false, false },
+	{ BENCH_PAIRS, 4, 4, 64, false, false },    { BENCH_PAIRS, 8, 8, 64, true, false },
+	{ BENCH_PAIRS, 16, 16, 64, false, false },  { BENCH_FAN_IN, 1, 1, 64, false, false },
+	{ BENCH_FAN_IN, 1, 8, 64, true, false },    { BENCH_FAN_IN, 1, 64, 64, true, false },
+	{ BENCH_DATA, 1, 1, 64, false, false },	    { BENCH_DATA, 1, 1, 1024, false, false },
+	{ BENCH_DATA, 1, 1, 4096, true, false },    { BENCH_DATA, 1, 1, 16384, false, false },
+	{ BENCH_DATA, 1, 1, 65536, true, false },   { BENCH_DATA, 1, 1, 262144, false, false },
+	{ BENCH_DATA, 1, 1, 1048576, true, false },
 };
 _Static_assert(sizeof(ipc_cells) / sizeof(ipc_cells[0]) <= BENCH_CELLS_MAX,
 	       "the cell table has its bound");
 
 /* The first of a pattern with --clients, and none else of it then. */
 static const struct bench_cell remote_cells[] = {
-	{ BENCH_REMOTE_RT, 1, 1, 64, true },	    { BENCH_REMOTE_RT, 8, 8, 64, true },
-	{ BENCH_REMOTE_RT, 64, 64, 64, true },	    { BENCH_REMOTE_FAN_IN, 1, 8, 64, true },
-	{ BENCH_REMOTE_FAN_IN, 1, 64, 64, false },  { BENCH_REMOTE_DATA, 1, 8, 65536, false },
-	{ BENCH_REMOTE_DATA, 1, 8, 1048576, true }, { BENCH_REMOTE_MCAST, 1, 1, 64, true },
-	{ BENCH_REMOTE_DETECT, 1, 1, 64, true },
+	{ BENCH_REMOTE_RT, 1, 1, 64, true, false },
+	{ BENCH_REMOTE_RT, 8, 8, 64, true, false },
+	{ BENCH_REMOTE_RT, 64, 64, 64, true, false },
+	{ BENCH_REMOTE_FAN_IN, 1, 8, 64, true, false },
+	{ BENCH_REMOTE_FAN_IN, 1, 64, 64, false, false },
+	{ BENCH_REMOTE_DATA, 1, 8, 65536, false, false },
+	{ BENCH_REMOTE_DATA, 1, 8, 1048576, true, false },
+	{ BENCH_REMOTE_MCAST, 1, 1, 64, true, false },
+	{ BENCH_REMOTE_DETECT, 1, 1, 64, true, false },
 };
 _Static_assert(sizeof(remote_cells) / sizeof(remote_cells[0]) <= BENCH_CELLS_MAX,
 	       "the cell table has its bound");
@@ -181,6 +217,18 @@ static void bytes_label(size_t bytes, char *text, size_t text_bytes)
 		snprintf(text, text_bytes, "%zu B", bytes);
 }
 
+/* Short, as it heads the column of names: "64K x16 +1 remote" is 64 KiB, depth 16, one backup. */
+static void disk_label(const struct bench_cell *cell, char *text, size_t text_bytes)
+{
+	char backups[8] = "";
+	bool is_large = cell->bytes >= 1 << 20;
+
+	if (cell->servers > 1)
+		snprintf(backups, sizeof(backups), " +%u", (cell->servers - 1) % 100);
+	snprintf(text, text_bytes, "%zu%s x%u%s %s", cell->bytes >> (is_large ? 20 : 10),
+		 is_large ? "M" : "K", cell->clients, backups, cell->remote ? "remote" : "local");
+}
+
 const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t text_bytes)
 {
 	switch (cell->pattern) {
@@ -210,6 +258,12 @@ const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t t
 	case BENCH_NEIGHBOUR_PROCESSES:
 	case BENCH_NEIGHBOUR_DISK:
 		snprintf(text, text_bytes, "one neighbour");
+		break;
+	case BENCH_DISK_SEQ_READ:
+	case BENCH_DISK_SEQ_WRITE:
+	case BENCH_DISK_RAND_READ:
+	case BENCH_DISK_RAND_WRITE:
+		disk_label(cell, text, text_bytes);
 		break;
 	case BENCH_PAIR:
 	case BENCH_SLEEPY:

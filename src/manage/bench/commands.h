@@ -84,6 +84,23 @@ static const struct cli_option bench_neighbour_options[] = {
 	BENCH_LAST_OPTION,
 };
 
+static const struct cli_option bench_vdd_options[] = {
+	{ OPTION_OF_BENCH, 0, "quick", NULL, NULL, "fewer and shorter measurements: about 90 s" },
+	{ OPTION_OF_BENCH, 0, "json", NULL, NULL,
+	  "one JSON object per line and result, as -o json" },
+	{ OPTION_OF_BENCH, 'o', "output", "FORMAT", "table json", "form of the output" },
+	{ OPTION_OF_BENCH, 0, "plot", "FILE", NULL, "also draw the results into FILE, as SVG" },
+	{ OPTION_OF_BENCH, 0, "pattern", "LIST", "seq-read seq-write rand-read rand-write",
+	  "only these patterns: names with commas between" },
+	{ OPTION_OF_BENCH, 0, "system", "LIST",
+	  "dvs-ipc dvs-nbd nbdkit-memory nbdkit-file qemu-quorum raw-file iperf3",
+	  "only these systems: names with commas between" },
+	{ OPTION_OF_BENCH, 0, "repeats", "COUNT", NULL, "how often each measurement is repeated" },
+	{ OPTION_OF_BENCH, 0, "seed", "NUMBER", NULL,
+	  "seed of the order in which systems take turns" },
+	BENCH_LAST_OPTION,
+};
+
 static const struct cli_option bench_work_options[] = { BENCH_LAST_OPTION };
 
 static const struct cli_example bench_ipc_examples[] = {
@@ -106,6 +123,12 @@ static const struct cli_example bench_container_examples[] = {
 
 static const struct cli_example bench_neighbour_examples[] = {
 	{ "dvs bench neighbour --pattern cpu,disk", "two of the four dimensions" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example bench_vdd_examples[] = {
+	{ "dvs bench vdd --quick", "a first impression, in a lab of its own" },
+	{ "dvs bench vdd --pattern rand-read --system dvs-nbd,nbdkit-memory", "two of them" },
 	{ NULL, NULL },
 };
 
@@ -152,6 +175,16 @@ static const struct cli_example bench_work_examples[] = {
 		.help = "measure what limits keep for a DC beside a greedy one", \
 		.options = bench_neighbour_options, \
 		.examples = bench_neighbour_examples, \
+		.run = cmd_bench, \
+		.page = "dvs-bench(1)", \
+		.takes_rest = 1, \
+	}, \
+	{ \
+		.name = "bench vdd", \
+		.arguments = "", \
+		.help = "measure volumes beside other virtual disks", \
+		.options = bench_vdd_options, \
+		.examples = bench_vdd_examples, \
 		.run = cmd_bench, \
 		.page = "dvs-bench(1)", \
 		.takes_rest = 1, \

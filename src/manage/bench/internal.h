@@ -23,7 +23,7 @@ enum {
 	BENCH_CLIENTS_MAX = 64,	 /* of one server */
 	BENCH_SERVERS_MAX = 64,	 /* in one cell */
 	BENCH_WORKERS_MAX = 128, /* processes in one cell: 64 clients with a server each */
-	BENCH_CELLS_MAX = 24,	 /* rows of a cell table */
+	BENCH_CELLS_MAX = 96,	 /* rows of a cell table */
 	BENCH_SYSTEMS_MAX = 48,	 /* rows of a system table: a bit of uint64_t each */
 	BENCH_REPEATS_MAX = 99,
 	BENCH_LINE_BYTES = 128, /* two cache lines: neighbours are fetched in pairs */
@@ -79,6 +79,11 @@ enum bench_pattern {
 	BENCH_NEIGHBOUR_MEMORY,
 	BENCH_NEIGHBOUR_PROCESSES,
 	BENCH_NEIGHBOUR_DISK,
+	/* Of volumes; a cell's servers are its replicas, its clients the requests under way: */
+	BENCH_DISK_SEQ_READ,
+	BENCH_DISK_SEQ_WRITE,
+	BENCH_DISK_RAND_READ,
+	BENCH_DISK_RAND_WRITE,
 	BENCH_PATTERNS,
 };
 
@@ -95,7 +100,8 @@ struct bench_cell {
 	unsigned servers;
 	unsigned clients; /* in all; each server has clients / servers of them */
 	size_t bytes;
-	bool quick; /* also measured by --quick */
+	bool quick;  /* also measured by --quick */
+	bool remote; /* of volumes: the client is on another node */
 };
 
 /* A column of the table: how many times as fast as another system. */
@@ -111,6 +117,7 @@ struct bench_pattern_row {
 	bool shows_mb; /* its table has a column of MB/s */
 	bool by_rate;  /* compared by the rate, not by the round trip */
 	bool shows_memory;
+	bool is_of_disks;
 	struct bench_against against[2];
 };
 
@@ -137,6 +144,7 @@ DVS_MUST_USE dvs_err bench_fail_errno(struct bench_fault *fault, const char *wha
 enum bench_side { BENCH_CLIENT_SIDE, BENCH_SERVER_SIDE, BENCH_VICTIM_SIDE };
 
 struct bench_net;	/* see remote/net.h */
+struct bench_disks;	/* see vdd/disks.h */
 struct bench_footprint; /* see container/container.c */
 #define BENCH_FOOTPRINT_PROGRAMS 2u
 struct bench_program; /* see remote/program.h */
@@ -151,6 +159,7 @@ struct bench_lab {
 	int cpu_count;
 	struct bench_net *net;		   /* the nodes of `dvs bench remote`, or NULL */
 	struct bench_program *iperf3;	   /* its server, or NULL */
+	struct bench_disks *disks;	   /* of `dvs bench vdd`, or NULL */
 	struct bench_footprint *footprint; /* what many DCs cost, or NULL */
 	double detected_ns[2]; /* of the pattern detect: what was seen and not yet asked for */
 	int signal_fd;	       /* readable when a signal has come */
@@ -257,6 +266,8 @@ struct bench_suite {
 	const struct bench_system *const *(*systems)(size_t *count);
 	/* Beside what all options of a suite say; may be NULL. */
 	bool (*wants)(const struct bench_options *options, const struct bench_system *system);
+	/* Which cells a system can be measured in; may be NULL. */
+	bool (*fits)(const struct bench_system *system, const struct bench_cell *cell);
 	/* Around everything, in the parent; either may be NULL. */
 	dvs_err (*begin)(struct bench_lab *lab, const struct bench_options *options,
 			 struct bench_fault *fault);
@@ -270,6 +281,7 @@ extern const struct bench_suite bench_suite_ipc;
 extern const struct bench_suite bench_suite_remote;
 extern const struct bench_suite bench_suite_container;
 extern const struct bench_suite bench_suite_neighbour;
+extern const struct bench_suite bench_suite_vdd;
 
 /* What a neighbour and its DC do, in their containers: `dvs bench work`. Returns the exit status. */
 int bench_work_main(int argc, char **argv);

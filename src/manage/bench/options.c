@@ -342,7 +342,8 @@ bool bench_options_want(const struct bench_options *options, const struct bench_
 
 	return (options->patterns >> cell->pattern & 1) && (options->systems >> system_index & 1) &&
 	       (system->patterns >> cell->pattern & 1) && (cell->quick || !options->quick) &&
-	       is_due(options, system) && (!suite->wants || suite->wants(options, system));
+	       is_due(options, system) && (!suite->fits || suite->fits(system, cell)) &&
+	       (!suite->wants || suite->wants(options, system));
 }
 
 void bench_options_usage(const struct bench_suite *suite, FILE *out)

@@ -4,7 +4,7 @@
 
 #include "manage/bench/internal.h"
 
-enum { CELL_BYTES = 32 };
+enum { CELL_BYTES = 48 };
 
 const char *bench_format_ns(double ns, char *text, size_t text_bytes)
 {
@@ -41,14 +41,20 @@ void bench_report_json(FILE *out, const struct bench_result *result)
 {
 	const struct bench_cell *cell = result->cell;
 
+	fprintf(out, "{\"bench\":\"%s\",\"pattern\":\"%s\",", result->suite->name,
+		bench_pattern_name(cell->pattern));
+	if (bench_pattern_row(cell->pattern)->is_of_disks)
+		fprintf(out, "\"depth\":%u,\"replicas\":%u,\"place\":\"%s\",", cell->clients,
+			cell->servers, cell->remote ? "remote" : "local");
+	else
+		fprintf(out, "\"clients\":%u,\"servers\":%u,", cell->clients, cell->servers);
 	fprintf(out,
-		"{\"bench\":\"%s\",\"pattern\":\"%s\",\"clients\":%u,\"servers\":%u,\"bytes\":%zu,"
+		"\"bytes\":%zu,"
 		"\"system\":\"%s\",\"rt_ns\":%.1f,\"rt_ns_min\":%.1f,\"rt_ns_max\":%.1f,"
 		"\"msg_per_s\":%.0f,\"mb_per_s\":%.3f,\"cpu\":%.4f,\"repeats\":%u",
-		result->suite->name, bench_pattern_name(cell->pattern), cell->clients,
-		cell->servers, cell->bytes, result->system->name, result->rt_ns.median,
-		result->rt_ns.min, result->rt_ns.max, result->msg_per_s, result->mb_per_s,
-		result->cpu, result->repeats);
+		cell->bytes, result->system->name, result->rt_ns.median, result->rt_ns.min,
+		result->rt_ns.max, result->msg_per_s, result->mb_per_s, result->cpu,
+		result->repeats);
 	if (bench_pattern_row(cell->pattern)->shows_memory)
 		fprintf(out, ",\"memory_bytes\":%.0f", result->memory_bytes);
 	fputs("}\n", out);

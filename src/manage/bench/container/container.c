@@ -305,11 +305,11 @@ static const struct bench_system *const systems[] = { &dvs_run, &dvs_exec,    &c
 						      &plain,	&memory_dvsd, &memory_agent };
 
 static const struct bench_cell cells[] = {
-	{ BENCH_CONTAINER_EXEC, 1, 1, 64, true },
-	{ BENCH_CONTAINER_START, 1, 1, 64, true },
-	{ BENCH_CONTAINER_START, NODES, 1, 64, true },
-	{ BENCH_CONTAINER_FOOTPRINT, 20, 1, 64, true },
-	{ BENCH_CONTAINER_FOOTPRINT, DCS_MAX, 1, 64, false },
+	{ BENCH_CONTAINER_EXEC, 1, 1, 64, true, false },
+	{ BENCH_CONTAINER_START, 1, 1, 64, true, false },
+	{ BENCH_CONTAINER_START, NODES, 1, 64, true, false },
+	{ BENCH_CONTAINER_FOOTPRINT, 20, 1, 64, true, false },
+	{ BENCH_CONTAINER_FOOTPRINT, DCS_MAX, 1, 64, false, false },
 };
 
 static const struct bench_system *const *container_systems(size_t *count)

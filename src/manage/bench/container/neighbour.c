@@ -214,10 +214,10 @@ static const struct bench_system unlimited = {
 static const struct bench_system *const systems[] = { &alone, &limited, &unlimited };
 
 static const struct bench_cell cells[] = {
-	{ BENCH_NEIGHBOUR_CPU, 1, 1, 64, true },
-	{ BENCH_NEIGHBOUR_MEMORY, 1, 1, 64, true },
-	{ BENCH_NEIGHBOUR_PROCESSES, 1, 1, 64, true },
-	{ BENCH_NEIGHBOUR_DISK, 1, 1, 64, true },
+	{ BENCH_NEIGHBOUR_CPU, 1, 1, 64, true, false },
+	{ BENCH_NEIGHBOUR_MEMORY, 1, 1, 64, true, false },
+	{ BENCH_NEIGHBOUR_PROCESSES, 1, 1, 64, true, false },
+	{ BENCH_NEIGHBOUR_DISK, 1, 1, 64, true, false },
 };
 
 static const struct bench_system *const *neighbour_systems(size_t *count)

@@ -29,7 +29,7 @@ static void bed_make(struct bed *bed)
 
 	memset(bed, 0, sizeof(*bed));
 	bed->options.sample_ms = 20;
-	bed->cell = (struct bench_cell){ BENCH_FAN_IN, 1, 2, 64, true };
+	bed->cell = (struct bench_cell){ BENCH_FAN_IN, 1, 2, 64, true, false };
 	bed->system = bench_system_pipe;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
@@ -83,7 +83,7 @@ TEST(thinking_is_not_part_of_the_round_trip)
 	struct bed bed;
 
 	bed_make(&bed);
-	bed.cell = (struct bench_cell){ BENCH_SLEEPY, 1, 1, 64, true };
+	bed.cell = (struct bench_cell){ BENCH_SLEEPY, 1, 1, 64, true, false };
 	bed.options.sample_ms = 50;
 	ck_assert_int_eq(bed_measure(&bed), DVS_OK);
 	ck_assert_double_lt(bed.sample.msg_per_s, 10000);
@@ -105,7 +105,7 @@ TEST(what_prepares_a_call_is_not_part_of_it)
 
 	bed_make(&bed);
 	bed.system.prepare = prepare_slowly;
-	bed.cell = (struct bench_cell){ BENCH_FAN_IN, 1, 1, 64, true };
+	bed.cell = (struct bench_cell){ BENCH_FAN_IN, 1, 1, 64, true, false };
 	bed.options.sample_ms = 50;
 	ck_assert_int_eq(bed_measure(&bed), DVS_OK);
 	ck_assert_double_lt(bed.sample.msg_per_s, 1000);
@@ -158,7 +158,7 @@ TEST(a_crowd_counts_a_call_for_each_of_its_clients)
 	bed.system.solo = true;
 	bed.system.setup = setup_for_one;
 	bed.system.call = answer_yourself;
-	bed.cell = (struct bench_cell){ BENCH_FAN_IN, 1, 1, 64, true };
+	bed.cell = (struct bench_cell){ BENCH_FAN_IN, 1, 1, 64, true, false };
 	ck_assert_int_eq(bed_measure(&bed), DVS_OK);
 	alone = bed.sample.rt_ns * bed.sample.msg_per_s;
 	bed.cell.clients = 8;

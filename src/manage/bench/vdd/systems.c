@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The systems of `dvs bench vdd`: what is started for each, and where its client finds it. */
+#include <jansson.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/compiler.h"
+#include "manage/bench/container/commands.h"
+#include "manage/bench/remote/net.h"
+#include "manage/bench/vdd/disks.h"
+
+#define ALL_PATTERNS                                                                           \
+	(1u << BENCH_DISK_SEQ_READ | 1u << BENCH_DISK_SEQ_WRITE | 1u << BENCH_DISK_RAND_READ | \
+	 1u << BENCH_DISK_RAND_WRITE)
+#define SOCKET(name) "nbd+unix:///?socket=" DISKS_DIR "/" name ".sock"
+/* The lab's first node. */
+#define SERVER "10.86.0.1"
+#define IMAGE DISKS_DIR "/disk.img"
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+bool bench_disk_fits(const struct bench_system *system, const struct bench_cell *cell)
+{
+	const struct bench_disk_system *detail = system->detail;
+
+	return (cell->remote ? detail->remote : detail->local) &&
+	       cell->servers >= detail->replicas_min && cell->servers <= detail->replicas_max &&
+	       (!detail->bytes || detail->bytes == cell->bytes);
+}
+
+/* %u in a target is the number of replicas. */
+static void expand(const char *target, unsigned replicas, char *text, size_t size)
+{
+	const char *at = strstr(target, "%u");
+
+	if (at)
+		snprintf(text, size, "%.*s%u%s", (int)(at - target), target, replicas, at + 2);
+	else
+		snprintf(text, size, "%s", target);
+}
+
+dvs_err bench_disk_measure(struct bench_lab *lab, const struct bench_system *system,
+			   const struct bench_cell *cell, const struct bench_options *options,
+			   struct bench_sample *sample, struct bench_fault *fault)
+{
+	const struct bench_disk_system *detail = system->detail;
+	char target[160];
+
+	expand(cell->remote ? detail->remote : detail->local, cell->servers, target,
+	       sizeof(target));
+	return bench_disks_measure(lab, detail->way, target, cell, options->sample_ms, sample,
+				   fault);
+}
+
+static void nothing_to_stop(struct bench_lab *lab)
+{
+	(void)lab;
+}
+
+/* ---- ours ---- */
+
+/* A gateway on the node of either client. */
+static dvs_err nbd_start(struct bench_lab *lab, struct bench_fault *fault)
+{
+	static const unsigned nodes[] = { DISKS_SERVER_NODE, DISKS_CLIENT_NODE };
+	char program[PATH_MAX];
+	ssize_t len = readlink(BENCH_SELF, program, sizeof(program) - 16);
+	char *slash;
+	dvs_err err = DVS_OK;
+
+	program[len > 0 ? len : 0] = '\0';
+	slash = strrchr(program, '/');
+	strcpy(slash ? slash + 1 : program, "dvs-nbd");
+	if (access(program, X_OK) != 0)
+		strcpy(program, "dvs-nbd");
+	for (size_t i = 0; i < ARRAY_LEN(nodes) && !err; i++) {
+		const char *argv[] = { program,	      "--socket", DISKS_DIR "/dvs.sock",
+				       "--log-level", "warning",  DISKS_DC,
+				       NULL };
+
+		err = bench_disks_serve(lab, nodes[i], argv, fault);
+	}
+	return err;
+}
+
+static const struct bench_disk_system ipc = {
+	.way = "volume",
+	.local = DISKS_DC "/r%u",
+	.remote = DISKS_DC "/r%u",
+	.replicas_min = 1,
+	.replicas_max = DISKS_REPLICAS_MAX,
+};
+static const struct bench_disk_system nbd = {
+	.way = "nbd",
+	.local = "nbd+unix:///r%u?socket=" DISKS_DIR "/dvs.sock",
+	.remote = "nbd+unix:///r%u?socket=" DISKS_DIR "/dvs.sock",
+	.replicas_min = 1,
+	.replicas_max = DISKS_REPLICAS_MAX,
+};
+
+const struct bench_system bench_disk_ipc = {
+	.name = "dvs-ipc",
+	.summary = "a volume in memory, asked by M3-IPC: an endpoint for each request under way",
+	.class = BENCH_DVS,
+	.patterns = ALL_PATTERNS,
+	.detail = &ipc,
+	.measure = bench_disk_measure,
+};
+const struct bench_system bench_disk_nbd = {
+	.name = "dvs-nbd",
+	.summary = "the same volume through dvs-nbd on the client's node, by a Unix socket",
+	.class = BENCH_DVS,
+	.patterns = ALL_PATTERNS,
+	.detail = &nbd,
+	.measure = bench_disk_measure,
+	.start = nbd_start,
+	.stop = nothing_to_stop,
+};
+
+/* ---- nbdkit ---- */
+
+static dvs_err memory_start(struct bench_lab *lab, struct bench_fault *fault)
+{
+	static const char *const here[] = {
+		"nbdkit", "-f", "-U", DISKS_DIR "/memory.sock", "memory", DISKS_BYTES_TEXT, NULL
+	};
+	static const char *const there[] = { "nbdkit",	       "-f", "-p", TEXT(10810), "memory",
+					     DISKS_BYTES_TEXT, NULL };
+	dvs_err err = bench_disks_serve(lab, DISKS_SERVER_NODE, here, fault);
+
+	if (!err)
+		err = bench_disks_serve(lab, DISKS_SERVER_NODE, there, fault);
+	if (!err)
+		err = bench_disks_fill(lab, DISKS_SERVER_NODE, "nbd", SOCKET("memory"), fault);
+	if (!err)
+		err = bench_disks_fill(lab, DISKS_CLIENT_NODE, "nbd", "nbd://" SERVER ":10810",
+				       fault);
+	return err;
+}
+
+static dvs_err make_image(struct bench_lab *lab, struct bench_fault *fault)
+{
+	static const struct bench_command make = {
+		.path = "truncate",
+		.argv = { "truncate", "-s", DISKS_BYTES_TEXT, IMAGE, NULL },
+	};
+	struct bench_heard heard;
+	dvs_err err = bench_commands_run(
+		lab, &(struct bench_commands){ .node = DISKS_SERVER_NODE, .list = &make, .n = 1 },
+		&heard, fault);
+
+	return err ? err : bench_disks_fill(lab, DISKS_SERVER_NODE, "file", IMAGE, fault);
+}
+
+static dvs_err file_start(struct bench_lab *lab, struct bench_fault *fault)
+{
+	static const char *const here[] = { "nbdkit", "-f",  "-U", DISKS_DIR "/file.sock",
+					    "file",   IMAGE, NULL };
+	static const char *const there[] = {
+		"nbdkit", "-f", "-p", TEXT(10811), "file", IMAGE, NULL
+	};
+	dvs_err err = make_image(lab, fault);
+
+	if (!err)
+		err = bench_disks_serve(lab, DISKS_SERVER_NODE, here, fault);
+	return err ? err : bench_disks_serve(lab, DISKS_SERVER_NODE, there, fault);
+}
+
+static const struct bench_disk_system memory = {
+	.way = "nbd",
+	.local = SOCKET("memory"),
+	.remote = "nbd://" SERVER ":10810",
+	.replicas_min = 1,
+	.replicas_max = 1,
+};
+static const struct bench_disk_system file = {
+	.way = "nbd",
+	.local = SOCKET("file"),
+	.remote = "nbd://" SERVER ":10811",
+	.replicas_min = 1,
+	.replicas_max = 1,
+};
+static const struct bench_disk_system raw_file = {
+	.way = "file",
+	.local = IMAGE,
+	.replicas_min = 1,
+	.replicas_max = 1,
+};
+
+const struct bench_system bench_disk_nbdkit_memory = {
+	.name = "nbdkit-memory",
+	.summary = "nbdkit's memory plugin, by a Unix socket or TCP",
+	.class = BENCH_KERNEL,
+	.patterns = ALL_PATTERNS,
+	.detail = &memory,
+	.measure = bench_disk_measure,
+	.start = memory_start,
+	.stop = nothing_to_stop,
+};
+const struct bench_system bench_disk_nbdkit_file = {
+	.name = "nbdkit-file",
+	.summary = "nbdkit's file plugin on a file in memory",
+	.class = BENCH_KERNEL,
+	.patterns = ALL_PATTERNS,
+	.detail = &file,
+	.measure = bench_disk_measure,
+	.start = file_start,
+	.stop = nothing_to_stop,
+};
+const struct bench_system bench_disk_raw_file = {
+	.name = "raw-file",
+	.summary = "the same file in memory, read and written without anybody between",
+	.class = BENCH_LIMIT,
+	.patterns = ALL_PATTERNS,
+	.detail = &raw_file,
+	.measure = bench_disk_measure,
+	.start = make_image,
+	.stop = nothing_to_stop,
+};
+
+/* ---- a mirror of others ---- */
+
+#define CHILD(name)                                                                                \
+	"{\"driver\":\"nbd\",\"server\":{\"type\":\"unix\",\"path\":\"" DISKS_DIR "/" name ".sock" \
+	"\"}}"
+#define QUORUM                                                                                   \
+	"json:{\"driver\":\"raw\",\"file\":{\"driver\":\"quorum\","                              \
+	"\"vote-threshold\":1,\"read-pattern\":\"fifo\",\"children\":[" CHILD("left") "," CHILD( \
+		"right") "]}}"
+
+static dvs_err quorum_start(struct bench_lab *lab, struct bench_fault *fault)
+{
+	static const char *const left[] = {
+		"nbdkit", "-f", "-U", DISKS_DIR "/left.sock", "memory", DISKS_BYTES_TEXT, NULL
+	};
+	static const char *const right[] = {
+		"nbdkit", "-f", "-U", DISKS_DIR "/right.sock", "memory", DISKS_BYTES_TEXT, NULL
+	};
+	static const char *const mirror[] = { "qemu-nbd", "--persistent",	    "--shared=16",
+					      "-k",	  DISKS_DIR "/quorum.sock", QUORUM,
+					      NULL };
+	dvs_err err = bench_disks_serve(lab, DISKS_SERVER_NODE, left, fault);
+
+	if (!err)
+		err = bench_disks_serve(lab, DISKS_SERVER_NODE, right, fault);
+	/* qemu does not wait for the two: these fills do. */
+	if (!err)
+		err = bench_disks_fill(lab, DISKS_SERVER_NODE, "nbd", SOCKET("left"), fault);
+	if (!err)
+		err = bench_disks_fill(lab, DISKS_SERVER_NODE, "nbd", SOCKET("right"), fault);
+	if (!err)
+		err = bench_disks_serve(lab, DISKS_SERVER_NODE, mirror, fault);
+	return err ? err : bench_disks_fill(lab, DISKS_SERVER_NODE, "nbd", SOCKET("quorum"), fault);
+}
+
+static const struct bench_disk_system quorum = {
+	.way = "nbd",
+	.local = SOCKET("quorum"),
+	.replicas_min = 2,
+	.replicas_max = 2,
+};
+
+const struct bench_system bench_disk_quorum = {
+	.name = "qemu-quorum",
+	.summary = "qemu-nbd with its quorum driver over two nbdkit memory disks of one node",
+	.class = BENCH_KERNEL,
+	.patterns = ALL_PATTERNS,
+	.detail = &quorum,
+	.measure = bench_disk_measure,
+	.start = quorum_start,
+	.stop = nothing_to_stop,
+};
+
+/* ---- what the network carries ---- */
+
+static dvs_err iperf3_start(struct bench_lab *lab, struct bench_fault *fault)
+{
+	static const char *const argv[] = { "iperf3", "-s", "-p", TEXT(10812), NULL };
+
+	return bench_disks_serve(lab, DISKS_SERVER_NODE, argv, fault);
+}
+
+static dvs_err iperf3_measure(struct bench_lab *lab, const struct bench_system *system,
+			      const struct bench_cell *cell, const struct bench_options *options,
+			      struct bench_sample *sample, struct bench_fault *fault)
+{
+	/* To the client, as the data of reads go; its report's line of the receiver, in bits per second. */
+	static const char script[] = "iperf3 -c " SERVER " -p 10812 -R -C cubic -t \"$1\" -l \"$2\""
+				     " -J | sed -n '/\"sum_received\"/,/}/s/.*\"bits_per_second\":"
+				     "[[:space:]]*\\([0-9.e+]*\\).*/\\1/p'";
+	char seconds[16], bytes[24];
+	const struct bench_command command = {
+		.path = "sh",
+		.argv = { "sh", "-c", script, "sh", seconds, bytes, NULL },
+		.heard = true,
+	};
+	struct bench_heard heard = { .ns = 0 };
+	double bits;
+	dvs_err err;
+
+	(void)system;
+	snprintf(seconds, sizeof(seconds), "%u", (options->sample_ms + 999) / 1000);
+	snprintf(bytes, sizeof(bytes), "%zu", cell->bytes);
+	err = bench_commands_run(
+		lab,
+		&(struct bench_commands){ .node = DISKS_CLIENT_NODE, .list = &command, .n = 1 },
+		&heard, fault);
+	if (err)
+		return err;
+	bits = strtod(heard.text, NULL);
+	if (!(bits > 0))
+		return bench_fail(fault, DVS_IO, "iperf3 gave no figure");
+	*sample = (struct bench_sample){ .msg_per_s = bits / 8 / (double)cell->bytes };
+	sample->rt_ns = 1e9 * cell->clients / sample->msg_per_s;
+	return DVS_OK;
+}
+
+static const struct bench_disk_system iperf3 = {
+	.way = "",
+	.remote = "",
+	.replicas_min = 1,
+	.replicas_max = 1,
+	.bytes = BENCH_PAYLOAD_MAX_BYTES,
+};
+
+const struct bench_system bench_disk_iperf3 = {
+	.name = "iperf3",
+	.summary = "one TCP stream to the client's node: what the network carries",
+	.class = BENCH_LIMIT,
+	.patterns = 1u << BENCH_DISK_SEQ_READ,
+	.detail = &iperf3,
+	.measure = iperf3_measure,
+	.start = iperf3_start,
+	.stop = nothing_to_stop,
+};
