@@ -113,6 +113,7 @@ enum option_id {
 	OPTION_LISTEN,
 	OPTION_TLS,
 	OPTION_READ_ONLY,
+	OPTION_SHARED,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -238,6 +239,9 @@ int cmd_vol_promote(struct cli *cli);
 int cmd_vol_verify(struct cli *cli);
 int cmd_vol_rm(struct cli *cli);
 int cmd_vol_export(struct cli *cli);
+int cmd_vol_attach(struct cli *cli);
+int cmd_vol_detach(struct cli *cli);
+int cmd_vol_attachments(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_inspect(struct cli *cli);
 int cmd_trace(struct cli *cli);

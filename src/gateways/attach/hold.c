@@ -211,6 +211,9 @@ static dvs_err begin(struct hold *hold, struct volume_disk *held)
 	if (err && !hold->why[0])
 		(void)snprintf(hold->why, sizeof(hold->why), "the claim on the volume: %s",
 			       dvs_strerror(err));
+	/* In this thread: an endpoint ends with it. */
+	if (err)
+		volume_close(&hold->disk);
 	return err;
 }
 
@@ -305,7 +308,6 @@ dvs_err hold_open(const struct disk_config *config, struct hold **out, char why[
 		return DVS_OK;
 	}
 	(void)snprintf(why, ATTACH_WHY_MAX, "%s", hold->why[0] ? hold->why : dvs_strerror(err));
-	volume_close(&hold->disk);
 	free(hold);
 	return err;
 }

@@ -83,6 +83,22 @@ static const struct cli_option vol_export_options[] = {
 	{ .id = OPTION_END },
 };
 
+static const struct cli_option vol_attach_options[] = {
+	{ OPTION_READ_ONLY, 0, "read-only", NULL, NULL,
+	  "nothing can be written; others may write to it meanwhile" },
+	{ OPTION_SHARED, 0, "shared", NULL, NULL,
+	  "others may attach it to write, too, if they say so: for file systems made for it" },
+	{ .id = OPTION_END },
+};
+
+static const struct cli_option vol_detach_options[] = {
+	{ OPTION_FORCE, 'f', "force", NULL, NULL,
+	  "even if it is mounted: whoever uses it gets errors" },
+	{ OPTION_TIMEOUT, 0, "timeout", "SECONDS", NULL,
+	  "wait so long for those who have it open (default: 10)" },
+	{ .id = OPTION_END },
+};
+
 static const struct cli_option vol_rm_options[] = {
 	{ OPTION_FORCE, 'f', "force", NULL, NULL, "yes, with all that is in it" },
 	{ .id = OPTION_END },
@@ -152,6 +168,24 @@ static const struct cli_example vol_export_examples[] = {
 	{ "dvs vol export -d web/data --listen 10.0.0.1:10809 --tls /etc/dvs",
 	  "one, to other machines" },
 	{ "dvs vol export --stop web", "no more" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_attach_examples[] = {
+	{ "dvs vol attach web/data", "prints the device, as /dev/loop0" },
+	{ "mount \"$(dvs vol attach web/data)\" /mnt", "use the file system on it" },
+	{ "dvs vol attach web/data@monday", "a snapshot: read only" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_detach_examples[] = {
+	{ "dvs vol detach /dev/loop0", "this device" },
+	{ "dvs vol detach web/data", "that of this volume" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_attachments_examples[] = {
+	{ "dvs vol attachments", "the volumes that are devices of this node" },
 	{ NULL, NULL },
 };
 
@@ -298,6 +332,41 @@ static const struct cli_example vol_rm_examples[] = {
 		.formats = VOL_CHANGED,						\
 		.min_words = 1,							\
 		.max_words = CLI_WORDS_MAX,					\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol attach",						\
+		.arguments = "DC/VOLUME[@SNAPSHOT]",				\
+		.help = "make a volume a block device of this node",		\
+		.options = vol_attach_options,					\
+		.examples = vol_attach_examples,				\
+		.run = cmd_vol_attach,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol detach",						\
+		.arguments = "DC/VOLUME[@SNAPSHOT]|DEVICE",			\
+		.help = "take a block device off this node",			\
+		.options = vol_detach_options,					\
+		.examples = vol_detach_examples,				\
+		.run = cmd_vol_detach,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = VOL_CHANGED,						\
+		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol attachments",					\
+		.arguments = "",						\
+		.help = "list the volumes that are block devices of this node",	\
+		.examples = vol_attachments_examples,				\
+		.run = cmd_vol_attachments,					\
+		.formats = OUTPUT_CAN_ALL,					\
 		.page = "dvs-vol(1)",						\
 	},									\
 	{									\
