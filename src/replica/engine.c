@@ -63,8 +63,17 @@ void engine_tick(struct engine *engine)
 	engine_go(engine);
 }
 
+void engine_leave(struct engine *engine)
+{
+	engine->is_leaving = true;
+	engine_become_absent(engine);
+}
+
 void engine_go(struct engine *engine)
 {
+	if (engine->is_leaving)
+		return;
+
 	switch (engine->role) {
 	case ENGINE_ABSENT:
 		absent_go(engine);

@@ -58,6 +58,12 @@ struct engine_entry {
 	dvs_err result;
 };
 
+static inline const struct engine_entry *engine_entry_at(const struct list *logged)
+{
+	return (const struct engine_entry *)(const void *)((const char *)logged -
+							   offsetof(struct engine_entry, logged));
+}
+
 struct engine_ops {
 	/* The record. Results: engine_record(), engine_set(). */
 	void (*read_record)(void *context);
@@ -124,6 +130,8 @@ void engine_now(struct engine *engine, uint64_t now_ns);
 void engine_start(struct engine *engine);
 /* Often: eight times in lease_ns. */
 void engine_tick(struct engine *engine);
+/* Before the end: absent, and not to become anything again. */
+void engine_leave(struct engine *engine);
 
 /* ---- results of operations ---- */
 

@@ -43,6 +43,7 @@ struct engine {
 	uint64_t now_ns;
 	enum engine_role role;
 	enum service service;
+	bool is_leaving;
 	/* Nothing in memory says what this replica has, as after a start. */
 	bool is_fresh;
 	bool was_current;

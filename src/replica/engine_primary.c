@@ -433,7 +433,8 @@ void engine_promoted_other(struct engine *engine, dvs_err err)
 	if (err == DVS_OK && engine->service == SERVICE_OURS)
 		engine->service = SERVICE_BACKUP;
 	else if (engine->service == SERVICE_OURS && engine->role == ENGINE_MEMBER)
-		candidate_start(engine);
+		/* What clients have asked for is dropped: they ask again when the endpoint moves, or is bound anew. */
+		engine_become_absent(engine);
 	CALL(engine, handed_over, err);
 	engine_go(engine);
 }
@@ -571,7 +572,7 @@ void primary_go(struct engine *engine)
 {
 	look_at_peers(engine);
 	if (engine->hand_to != NODE_NONE && !engine->is_setting && !engine->attempted &&
-	    engine->peers[engine->hand_to].is_failed)
+	    engine->peers[engine->hand_to].state != PEER_MEMBER)
 		hand_over_stop(engine);
 	if (!results_agree(engine)) {
 		engine_become_absent(engine);

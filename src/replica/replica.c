@@ -1,211 +1,340 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The owner's calls, and the turns in which it is called back. */
 #include "replica/replica.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#include <dvs/container.h>
+#include "base/clock.h"
+#include "replica/internal.h"
 
-#include "replica/remember.h"
-#include "skeleton/replica_serve.h"
+#define LEASE_MS 400u
+#define EVICT_MS 10000u
+#define CLOSE_NS (2 * CLOCK_NS_PER_S)
 
 _Static_assert(REPLICA_REMEMBERED == REMEMBER_MAX, "as the header says");
 
-struct replica {
-	struct replica_config config;
-	char key[DVS_NAME_MAX + 1];
-	struct remember *remember;
-	struct poster poster;
-	struct post turn;
-	bool is_posted;
-	enum replica_role role;
-	bool tell_role;
-	struct replica_record record;
-	uint64_t version;
-	uint64_t last; /* entry that was submitted */
-	struct m3 *service;
-	struct list submitted; /* to be applied */
-	struct list applied;   /* to be told */
-	uint32_t n_open;
-};
+/* ---- turns ---- */
 
-/* ---- what is called back is called from a turn of the loop ---- */
+struct engine *replica_enter(struct replica *replica)
+{
+	engine_now(replica->engine, clock_now_ns());
+	return replica->engine;
+}
 
-static void tell_applied(struct replica *replica)
+static void go(struct replica *replica)
 {
 	struct list *link;
 
-	while ((link = list_take_head(&replica->applied))) {
-		struct replica_entry *entry = CONTAINER_OF(link, struct replica_entry, queued);
+	while ((link = list_take_head(&replica->notices))) {
+		struct notice *notice = CONTAINER_OF(link, struct notice, queued);
 
-		entry->done(entry, entry->result);
+		notice->run(replica, notice);
 	}
+	for (uint32_t node = 0; node < DVS_NODES_MAX; node++)
+		outbox_flush(replica, node);
 }
 
-static void turn(struct post *post)
+static void run_soon(struct skeleton_timer *timer)
 {
-	struct replica *replica = CONTAINER_OF(post, struct replica, turn);
-	const struct replica_owner *owner = replica->config.owner;
-
-	replica->is_posted = false;
-	if (replica->tell_role) {
-		replica->tell_role = false;
-		owner->role(owner->context, replica->role, replica->record.epoch,
-			    replica_members(replica));
-	}
-	replica_settle(replica);
-	tell_applied(replica);
+	go(CONTAINER_OF(timer, struct replica, soon));
 }
 
-static void post_turn(struct replica *replica)
+void replica_soon(struct replica *replica)
 {
-	if (replica->is_posted)
+	if (!replica->soon.is_set)
+		skeleton_timer_set(replica->config.skeleton, &replica->soon, 0, run_soon);
+}
+
+void replica_notice(struct replica *replica, struct notice *notice,
+		    void (*run)(struct replica *replica, struct notice *notice))
+{
+	notice->run = run;
+	list_add_tail(&replica->notices, &notice->queued);
+	replica_soon(replica);
+}
+
+/* What other threads have for this one. The last one out frees it. */
+static void run_turn(struct post *post)
+{
+	struct turn *turn = CONTAINER_OF(post, struct turn, post);
+	struct replica *replica;
+
+	pthread_mutex_lock(&turn->lock);
+	turn->is_posted = false;
+	replica = turn->replica;
+	pthread_mutex_unlock(&turn->lock);
+	if (!replica) {
+		pthread_mutex_destroy(&turn->lock);
+		free(turn);
 		return;
-	replica->is_posted = true;
-	poster_put(&replica->poster, &replica->turn);
-}
-
-/* ---- the view ---- */
-
-static dvs_err record_read(struct replica *replica)
-{
-	uint8_t value[DVK_VALUE_MAX];
-	size_t len = 0;
-	struct cursor in;
-	dvs_err err = dvk_record_get(replica->config.admin, replica->config.dc, replica->key, value,
-				     &len, &replica->version);
-
-	if (err == DVS_NOTFOUND) {
-		replica->version = 0;
-		return DVS_OK;
 	}
-	if (err != DVS_OK)
-		return err;
-	in = cursor_over(value, len);
-	replica_record_get(&in, &replica->record);
-	return cursor_done(&in) ? DVS_OK : DVS_CORRUPT;
+	callers_ready(replica);
+	worker_ended(replica);
+	go(replica);
 }
 
-static dvs_err record_write(struct replica *replica)
+void turn_post(struct replica *replica)
 {
-	uint8_t value[REPLICA_RECORD_BYTES_MAX];
-	struct writer out = writer_over(value, sizeof(value));
+	struct turn *turn = replica->turn;
+	bool was_posted;
 
-	replica->record.epoch++;
-	replica->record.primary = replica->config.node.n;
-	replica->record.n_members = 1;
-	replica->record.members[0] =
-		(struct replica_member){ .node = replica->config.node.n,
-					 .ep = m3_self(skeleton_self(replica->config.skeleton)).n };
-	replica_record_put(&out, &replica->record);
-	return dvk_record_set(replica->config.admin, replica->config.dc, replica->key,
-			      replica->version, value, writer_len(&out), &replica->version);
+	pthread_mutex_lock(&turn->lock);
+	was_posted = turn->is_posted;
+	turn->is_posted = true;
+	pthread_mutex_unlock(&turn->lock);
+	if (!was_posted)
+		poster_put(&replica->poster, &turn->post);
 }
 
-static bool may_be_primary(const struct replica *replica)
+/* ---- the service's endpoint ---- */
+
+static void lost(void *context, struct m3 *self, dvs_err err)
+{
+	struct replica *replica = context;
+
+	(void)err;
+	if (self != replica->service)
+		return;
+	skeleton_forget(replica->config.skeleton, self);
+	dvk_unbind(self);
+	replica->service = NULL;
+	engine_lost(replica_enter(replica));
+}
+
+/* A call to itself is refused at once, with what the endpoint is. */
+static void look_at_service(struct replica *replica)
+{
+	enum engine_role role = engine_role(replica->engine);
+	void *none;
+	dvs_err err;
+
+	if (!replica->service)
+		return;
+	err = m3_call_window(replica->service, m3_self(replica->service), 0, &none);
+	if (err == DVS_NOTBOUND)
+		lost(replica, replica->service, err);
+	else if (err == DVS_DEADLOCK)
+		engine_promoted(replica_enter(replica));
+	else if (role == ENGINE_PRIMARY || role == ENGINE_CANDIDATE)
+		lost(replica, replica->service, err);
+}
+
+static void run_tick(struct skeleton_timer *timer)
+{
+	struct replica *replica = CONTAINER_OF(timer, struct replica, tick);
+
+	skeleton_timer_set(replica->config.skeleton, timer,
+			   clock_now_ns() + replica->config.lease_ms * CLOCK_NS_PER_MS / 8,
+			   run_tick);
+	look_at_service(replica);
+	engine_tick(replica_enter(replica));
+	inbox_go(replica);
+	go(replica);
+}
+
+/* ---- open, close ---- */
+
+static bool open_engine(struct replica *replica)
 {
 	const struct replica_config *config = &replica->config;
+	struct engine_config engine = {
+		.node = config->node.n,
+		.ep = m3_self(skeleton_self(config->skeleton)),
+		.nodes = config->nodes,
+		.first = config->first.n,
+		.is_empty = config->is_empty,
+		.is_async = config->mode == REPLICA_ASYNC,
+		.lag_bytes = config->lag_bytes,
+		.lease_ns = config->lease_ms * CLOCK_NS_PER_MS,
+		.evict_ns = config->evict_ms * CLOCK_NS_PER_MS,
+		.ops = &replica_ops,
+		.context = replica,
+	};
 
-	if (replica->version == 0)
-		return config->first.n == config->node.n;
-	return !config->is_empty && replica_members(replica) >> config->node.n & 1;
+	if (getrandom(&engine.nonce, sizeof(engine.nonce), 0) != (ssize_t)sizeof(engine.nonce))
+		return false;
+	replica->remember = remember_open();
+	engine.remember = replica->remember;
+	/* No number of a stream comes round to zero. */
+	engine.nonce >>= 1;
+	replica->engine = replica->remember ? engine_open(&engine) : NULL;
+	return replica->engine != NULL;
 }
 
-static dvs_err begin(struct replica *replica)
+static void init(struct replica *replica, const struct replica_config *config)
 {
-	const struct replica_config *config = &replica->config;
-	dvs_err err = record_read(replica);
-
-	if (err != DVS_OK || !may_be_primary(replica))
-		return err;
-	err = dvk_bind(config->dvk, config->service, DVK_LOCAL, &replica->service);
-	if (err == DVS_INUSE)
-		return DVS_OK;
-	if (err == DVS_OK)
-		err = record_write(replica);
-	if (err != DVS_OK)
-		return err;
-	replica->role = REPLICA_PRIMARY;
-	replica->tell_role = true;
-	skeleton_listen(config->skeleton, replica->service);
-	post_turn(replica);
-	return DVS_OK;
+	replica->config = *config;
+	if (config->lease_ms == 0)
+		replica->config.lease_ms = LEASE_MS;
+	if (config->evict_ms == 0)
+		replica->config.evict_ms = EVICT_MS;
+	(void)snprintf(replica->key, sizeof(replica->key), "view/%s", config->name);
+	list_init(&replica->notices);
+	list_init(&replica->readers);
+	list_init(&replica->idle);
+	list_init(&replica->callers);
+	list_init(&replica->work);
+	list_init(&replica->ended);
+	list_init(&replica->ready);
+	pthread_mutex_init(&replica->lock, NULL);
+	pthread_cond_init(&replica->more, NULL);
+	inbox_init(replica);
+	replica->poster = skeleton_poster(config->skeleton);
+	replica->turn->post.run = run_turn;
+	replica->turn->replica = replica;
+	pthread_mutex_init(&replica->turn->lock, NULL);
 }
-
-/* ---- the calls ---- */
 
 dvs_err replica_open(const struct replica_config *config, struct replica **replica)
 {
 	struct replica *made = calloc(1, sizeof(*made));
-	dvs_err err = DVS_NOMEM;
+	dvs_err err;
 
-	if (!made)
+	assert(config->node.n < DVS_NODES_MAX);
+	if (made)
+		made->turn = calloc(1, sizeof(*made->turn));
+	if (!made || !made->turn) {
+		free(made);
 		return DVS_NOMEM;
-	made->config = *config;
-	(void)snprintf(made->key, sizeof(made->key), "view/%s", config->name);
-	list_init(&made->submitted);
-	list_init(&made->applied);
-	made->poster = skeleton_poster(config->skeleton);
-	made->turn.run = turn;
-	made->remember = remember_open();
-	if (made->remember)
-		err = begin(made);
+	}
+	init(made, config);
+	err = open_engine(made) ? worker_open(made) : DVS_NOMEM;
 	if (err != DVS_OK) {
 		replica_close(made);
 		return err;
 	}
 	*replica = made;
+	inbox_clear(made);
+	skeleton_on_lost(config->skeleton, lost, made);
+	run_tick(&made->tick);
+	engine_start(replica_enter(made));
 	return DVS_OK;
+}
+
+static void give_up_closing(struct skeleton_timer *timer)
+{
+	struct replica *replica = CONTAINER_OF(timer, struct replica, soon);
+
+	go(replica);
+	if (engine_is_idle(replica->engine) || clock_now_ns() >= replica->close_ns)
+		skeleton_stop(replica->config.skeleton);
+	else
+		skeleton_timer_set(replica->config.skeleton, timer,
+				   clock_now_ns() + CLOCK_NS_PER_MS, give_up_closing);
+}
+
+/* Nothing new comes in; the loop goes on for that long. */
+static void finish(struct replica *replica)
+{
+	struct skeleton *skeleton = replica->config.skeleton;
+
+	if (!replica->is_primary || engine_is_idle(replica->engine))
+		return;
+	skeleton_listen(skeleton, NULL);
+	replica->close_ns = clock_now_ns() + CLOSE_NS;
+	skeleton_timer_cancel(skeleton, &replica->soon);
+	skeleton_timer_set(skeleton, &replica->soon, 0, give_up_closing);
+	if (skeleton_run(skeleton) != DVS_OK)
+		log_warning(replica->config.log, "what was submitted is not finished",
+			    LOG_STR("name", replica->config.name));
+}
+
+static void turn_leave(struct replica *replica)
+{
+	struct turn *turn = replica->turn;
+	bool is_posted;
+
+	pthread_mutex_lock(&turn->lock);
+	turn->replica = NULL;
+	is_posted = turn->is_posted;
+	pthread_mutex_unlock(&turn->lock);
+	if (is_posted)
+		return;
+	pthread_mutex_destroy(&turn->lock);
+	free(turn);
 }
 
 void replica_close(struct replica *replica)
 {
+	struct skeleton *skeleton;
+
 	if (!replica)
 		return;
-	if (replica->service) {
-		skeleton_listen(replica->config.skeleton, NULL);
-		dvk_unbind(replica->service);
+	skeleton = replica->config.skeleton;
+	if (replica->engine) {
+		finish(replica);
+		replica->is_closing = true;
+		skeleton_timer_cancel(skeleton, &replica->tick);
+		skeleton_on_lost(skeleton, NULL, NULL);
+		worker_close(replica);
+		callers_close(replica);
+		engine_leave(replica_enter(replica));
+		inbox_clear(replica);
+		go(replica);
+		skeleton_timer_cancel(skeleton, &replica->soon);
+		engine_close(replica->engine);
 	}
 	remember_close(replica->remember);
+	pthread_cond_destroy(&replica->more);
+	pthread_mutex_destroy(&replica->lock);
+	turn_leave(replica);
 	free(replica);
 }
 
-struct skeleton_service replica_peers(struct replica **place)
-{
-	static const struct replica_handlers handlers = { .join = NULL };
-
-	return replica_service(&handlers, place);
-}
+/* ---- what is asked ---- */
 
 enum replica_role replica_role(const struct replica *replica)
 {
-	return replica->role;
+	switch (engine_role(replica->engine)) {
+	case ENGINE_ABSENT:
+		return REPLICA_ABSENT;
+	case ENGINE_JOINING:
+		return REPLICA_JOINING;
+	case ENGINE_MEMBER:
+	case ENGINE_CANDIDATE:
+		return REPLICA_MEMBER;
+	case ENGINE_PRIMARY:
+		return REPLICA_PRIMARY;
+	}
+	return REPLICA_ABSENT;
 }
 
 uint64_t replica_epoch(const struct replica *replica)
 {
-	return replica->record.epoch;
+	return engine_epoch(replica->engine);
 }
 
 uint64_t replica_members(const struct replica *replica)
 {
-	uint64_t members = 0;
-
-	for (uint32_t i = 0; i < replica->record.n_members; i++)
-		members |= UINT64_C(1) << (replica->record.members[i].node & 63);
-	return members;
+	return engine_view(replica->engine)->members;
 }
 
 uint64_t replica_sequence(const struct replica *replica)
 {
-	return replica->last;
+	return engine_last(replica->engine);
 }
 
 uint64_t replica_paused_ns(const struct replica *replica)
 {
-	(void)replica;
-	return 0;
+	return engine_paused_ns(replica->engine);
+}
+
+static enum replica_role role_of(const struct replica *replica, uint32_t node)
+{
+	enum engine_role role;
+
+	if (node == replica->config.node.n)
+		return replica_role(replica);
+	if (engine_role(replica->engine) != ENGINE_PRIMARY)
+		return replica_members(replica) >> node & 1 ? REPLICA_MEMBER : REPLICA_ABSENT;
+	role = engine_peer_role(replica->engine, node);
+	if (role == ENGINE_MEMBER)
+		return REPLICA_MEMBER;
+	return role == ENGINE_JOINING ? REPLICA_JOINING : REPLICA_ABSENT;
 }
 
 uint32_t replica_look(const struct replica *replica, struct replica_member_state *states)
@@ -217,40 +346,54 @@ uint32_t replica_look(const struct replica *replica, struct replica_member_state
 			continue;
 		states[n++] = (struct replica_member_state){
 			.node = { node },
-			.role = node == replica->config.node.n ? replica->role : REPLICA_ABSENT,
+			.role = role_of(replica, node),
+			.lag_bytes = engine_lag_bytes(replica->engine, node),
 		};
 	}
 	return n;
 }
 
+/* ---- entries ---- */
+
 void replica_submit(struct replica *replica, struct replica_entry *entry)
 {
-	entry->sequence = ++replica->last;
-	entry->is_applied = false;
-	entry->library = replica;
+	struct block *block = block_new();
+
+	assert(entry->head_bytes <= REPLICA_HEAD_MAX && entry->bytes <= DVS_DATA_MAX);
+	assert(block);
 	list_init(&entry->queued);
-	list_add_tail(&replica->submitted, &entry->queued);
-	post_turn(replica);
+	entry->is_applied = false;
+	entry->library = block;
+	block->entry = entry;
+	block->e.bytes = entry->bytes;
+	block->e.client = entry->client;
+	block->e.call = entry->call;
+	engine_submit(replica_enter(replica), &block->e);
+	entry->sequence = block->e.sequence;
 }
 
 void replica_settle(struct replica *replica)
 {
-	const struct replica_owner *owner = replica->config.owner;
-	struct list *link;
+	LIST_FOREACH_SAFE(link, &replica->notices) {
+		struct notice *notice = CONTAINER_OF(link, struct notice, queued);
 
-	while ((link = list_take_head(&replica->submitted)))
-		owner->apply(owner->context, CONTAINER_OF(link, struct replica_entry, queued));
+		if (!notice->is_apply)
+			continue;
+		list_remove(&notice->queued);
+		notice->run(replica, notice);
+	}
 }
 
 void replica_applied(struct replica *replica, struct replica_entry *entry, dvs_err result)
 {
-	struct remembered what = { .client = entry->client, .call = entry->call, .result = result };
+	struct block *block = entry->library;
 
 	entry->is_applied = true;
 	entry->result = result;
-	remember_add(replica->remember, &what);
-	list_add_tail(&replica->applied, &entry->queued);
-	post_turn(replica);
+	if (result != DVS_OK && !block->e.is_dropped && !replica->is_primary)
+		inbox_say_odd(replica, block->e.sequence, result);
+	engine_applied(replica_enter(replica), &block->e, result);
+	inbox_go(replica);
 }
 
 bool replica_was_done(const struct replica *replica, dvs_ep client, uint32_t call, dvs_err *result)
@@ -260,47 +403,54 @@ bool replica_was_done(const struct replica *replica, dvs_ep client, uint32_t cal
 
 bool replica_may_read(struct replica *replica, struct replica_reader *reader)
 {
-	(void)reader;
-	return replica->role == REPLICA_PRIMARY;
+	if (engine_may_read(replica_enter(replica)))
+		return true;
+	list_add_tail(&replica->readers, &reader->queued);
+	if (!replica->is_primary)
+		replica_ops.readers(replica, DVS_BADSTATE);
+	return false;
 }
+
+/* ---- others ---- */
 
 void replica_tell(struct replica *replica, dvs_nodeid node, struct replica_word *word)
 {
-	(void)replica;
-	(void)node;
-	(void)word;
+	assert(node.n < DVS_NODES_MAX);
+	outbox_tell(replica, node.n, word);
 }
 
 void replica_answer(struct replica *replica, struct replica_heard *heard, dvs_err err,
 		    const void *answer, size_t n)
 {
-	(void)replica;
-	(void)heard;
-	(void)err;
-	(void)answer;
-	(void)n;
+	inbox_answer_word(replica, heard, err, answer, n);
 }
 
 void replica_is_current(struct replica *replica, dvs_nodeid node)
 {
-	(void)replica;
-	(void)node;
+	assert(node.n < DVS_NODES_MAX);
+	engine_is_current(replica_enter(replica), node.n);
 }
 
 void replica_set_nodes(struct replica *replica, uint64_t nodes)
 {
 	replica->config.nodes = nodes;
+	engine_set_nodes(replica_enter(replica), nodes);
 }
 
 void replica_hand_over(struct replica *replica, dvs_nodeid node,
 		       void (*done)(void *context, dvs_err err), void *context)
 {
-	(void)replica;
-	(void)node;
-	done(context, DVS_NOTFOUND);
+	if (replica->handed) {
+		done(context, DVS_BADSTATE);
+		return;
+	}
+	replica->handed = done;
+	replica->handed_context = context;
+	engine_hand_over(replica_enter(replica), node.n);
 }
 
 void replica_look_again(struct replica *replica)
 {
-	(void)replica;
+	look_at_service(replica);
+	engine_look_again(replica_enter(replica));
 }

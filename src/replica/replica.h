@@ -150,7 +150,7 @@ bool replica_may_read(struct replica *replica, struct replica_reader *reader);
 
 /* On the primary: all entries that were submitted have been given to `apply` when it returns. Who then reads something and tells it, before anything else is submitted, tells what is true at that place of the order. */
 void replica_settle(struct replica *replica);
-/* On the primary. It takes its place in the order at once, and calls nothing of the owner. */
+/* On the primary. WORD takes its place in the order at once, and nothing of the owner is called. The other one hears it when all entries before it were carried out there, and before it gets those behind it. */
 void replica_tell(struct replica *replica, dvs_nodeid node, struct replica_word *word);
 void replica_answer(struct replica *replica, struct replica_heard *heard, dvs_err err,
 		    const void *answer, size_t n);

@@ -167,9 +167,11 @@ static void on_mended(struct world *world, const struct event *event)
 	dvs_components_changed(world);
 }
 
-/* Somebody else must have everything. */
+/* Somebody else must have everything, also if a change of the view is under way. */
 static bool may_lose(const struct world *world, uint32_t node)
 {
+	if (world->nodes[node].n_settings > 0)
+		return false;
 	for (uint32_t i = 0; i < world->n_nodes; i++) {
 		if (i != node && (world->view.members >> i & 1) && world->nodes[i].has_disk)
 			return true;
@@ -254,6 +256,7 @@ static void on_look(struct world *world, const struct event *event)
 {
 	(void)event;
 	calls_look(world);
+	dvs_look(world);
 	later(world, 10 * MS, NODES_MAX, on_look, 0, 0, 0, NULL);
 }
 

@@ -56,18 +56,29 @@ static void on_answer(struct world *world, const struct event *event)
 	call_over(world, (uint32_t)event->a, event->c >> 40 == 0, event->b);
 }
 
+/* Somebody who does not know yet that it was followed may take itself for the primary; but it must not answer. */
+static void reader_check(struct world *world, const struct node *node)
+{
+	if (node->term < world->best_term)
+		fail(world, "a read was answered by a former primary");
+	for (uint32_t i = 1; i <= CLIENTS; i++) {
+		if (node->state.last_call[i] < world->acknowledged[i])
+			fail(world, "an acknowledged entry is missing on a primary that answers");
+	}
+}
+
 static void answer(struct world *world, struct node *node, uint32_t client, bool is_error,
 		   uint64_t value)
 {
 	struct call *call = &world->clients[client].call;
 
-	say(world, "node %u answers %s %u of client %u value %llu%s", node->number,
+	say(world, "node %u answers %s %u of client %u: %llu%s", node->number,
 	    call->is_read ? "read" : "write", call->number, client, (unsigned long long)value,
 	    is_error ? ", an error" : "");
 	if (!is_error) {
 		/* A write that all members had is done, even if one of them has become the primary since. */
-		if (call->is_read && node->term < world->best_term)
-			fail(world, "a read was answered by a former primary");
+		if (call->is_read)
+			reader_check(world, node);
 		if (node->term > world->best_term)
 			world->best_term = node->term;
 		if (call->is_read)
@@ -182,10 +193,6 @@ void server_took(struct world *world, struct node *node)
 	node->term = ++world->last_term;
 	world->n_primaries++;
 	memset(node->holds, 0, sizeof(node->holds));
-	for (uint32_t i = 1; i <= CLIENTS; i++) {
-		if (node->state.last_call[i] < world->acknowledged[i])
-			fail(world, "an acknowledged entry is missing on a new primary");
-	}
 }
 
 void server_dropped(struct world *world, struct node *node)

@@ -49,14 +49,20 @@ static void on_lost(struct world *world, const struct event *event)
 static void primary_gone(struct world *world)
 {
 	world->primary = NODES_MAX;
-	if (world->n_backups > 0) {
-		world->primary = world->backups[0];
-		world->primary_life = world->backup_life[0];
+	while (world->n_backups > 0 && world->primary == NODES_MAX) {
+		const struct node *heir = &world->nodes[world->backups[0]];
+		uint32_t life = world->backup_life[0];
+
 		world->n_backups--;
 		for (uint32_t i = 0; i < world->n_backups; i++) {
 			world->backups[i] = world->backups[i + 1];
 			world->backup_life[i] = world->backup_life[i + 1];
 		}
+		/* of a process whose end nobody could hear of */
+		if (!heir->is_up || heir->life != life)
+			continue;
+		world->primary = heir->number;
+		world->primary_life = life;
 		say(world, "promoted %u", world->primary);
 		later(world, delay(world, 5 * MS), world->primary, on_promoted, 0, 0, 0, NULL);
 	}
@@ -91,6 +97,15 @@ void dvs_process_dead(struct world *world, uint32_t node)
 	/* Of one that is cut off nobody hears that. */
 	if (dvs_is_quorate(world, node))
 		bindings_end(world, node);
+}
+
+void dvs_look(struct world *world)
+{
+	const struct node *node = &world->nodes[world->primary % NODES_MAX];
+
+	if (world->primary != NODES_MAX && dvs_is_quorate(world, node->number) && !node->is_down &&
+	    (!node->is_up || node->life != world->primary_life))
+		bindings_end(world, node->number);
 }
 
 static void on_detected(struct world *world, const struct event *event)
@@ -286,6 +301,8 @@ static void on_setting(struct world *world, const struct event *event)
 	uint32_t node = (uint32_t)event->a;
 	uint64_t result = 1;
 
+	world->nodes[node].n_settings--;
+
 	if (setting->version == world->version) {
 		world->view_before = world->view;
 		world->view = setting->view;
@@ -322,6 +339,7 @@ void ops_set_record(void *context, uint64_t version, const struct engine_view *v
 			return;
 		}
 	}
+	node->n_settings++;
 	later(world, delay(world, setting->is_told ? 10 * MS : 400 * MS), NODES_MAX, on_setting,
 	      node->number, node->life, 0, setting);
 }

@@ -113,7 +113,8 @@ struct node {
 	uint64_t term;	      /* as the primary */
 	uint32_t holds[KEYS]; /* entries that are not done */
 	uint64_t paused_until_ns;
-	bool wants_unbind; /* and nobody has heard that */
+	uint32_t n_settings; /* changes of the record that may still come */
+	bool wants_unbind;   /* and nobody has heard that */
 	/* a batch that waits for its answer */
 	struct call_out *held;
 	uint64_t held_last, held_until_ns;
@@ -208,6 +209,7 @@ bool world_step(struct world *world);
 bool dvs_is_quorate(const struct world *world, uint32_t node);
 bool dvs_reaches(const struct world *world, uint32_t from, uint32_t to);
 void dvs_learn(struct world *world);
+void dvs_look(struct world *world);
 void dvs_process_dead(struct world *world, uint32_t node);
 void dvs_components_changed(struct world *world);
 extern const struct engine_ops node_ops;
