@@ -28,7 +28,7 @@ struct engine_peer {
 	bool is_telling;
 	dvs_ep ep;
 	uint64_t stream;
-	uint64_t begin; /* its stream began behind this entry */
+	uint64_t current; /* up to this entry it is a copy of what came of it here */
 	uint64_t acked;
 	uint64_t acked_total; /* bytes */
 	uint64_t received;
@@ -147,6 +147,16 @@ void candidate_record(struct engine *engine, dvs_err err, uint64_t version,
 		      const struct engine_view *view);
 void candidate_set(struct engine *engine, dvs_err err, uint64_t version);
 void candidate_go(struct engine *engine);
+
+/* Those whose acknowledgements and promises count. */
+uint64_t primary_needs(const struct engine *engine);
+bool peer_has_stream(const struct engine_peer *peer);
+void peer_forget(struct engine *engine, uint32_t node);
+void peer_fail(struct engine *engine, uint32_t node);
+/* Change the record if the view is not what it should be; hand over. */
+void view_go(struct engine *engine);
+/* Whoever it was to be handed to is gone: go on here. */
+void hand_over_look(struct engine *engine);
 
 void primary_start(struct engine *engine);
 void primary_end(struct engine *engine);

@@ -4,8 +4,7 @@
 
 #include "replica/engine_internal.h"
 
-/* Those whose acknowledgements and promises count. */
-static uint64_t needed(const struct engine *engine)
+uint64_t primary_needs(const struct engine *engine)
 {
 	uint64_t nodes = engine->view.members | engine->attempted;
 
@@ -16,7 +15,7 @@ static uint64_t needed(const struct engine *engine)
 	return nodes & ~node_bit(engine->config.node);
 }
 
-static bool has_stream(const struct engine_peer *peer)
+bool peer_has_stream(const struct engine_peer *peer)
 {
 	return !peer->is_failed && (peer->state == PEER_JOINER || peer->state == PEER_READY ||
 				    peer->state == PEER_MEMBER);
@@ -26,7 +25,6 @@ static void stream_open(struct engine *engine, uint32_t node, bool begin, uint64
 {
 	struct engine_peer *peer = &engine->peers[node];
 
-	peer->begin = after;
 	peer->heard_ns = engine->now_ns;
 	peer->lease_ns = 0;
 	CALL(engine, open, node, peer->ep, peer->stream, begin, after);
@@ -75,13 +73,13 @@ void primary_start(struct engine *engine)
 
 /* ---- the others come and go ---- */
 
-static void peer_forget(struct engine *engine, uint32_t node)
+void peer_forget(struct engine *engine, uint32_t node)
 {
 	struct engine_peer *peer = &engine->peers[node];
 	bool was_told = peer->state == PEER_JOINER || peer->state == PEER_READY ||
 			peer->state == PEER_MEMBER;
 
-	if (has_stream(peer))
+	if (peer_has_stream(peer))
 		CALL(engine, close, node);
 	*peer = (struct engine_peer){ .state = PEER_NONE };
 	if (was_told && engine_role(engine) == ENGINE_PRIMARY)
@@ -89,11 +87,11 @@ static void peer_forget(struct engine *engine, uint32_t node)
 }
 
 /* Members stay what they are until the view has changed, but for the stream. */
-static void peer_fail(struct engine *engine, uint32_t node)
+void peer_fail(struct engine *engine, uint32_t node)
 {
 	struct engine_peer *peer = &engine->peers[node];
 
-	if (!has_stream(peer))
+	if (!peer_has_stream(peer))
 		return;
 	if (is_in(engine->view.members | engine->attempted, node)) {
 		CALL(engine, close, node);
@@ -108,7 +106,7 @@ void primary_end(struct engine *engine)
 	bool readers_wait = engine->readers_wait;
 
 	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
-		if (engine->role == ENGINE_PRIMARY && has_stream(&engine->peers[node]))
+		if (engine->role == ENGINE_PRIMARY && peer_has_stream(&engine->peers[node]))
 			CALL(engine, close, node);
 		engine->peers[node] = (struct engine_peer){ .state = PEER_NONE };
 	}
@@ -131,7 +129,7 @@ dvs_err engine_join(struct engine *engine, uint32_t node, dvs_ep ep, uint64_t st
 	    !is_in(engine->config.nodes, node))
 		return DVS_NOTFOUND;
 	peer = &engine->peers[node];
-	if (has_stream(peer) && peer->stream == stream)
+	if (peer_has_stream(peer) && peer->stream == stream)
 		return DVS_OK;
 	/* It has begun anew: it is not what the view says of it. */
 	peer_fail(engine, node);
@@ -153,6 +151,7 @@ void engine_is_current(struct engine *engine, uint32_t node)
 	if (engine->role != ENGINE_PRIMARY || engine->peers[node].state != PEER_JOINER)
 		return;
 	engine->peers[node].is_telling = true;
+	engine->peers[node].current = engine->last;
 	engine_go(engine);
 }
 
@@ -202,7 +201,7 @@ void engine_submit(struct engine *engine, struct engine_entry *entry)
 	engine->n_undone++;
 	entry->sequence = engine->last + 1;
 	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
-		if (has_stream(&engine->peers[node]))
+		if (peer_has_stream(&engine->peers[node]))
 			CALL(engine, send, node, entry);
 	}
 	engine_append(engine, entry, entry->sequence);
@@ -241,7 +240,7 @@ void engine_acknowledged(struct engine *engine, uint32_t node, uint64_t stream, 
 	struct engine_peer *peer = &engine->peers[node];
 	uint64_t lease_ns = engine->config.lease_ns;
 
-	if (engine->role != ENGINE_PRIMARY || !has_stream(peer) || peer->stream != stream)
+	if (engine->role != ENGINE_PRIMARY || !peer_has_stream(peer) || peer->stream != stream)
 		return;
 	if (applied > engine->last) {
 		peer_fail(engine, node);
@@ -280,7 +279,8 @@ static bool has_done_better(const struct engine *engine, const struct engine_ent
 {
 	const struct engine_peer *peer = &engine->peers[node];
 
-	return !is_in(entry->odd, node) && !peer->is_failed && peer->acked >= entry->sequence;
+	return !is_in(entry->odd, node) && !peer->is_failed && peer->acked >= entry->sequence &&
+	       entry->sequence > peer->current;
 }
 
 /* Who could not carry out what others could is not as they are. False: that is this one. */
@@ -290,7 +290,7 @@ static bool results_agree(struct engine *engine)
 		return true;
 	LIST_FOREACH(link, &engine->log) {
 		const struct engine_entry *entry = CONTAINER_OF(link, struct engine_entry, logged);
-		uint64_t nodes = needed(engine);
+		uint64_t nodes = primary_needs(engine);
 
 		if (!entry->is_applied)
 			continue;
@@ -321,7 +321,7 @@ static bool has_it(const struct engine *engine, const struct engine_entry *entry
 
 static void commit(struct engine *engine)
 {
-	uint64_t nodes = needed(engine);
+	uint64_t nodes = primary_needs(engine);
 
 	LIST_FOREACH(link, &engine->log) {
 		struct engine_entry *entry = CONTAINER_OF(link, struct engine_entry, logged);
@@ -340,7 +340,7 @@ static void commit(struct engine *engine)
 static void stable_advance(struct engine *engine)
 {
 	uint64_t stable = engine->applied;
-	uint64_t nodes = needed(engine);
+	uint64_t nodes = primary_needs(engine);
 
 	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
 		if (is_in(nodes, node) && engine->peers[node].acked < stable)
@@ -355,7 +355,7 @@ static void stable_advance(struct engine *engine)
 
 static bool is_within_lease(const struct engine *engine)
 {
-	uint64_t nodes = needed(engine);
+	uint64_t nodes = primary_needs(engine);
 
 	/* Whom it is handed to may have got it, and does not wait for promises. */
 	if (engine->is_handing)
@@ -377,191 +377,16 @@ bool engine_may_read(struct engine *engine)
 	return false;
 }
 
-/* ---- the view ---- */
-
-static void adopt(struct engine *engine, const struct engine_view *view, uint64_t version)
-{
-	uint64_t before = engine->view.members | engine->attempted;
-
-	engine->view = *view;
-	engine->version = version;
-	if (view->epoch > engine->epoch)
-		engine->epoch = view->epoch;
-	engine->is_changing = engine->is_handing = false;
-	engine->attempted = 0;
-	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
-		if (is_in(before & ~view->members, node))
-			peer_forget(engine, node);
-		else if (is_in(view->members, node) && engine->peers[node].state == PEER_READY)
-			engine->peers[node].state = PEER_MEMBER;
-	}
-	if (engine->is_serving)
-		CALL(engine, role, engine->role);
-}
-
-static void handed(struct engine *engine, const struct engine_view *view, uint64_t version)
-{
-	uint32_t to = engine->hand_to;
-
-	engine->view = *view;
-	engine->version = version;
-	engine->epoch = view->epoch;
-	engine->is_changing = false;
-	engine->attempted = 0;
-	engine->hand_to = NODE_NONE;
-	primary_end(engine);
-	while (!list_is_empty(&engine->held)) {
-		struct engine_entry *entry =
-			CONTAINER_OF(list_take_head(&engine->held), struct engine_entry, logged);
-
-		entry->is_ours = false;
-		CALL(engine, done, entry, DVS_BADSTATE);
-		CALL(engine, forget, entry);
-	}
-	engine->stream_in = 0;
-	engine->heard_ns = engine->now_ns;
-	engine->is_promoting = true;
-	engine_role_set(engine, ENGINE_MEMBER);
-	CALL(engine, promote, to, view->ep[to]);
-}
-
-void engine_promoted_other(struct engine *engine, dvs_err err)
-{
-	if (!engine->is_promoting)
-		return;
-	engine->is_promoting = false;
-	if (err == DVS_OK && engine->service == SERVICE_OURS)
-		engine->service = SERVICE_BACKUP;
-	else if (engine->service == SERVICE_OURS && engine->role == ENGINE_MEMBER)
-		/* What clients have asked for is dropped: they ask again when the endpoint moves, or is bound anew. */
-		engine_become_absent(engine);
-	CALL(engine, handed_over, err);
-	engine_go(engine);
-}
-
-static void settle(struct engine *engine, const struct engine_view *view, uint64_t version)
-{
-	if (view->primary == engine->config.node)
-		adopt(engine, view, version);
-	else
-		handed(engine, view, version);
-}
-
-void primary_set(struct engine *engine, dvs_err err, uint64_t version)
-{
-	if (err == DVS_OK) {
-		settle(engine, &engine->wanted, version);
-		return;
-	}
-	engine->must_read = true;
-	engine->retry_ns = engine->now_ns +
-			   (err == DVS_EXISTS || err == DVS_NOTFOUND ? RETRY_SOON_NS : RETRY_NS);
-}
-
-void primary_record(struct engine *engine, dvs_err err, uint64_t version,
-		    const struct engine_view *view)
-{
-	if (err != DVS_OK || engine->is_setting)
-		return;
-	engine->must_read = false;
-	if (view && version < engine->version)
-		return;
-	if (view && version == engine->version) {
-		/* A change that nobody has seen fail may still come. */
-		engine->is_changing = false;
-		return;
-	}
-	/* A change of this primary that came late is one like others. */
-	if (view && view->writer == engine->config.node && view->epoch > engine->view.epoch &&
-	    (view->primary == engine->config.node || view->primary == engine->hand_to))
-		settle(engine, view, version);
-	else
-		engine_become_absent(engine);
-}
-
-static void change(struct engine *engine, uint32_t primary, uint64_t members)
-{
-	engine->wanted = engine->view;
-	engine->wanted.epoch = engine->epoch + 1;
-	engine->wanted.primary = primary;
-	engine->wanted.writer = engine->config.node;
-	engine->wanted.members = members;
-	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
-		if (is_in(members, node) && node != engine->config.node)
-			engine->wanted.ep[node] = engine->peers[node].ep;
-	}
-	engine->attempted |= members;
-	engine->is_handing = engine->is_handing || primary != engine->config.node;
-	engine->is_setting = engine->is_changing = true;
-	CALL(engine, set_record, engine->version, &engine->wanted);
-}
-
-static uint64_t desired(const struct engine *engine)
-{
-	uint64_t members = node_bit(engine->config.node);
-
-	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
-		const struct engine_peer *peer = &engine->peers[node];
-
-		if (peer->is_failed)
-			continue;
-		if (peer->state == PEER_MEMBER ||
-		    (peer->state == PEER_READY && peer->acked >= engine->done_last))
-			members |= node_bit(node);
-	}
-	return members;
-}
-
-static void change_if_needed(struct engine *engine)
-{
-	uint64_t members = desired(engine);
-
-	if (engine->is_setting || engine->must_read || engine->is_reading ||
-	    engine->now_ns < engine->retry_ns)
-		return;
-	if (members != engine->view.members || engine->attempted)
-		change(engine, engine->config.node, members);
-	else if (engine->hand_to != NODE_NONE && engine->n_undone == 0)
-		change(engine, engine->hand_to, members);
-}
-
-void engine_hand_over(struct engine *engine, uint32_t node)
-{
-	dvs_err err = DVS_OK;
-
-	if (engine_role(engine) != ENGINE_PRIMARY || engine->hand_to != NODE_NONE)
-		err = DVS_BADSTATE;
-	else if (node == engine->config.node || !is_in(engine->view.members, node) ||
-		 engine->peers[node].is_failed)
-		err = DVS_NOTFOUND;
-	if (err != DVS_OK) {
-		CALL(engine, handed_over, err);
-		return;
-	}
-	engine->hand_to = node;
-	engine_go(engine);
-}
-
-/* Whoever it was to be is gone: go on here. */
-static void hand_over_stop(struct engine *engine)
-{
-	struct list *link;
-
-	engine->hand_to = NODE_NONE;
-	CALL(engine, handed_over, DVS_NOTFOUND);
-	while ((link = list_take_head(&engine->held)))
-		engine_submit(engine, CONTAINER_OF(link, struct engine_entry, logged));
-}
-
 static void look_at_peers(struct engine *engine)
 {
 	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
 		struct engine_peer *peer = &engine->peers[node];
 
-		if (has_stream(peer) && engine->now_ns > peer->heard_ns + engine->config.evict_ns)
+		if (peer_has_stream(peer) &&
+		    engine->now_ns > peer->heard_ns + engine->config.evict_ns)
 			peer_fail(engine, node);
 		if (peer->state == PEER_JOINER && peer->is_telling && !peer->is_told &&
-		    engine->applied >= peer->begin) {
+		    engine->applied >= peer->current) {
 			peer->is_told = true;
 			CALL(engine, send_table, node);
 		}
@@ -571,9 +396,7 @@ static void look_at_peers(struct engine *engine)
 void primary_go(struct engine *engine)
 {
 	look_at_peers(engine);
-	if (engine->hand_to != NODE_NONE && !engine->is_setting && !engine->attempted &&
-	    engine->peers[engine->hand_to].state != PEER_MEMBER)
-		hand_over_stop(engine);
+	hand_over_look(engine);
 	if (!results_agree(engine)) {
 		engine_become_absent(engine);
 		return;
@@ -587,7 +410,7 @@ void primary_go(struct engine *engine)
 	}
 	if (engine->must_read && !engine->is_setting && engine->now_ns >= engine->retry_ns)
 		engine_read(engine);
-	change_if_needed(engine);
+	change_if_primary_needs(engine);
 	if (engine->readers_wait && is_within_lease(engine)) {
 		engine->readers_wait = false;
 		CALL(engine, readers, DVS_OK);
@@ -612,6 +435,7 @@ enum engine_role engine_peer_role(const struct engine *engine, uint32_t node)
 
 uint64_t engine_lag_bytes(const struct engine *engine, uint32_t node)
 {
-	return has_stream(&engine->peers[node]) ? engine->total - engine->peers[node].acked_total :
-						  0;
+	return peer_has_stream(&engine->peers[node]) ?
+		       engine->total - engine->peers[node].acked_total :
+		       0;
 }

@@ -90,7 +90,7 @@ void remember_add(struct remember *remember, const struct remembered *what)
 	if (!known) {
 		known = place_for(remember);
 		list_add_tail(&remember->buckets[bucket_of(what->client)], &known->in_bucket);
-	} else if (!is_after(what->call, known->what.call)) {
+	} else if (what->call != known->what.call && !is_after(what->call, known->what.call)) {
 		return;
 	}
 	known->what = *what;

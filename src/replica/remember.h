@@ -28,7 +28,7 @@ MUST_USE struct remember *remember_open(void);
 void remember_close(struct remember *remember);
 /* Nothing is remembered any more. */
 void remember_clear(struct remember *remember);
-/* CLIENT with n 0 is nobody. A call before the one that is known of that client changes nothing. */
+/* CLIENT with n 0 is nobody. A call before the one that is known of that client changes nothing; of the same one the last word counts. */
 void remember_add(struct remember *remember, const struct remembered *what);
 /* Whether CALL was carried out, and what came of it. */
 bool remember_find(const struct remember *remember, dvs_ep client, uint32_t call, dvs_err *result);

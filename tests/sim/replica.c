@@ -324,7 +324,7 @@ static void world_free(struct world *world)
 		struct call_out *call =
 			CONTAINER_OF(list_take_head(&world->calls), struct call_out, all);
 
-		call_items_free(call);
+		items_free(call->items);
 		free(call);
 	}
 	free(world->events);

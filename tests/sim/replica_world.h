@@ -229,8 +229,19 @@ struct world *world_of(struct node *node);
 void node_start(struct world *world, uint32_t number);
 void node_kill(struct world *world, uint32_t number, bool loses_disk);
 void node_enter(struct world *world, struct node *node);
+void node_forget(struct engine_entry *entry);
+void stream_flush(struct world *world, struct node *node, uint32_t to);
+uint32_t life_of(dvs_ep ep);
+
+/* ---- calls between them (replica_calls.c) ---- */
+
+/* KIND as in struct call_out. */
+struct call_out *call_to(struct node *node, uint32_t to, uint32_t to_life, int kind);
+void call_send(struct world *world, struct call_out *call);
 void calls_look(struct world *world);
-void call_items_free(struct call_out *call);
+void items_free(struct item *items);
+/* Answer the batch that waits, if its entries were carried out. */
+void held_look(struct world *world, struct node *node);
 
 /* ---- the server and its clients (replica_clients.c) ---- */
 
