@@ -410,7 +410,7 @@ void primary_go(struct engine *engine)
 	}
 	if (engine->must_read && !engine->is_setting && engine->now_ns >= engine->retry_ns)
 		engine_read(engine);
-	change_if_primary_needs(engine);
+	view_go(engine);
 	if (engine->readers_wait && is_within_lease(engine)) {
 		engine->readers_wait = false;
 		CALL(engine, readers, DVS_OK);
