@@ -123,8 +123,8 @@ void disk_io_release(struct disks *disks, struct disk_io *io);
  * memory, for reading, until the next call of anything here. */
 bool disks_can_map(const struct disks *disks, uint32_t minor, uint64_t offset, uint64_t bytes);
 
-/* Of the requests that were submitted after IO, which is held or was just done (NULL: of all that are not over): the first range from OFFSET on of MINOR that one of them changes. A control operation changes everything, of all
- * minors. False: there is none. */
+/* Of the requests that were submitted after IO, which is held or was just done (NULL: of all that are not over): the first range from OFFSET on of MINOR that one of them changes. *TO UINT64_MAX: it is not known yet what will change, because of a control operation, or because of one that
+ * may be refused. False: there is none. */
 bool disks_next_change(const struct disks *disks, const struct disk_io *io, uint32_t minor,
 		       uint64_t offset, uint64_t *from, uint64_t *to);
 /* A control operation is not over. */

@@ -27,9 +27,9 @@ enum sync_word {
 	SYNC_COMPARE =
 		1, /* minor u32, offset u64, bytes u32, seed u64; answer: a checksum for each granule */
 	SYNC_HOLES, /* offset u64, bytes u64; answer: for how many bytes from there on all disks have holes, u64 */
-	SYNC_FILL,  /* minor u32, offset u64; data */
-	SYNC_CLEAR, /* minor u32, offset u64, bytes u64 */
-	SYNC_LAYOUT, /* only_look u8; data: the disks; answer: minors to be compared as a whole, u64 */
+	SYNC_FILL,   /* minor u32, offset u64; data */
+	SYNC_CLEAR,  /* minor u32, offset u64, bytes u64 */
+	SYNC_LAYOUT, /* only_look u8; data: the disks; answer: minors that are new though they were there, u64; from where on all must be compared, u64 */
 	SYNC_FLUSH,
 };
 

@@ -22,7 +22,8 @@ struct layout {
 struct change {
 	struct sync *sync;
 	struct replica_heard *heard;
-	uint64_t anew; /* minors that were made although they had been there */
+	uint64_t anew;	     /* minors that were made although they had been there */
+	uint64_t grown_from; /* what is behind was not there on a disk that stays */
 	uint32_t n_left;
 	dvs_err err;
 	uint32_t n;
@@ -226,6 +227,7 @@ static void find_what_stays(struct layout *have, const struct layout *want)
 static void plan_changes(struct change *change, struct layout *have, const struct layout *want)
 {
 	find_what_stays(have, want);
+	change->grown_from = UINT64_MAX;
 	for (uint32_t i = have->n; i-- > 0;) {
 		const struct disk_info *info = &have->at[i];
 
@@ -238,19 +240,25 @@ static void plan_changes(struct change *change, struct layout *have, const struc
 	for (uint32_t i = 0; i < want->n; i++) {
 		const struct disk_info *info = &want->at[i];
 
-		if (have->stays[info->minor] && (i == 0 || find_same(have, info)))
-			add_resize(change, info->minor, bytes_of(have, info->minor), info->bytes);
-		else
+		uint64_t had = bytes_of(have, info->minor);
+
+		if (!have->stays[info->minor] || (i > 0 && !find_same(have, info))) {
 			add_made(change, want, info);
+			continue;
+		}
+		add_resize(change, info->minor, had, info->bytes);
+		if (had < info->bytes && had < change->grown_from)
+			change->grown_from = had;
 	}
 }
 
 static void end(struct change *change)
 {
-	uint8_t answer[8];
+	uint8_t answer[16];
 	struct writer out = writer_over(answer, sizeof(answer));
 
 	writer_u64(&out, change->anew);
+	writer_u64(&out, change->grown_from);
 	change->sync->n_jobs_open--;
 	replica_answer(change->sync->replica, change->heard, change->err, answer,
 		       change->err == DVS_OK ? writer_len(&out) : 0);

@@ -179,6 +179,17 @@ static bool word_is_over(struct sync_run *run, dvs_err err, const char *what)
 
 /* ---- the layout ---- */
 
+/* More than was written must be compared: a disk was smaller there, or was made anew. */
+static void take_layout(struct sync_run *run, struct cursor *in)
+{
+	bool is_whole = cursor_u64(in) != 0;
+	uint64_t grown_from = cursor_u64(in);
+	uint64_t chunk = is_whole ? 0 : grown_from / DISK_CHUNK_BYTES;
+
+	for (; !run->is_whole && chunk < run->n_chunks; chunk++)
+		sync_run_due(run, chunk);
+}
+
 static void layout_is_done(struct replica_word *word, dvs_err err, const void *answer, size_t n)
 {
 	struct sync_run *run = of_word(word);
@@ -193,10 +204,8 @@ static void layout_is_done(struct replica_word *word, dvs_err err, const void *a
 	}
 	if (!word_is_over(run, err, "a replica cannot take over the disks"))
 		return;
-	if (!others && cursor_u64(&in) && !run->is_whole) {
-		run->is_whole = true;
-		collect_due(run);
-	}
+	if (!others)
+		take_layout(run, &in);
 	run->state = SYNC_AT_CHUNKS;
 	sync_run_go(run);
 }

@@ -134,6 +134,8 @@ static void fill_has_read(struct disk_io *io, dvs_err err)
 	struct sync_step *step = of_io(io);
 	struct disks *disks = step->run->sync->disks;
 	uint64_t bytes = 0;
+	uint64_t from;
+	uint64_t to;
 
 	if (err != DVS_OK) {
 		note_error(step, err);
@@ -146,9 +148,10 @@ static void fill_has_read(struct disk_io *io, dvs_err err)
 		return;
 	}
 	replica_settle(step->run->sync->replica);
-	/* The disk becomes another one: wait for that. */
-	if (disks_is_changing(disks) || disks_bytes(disks, step->minor, &bytes) != DVS_OK ||
-	    bytes < step->fill_end) {
+	/* The disk becomes another one, or something is going to be refused: wait for that. */
+	if ((disks_next_change(disks, io, step->minor, step->fill_at, &from, &to) &&
+	     to == UINT64_MAX) ||
+	    disks_bytes(disks, step->minor, &bytes) != DVS_OK || bytes < step->fill_end) {
 		disk_io_release(disks, io);
 		fill_read(step);
 		return;

@@ -27,6 +27,7 @@ struct world {
 	struct side side[2];
 	struct log log;
 	uint64_t seed;
+	uint64_t first_seed;
 	struct list submitted; /* not yet carried out by the primary */
 	struct list stream;    /* to the other side */
 	struct list answers;   /* back */
@@ -38,6 +39,8 @@ struct world {
 	bool is_member;	   /* verified: else it joins */
 	uint32_t n_current;
 	bool is_away;
+	bool has_snapshots;			  /* what the test does may be refused */
+	bool is_same;				  /* the other side has the same disks */
 	void (*spoil)(struct replica_word *word); /* on its way */
 };
 
