@@ -76,7 +76,9 @@ enum ipc_kind channel_take_reply(struct channel *ch, struct dvs_msg *msg, struct
 			atomic_load_explicit(&ch->theirs->ext.reply_bytes, memory_order_relaxed);
 
 		data->in_bytes = clipped(bytes, data->in_cap);
-		memcpy(data->in, ch->their_window, data->in_bytes);
+		data->in_at = ch->their_window;
+		if (data->in)
+			memcpy(data->in, ch->their_window, data->in_bytes);
 	}
 	return IPC_KIND(head) == IPC_RELAYED ? IPC_RELAYED : IPC_REPLY;
 }

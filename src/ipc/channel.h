@@ -78,9 +78,10 @@ struct channel {
 struct call_data {
 	const void *out;
 	size_t out_bytes;
-	void *in;
+	void *in; /* NULL, and IN_CAP not 0: the data is left in place */
 	size_t in_cap;
-	size_t in_bytes; /* result */
+	size_t in_bytes;   /* result */
+	const void *in_at; /* result: where it was left */
 };
 
 void channel_init(struct channel *ch, const struct channel_memory *memory, unsigned side,

@@ -2,6 +2,7 @@
 /* The communication calls: arguments are checked here, then the endpoint does the work. */
 #include <dvs/dvk.h>
 
+#include "lib/in_place.h"
 #include "lib/link.h"
 #include "lib/partner.h"
 #include "lib/poke.h"
@@ -107,6 +108,24 @@ dvs_err m3_call(struct m3 *self, dvs_ep dst, struct dvs_msg *msg, const void *ou
 	err = call(self, dst, msg, &data, &limit);
 	if (in_len)
 		*in_len = err ? 0 : data.in_bytes;
+	return err;
+}
+
+dvs_err m3_call_in_place(struct m3 *self, dvs_ep dst, struct dvs_msg *msg, const void *out,
+			 size_t out_len, size_t in_cap, const void **in, size_t *in_len,
+			 uint32_t timeout_ms)
+{
+	struct wait_limit limit = { .timeout_ms = timeout_ms };
+	struct call_data data = { .out = out, .out_bytes = out_len, .in_cap = in_cap };
+	dvs_err err;
+
+	if (bad_message(msg) || bad_timeout(timeout_ms) || (!out && out_len) || !in || !in_len)
+		return DVS_BADARG;
+	if (out_len > DVS_DATA_MAX || in_cap > DVS_DATA_MAX)
+		return DVS_TOOBIG;
+	err = call(self, dst, msg, &data, &limit);
+	*in = err ? NULL : data.in_at;
+	*in_len = err ? 0 : data.in_bytes;
 	return err;
 }
 

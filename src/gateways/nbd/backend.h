@@ -46,8 +46,8 @@ struct nbd_item {
 	uint32_t flags;
 	uint64_t offset;
 	uint32_t bytes;
-	dvs_err err;   /* the result */
-	uint8_t *data; /* READ: the result */
+	dvs_err err;	     /* the result */
+	const uint8_t *data; /* READ: the result, until the disk is used again */
 };
 
 /* One call: items that have no order among each other. */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "lib/in_place.h"
 
 /* Data of one write that is rather moved to the beginning of the window than called a batch. */
 #define MOVE_BYTES ((size_t)16 << 10)
@@ -28,30 +29,70 @@ struct exchange {
 	uint32_t data_at;
 	const void *out;
 	size_t out_len;
-	void *in;
 	size_t in_cap;
-	size_t in_len; /* result */
+	const void *in; /* result */
+	size_t in_len;	/* result */
 };
+
+/* With the reply's data left in the server's window: the wire takes it from there. */
+static dvs_err call_in_place(struct nbd_disk *disk, struct exchange *x, struct dvs_msg *msg,
+			     const struct writer *body)
+{
+	dvs_err err;
+
+	if (!writer_ok(body))
+		return DVS_BADARG;
+	err = m3_call_in_place(disk->volume.self, disk->volume.server, msg, x->out, x->out_len,
+			       x->in_cap, &x->in, &x->in_len, DVS_FOREVER);
+	return err ? err : dvs_err_from_number(msg->u32[0]);
+}
+
+static dvs_err call_read(struct nbd_disk *disk, struct exchange *x)
+{
+	const struct vdd_read_req read = { disk->volume.minor, x->flags, x->offset,
+					   (uint32_t)x->bytes };
+	struct dvs_msg msg = { .type = VDD_READ };
+	struct writer body = writer_over(msg.bytes, sizeof(msg.bytes));
+
+	vdd_read_req_encode(&body, &read);
+	return call_in_place(disk, x, &msg, &body);
+}
+
+static dvs_err call_batch(struct nbd_disk *disk, struct exchange *x)
+{
+	const struct vdd_batch_req batch = { x->count, x->data_at };
+	struct dvs_msg msg = { .type = VDD_BATCH };
+	struct writer body = writer_over(msg.bytes, sizeof(msg.bytes));
+
+	vdd_batch_req_encode(&body, &batch);
+	return call_in_place(disk, x, &msg, &body);
+}
+
+static dvs_err call_extents(struct nbd_disk *disk, struct exchange *x)
+{
+	const struct vdd_extents_req extents = { disk->volume.minor, x->offset, x->bytes };
+	struct vdd_extents_rep reply = { 0 };
+	dvs_err err = vdd_call_extents(disk->volume.self, disk->volume.server, &extents, &reply,
+				       NULL, 0, disk->in, NBD_CALL_BYTES, &x->in_len, DVS_FOREVER);
+
+	x->in = disk->in;
+	x->count = reply.count;
+	return err;
+}
 
 static dvs_err call_once(struct nbd_disk *disk, struct exchange *x)
 {
 	const uint32_t minor = disk->volume.minor;
-	const struct vdd_read_req read = { minor, x->flags, x->offset, (uint32_t)x->bytes };
 	const struct vdd_write_req write = { minor, x->flags, x->offset };
 	const struct vdd_trim_req trim = { minor, x->flags, x->offset, x->bytes };
 	const struct vdd_zero_req zero = { minor, x->flags, x->offset, x->bytes };
 	const struct vdd_flush_req flush = { minor };
-	const struct vdd_extents_req extents = { minor, x->offset, x->bytes };
-	const struct vdd_batch_req batch = { x->count, x->data_at };
-	struct vdd_extents_rep extents_rep = { 0 };
 	struct m3 *self = disk->volume.self;
 	dvs_ep to = disk->volume.server;
-	dvs_err err;
 
 	switch (x->op) {
 	case VDD_READ:
-		return vdd_call_read(self, to, &read, NULL, NULL, 0, x->in, x->in_cap, &x->in_len,
-				     DVS_FOREVER);
+		return call_read(disk, x);
 	case VDD_WRITE:
 		return vdd_call_write(self, to, &write, NULL, x->out, x->out_len, NULL, 0, NULL,
 				      DVS_FOREVER);
@@ -62,13 +103,9 @@ static dvs_err call_once(struct nbd_disk *disk, struct exchange *x)
 	case VDD_ZERO:
 		return vdd_call_zero(self, to, &zero, NULL, NULL, 0, NULL, 0, NULL, DVS_FOREVER);
 	case VDD_EXTENTS:
-		err = vdd_call_extents(self, to, &extents, &extents_rep, NULL, 0, x->in, x->in_cap,
-				       &x->in_len, DVS_FOREVER);
-		x->count = extents_rep.count;
-		return err;
+		return call_extents(disk, x);
 	default:
-		return vdd_call_batch(self, to, &batch, NULL, x->out, x->out_len, x->in, x->in_cap,
-				      &x->in_len, DVS_FOREVER);
+		return call_batch(disk, x);
 	}
 }
 
@@ -187,12 +224,11 @@ static void run_one(struct nbd_disk *disk, struct nbd_call *nbd_call, uint8_t *o
 		.bytes = item->bytes,
 		.out = out,
 		.out_len = nbd_call->out_bytes,
-		.in = disk->in,
 		.in_cap = nbd_call->in_bytes,
 	};
 
 	item->err = call(disk, &x);
-	item->data = disk->in;
+	item->data = x.in;
 	/* A server that gives less is not to be believed. */
 	if (!item->err && x.in_len != x.in_cap)
 		item->err = DVS_PROTO;
@@ -220,10 +256,10 @@ static void put_items(const struct nbd_disk *disk, const struct nbd_call *call, 
 	}
 }
 
-static void take_results(struct nbd_disk *disk, struct nbd_call *call)
+static void take_results(struct nbd_call *call, const uint8_t *results)
 {
-	struct cursor in = cursor_over(disk->in, call->n_items * sizeof(uint32_t));
-	uint8_t *data = disk->in + call->n_items * sizeof(uint32_t);
+	struct cursor in = cursor_over(results, call->n_items * sizeof(uint32_t));
+	const uint8_t *data = results + call->n_items * sizeof(uint32_t);
 
 	for (size_t i = 0; i < call->n_items; i++) {
 		struct nbd_item *item = &call->items[i];
@@ -241,7 +277,6 @@ static void run_batch(struct nbd_disk *disk, struct nbd_call *nbd_call, uint8_t 
 	struct exchange x = {
 		.op = VDD_BATCH,
 		.count = (uint32_t)nbd_call->n_items,
-		.in = disk->in,
 		.in_cap = nbd_call->n_items * sizeof(uint32_t) + nbd_call->in_bytes,
 	};
 	uint8_t *items = nbd_call->out_bytes ? out - NBD_CALL_HEAD_BYTES : disk->items;
@@ -258,7 +293,7 @@ static void run_batch(struct nbd_disk *disk, struct nbd_call *nbd_call, uint8_t 
 	if (err)
 		fail_all(nbd_call, err);
 	else
-		take_results(disk, nbd_call);
+		take_results(nbd_call, x.in);
 }
 
 void exchange_run(struct nbd_disk *disk, struct nbd_call *call)
@@ -285,15 +320,17 @@ dvs_err exchange_extents(struct nbd_disk *disk, uint64_t offset, uint64_t bytes,
 		.op = VDD_EXTENTS,
 		.offset = offset,
 		.bytes = bytes,
-		.in = disk->in,
-		.in_cap = NBD_CALL_BYTES,
 	};
-	dvs_err err = call(disk, &x);
-	struct cursor in = cursor_over(disk->in, x.in_len);
+	struct cursor in;
 	size_t n_out = 0;
+	dvs_err err;
 
+	if (!disk->in)
+		disk->in = malloc(NBD_CALL_BYTES);
+	err = disk->in ? call(disk, &x) : DVS_NOMEM;
 	if (err)
 		return err;
+	in = cursor_over(x.in, x.in_len);
 	for (; n_out < x.count && n_out < *n && cursor_left(&in); n_out++) {
 		struct vdd_extent extent;
 

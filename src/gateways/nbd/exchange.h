@@ -22,7 +22,7 @@ struct nbd_disk {
 	dvs_ep bound;	 /* who was there when it was last looked for; n 0: nobody */
 	uint8_t *window; /* that was given last; window_head bytes are before it */
 	size_t window_head;
-	uint8_t *in;	/* what reads have read; NBD_CALL_BYTES */
+	uint8_t *in;	/* extents; NULL: never needed */
 	uint8_t *saved; /* data of a call that has to be made again; NULL: never needed */
 	uint8_t items[NBD_ITEMS_MAX * NBD_BATCH_ITEM_BYTES]; /* those of a call without data */
 };

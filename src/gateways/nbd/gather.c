@@ -32,7 +32,7 @@ static bool take_data(struct connection *connection, uint8_t *to, size_t bytes)
 {
 	size_t have = there(connection) < bytes ? there(connection) : bytes;
 
-	connection->expects_data = bytes >= NBD_BATCH_BYTES / 16;
+	connection->expects_data = bytes >= NBD_LARGE_BYTES;
 	memcpy(to, connection->in + connection->in_start, have);
 	connection->in_start += have;
 	while (have < bytes) {

@@ -67,7 +67,8 @@ static bool run_call(struct worker *worker)
 			put_head(worker, request, error, dvs_strerror(item->err), worker->heads[i])
 		};
 		if (request->command == NBD_READ && !error)
-			worker->pieces[n++] = (struct iovec){ item->data, item->bytes };
+			worker->pieces[n++] =
+				(struct iovec){ (void *)(uintptr_t)item->data, item->bytes };
 	}
 	return send_pieces(worker, worker->pieces, n);
 }
@@ -106,7 +107,7 @@ static bool read_in_chunks(struct worker *worker)
 		pieces[0].iov_len = nbd_put_data_chunk(head, request->cookie,
 						       request->offset + done, part,
 						       done + part == request->bytes);
-		pieces[1] = (struct iovec){ item->data, part };
+		pieces[1] = (struct iovec){ (void *)(uintptr_t)item->data, part };
 		if (!send_pieces(worker, pieces, 2))
 			return false;
 		done += part;
@@ -126,7 +127,7 @@ static bool read_at_once(struct worker *worker)
 	pthread_mutex_lock(&connection->write_lock);
 	for (uint32_t done = 0; done < request->bytes && is_sent; done += part) {
 		const struct nbd_item *item = read_part(worker, done, &part);
-		struct iovec pieces[2] = { { head, 0 }, { item->data, part } };
+		struct iovec pieces[2] = { { head, 0 }, { (void *)(uintptr_t)item->data, part } };
 		enum nbd_error error = nbd_error_of(item->err, request->command);
 
 		if (done == 0)

@@ -115,12 +115,8 @@ static struct nbd_disk *disk_new(struct volumes *volumes)
 {
 	struct nbd_disk *disk = calloc(1, sizeof(*disk));
 
-	if (disk)
-		disk->in = malloc(NBD_CALL_BYTES);
-	if (!disk || !disk->in) {
-		free(disk);
+	if (!disk)
 		return NULL;
-	}
 	disk->backend = &volumes->backend;
 	disk->patience_ms = volumes->options->patience_s * 1000;
 	return disk;

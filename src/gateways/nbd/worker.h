@@ -10,7 +10,9 @@
 #include "gateways/nbd/connection.h"
 
 /* What is taken at once, unless a single request is larger. */
-#define NBD_BATCH_BYTES ((size_t)256 << 10)
+#define NBD_BATCH_BYTES ((size_t)512 << 10)
+/* The data of a write from here on is worth being received in its place. */
+#define NBD_LARGE_BYTES ((size_t)16 << 10)
 /* A read or write from here on makes a call of its own. */
 #define NBD_SINGLE_BYTES ((size_t)128 << 10)
 
