@@ -116,9 +116,13 @@ struct found {
 	bool is_there;
 };
 
-static bool data_ok(struct overlay *overlay, uint64_t slot, const struct head *head, uint8_t *room)
+/* Whether the data that HEAD tells of is there. */
+static bool is_whole(struct overlay *overlay, uint64_t slot, const struct head *head,
+		     uint64_t stable, uint8_t *room)
 {
-	if (!head->has_sum)
+	if (head->boot)
+		return head->boot == overlay->boot;
+	if (!head->has_sum || head->number <= stable)
 		return true;
 	return store_pread(overlay->fd, room, DISK_GRANULE_BYTES,
 			   overlay_slot_at(overlay, slot) + OVERLAY_HEAD_BYTES) == DVS_OK &&
@@ -160,10 +164,8 @@ static dvs_err take_found(struct overlay *overlay, struct found *found, uint64_t
 		uint64_t was = SLOT_NONE;
 		dvs_err err;
 
-		one->is_there =
-			one->is_there &&
-			one->head.granule < (end + DISK_GRANULE_BYTES - 1) / DISK_GRANULE_BYTES &&
-			(one->head.number <= stable || data_ok(overlay, slot, &one->head, room));
+		one->is_there = one->is_there && one->head.granule * DISK_GRANULE_BYTES < end &&
+				is_whole(overlay, slot, &one->head, stable, room);
 		if (!one->is_there) {
 			overlay->unused[overlay->n_unused++] = slot;
 			continue;

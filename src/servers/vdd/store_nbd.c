@@ -193,7 +193,7 @@ static bool send_part(struct store_nbd *nbd, struct store_io *io)
 	uint64_t most = io->op == STORE_ZERO ? RANGE_PART_BYTES : DATA_PART_BYTES;
 	uint64_t bytes = left < most ? left : most;
 	uint32_t fua = io->flags & STORE_FUA && nbd->can_fua ? LIBNBD_CMD_FLAG_FUA : 0;
-	uint8_t *buffer = (uint8_t *)io->buffer + io->at;
+	uint8_t *buffer = io->buffer ? (uint8_t *)io->buffer + io->at : NULL;
 	int64_t cookie = -1;
 
 	io->result = (int)bytes;
