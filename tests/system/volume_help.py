@@ -2,7 +2,6 @@
 """What tests of volumes share: a volume by its record, the load program, the processes that serve it."""
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -10,26 +9,12 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from dvsd import BUILD, SOURCE
+from dvsd import BUILD, Link
 from lab import wait_for
 
 LOAD = BUILD / "tests/system/vdd-load"
 MIB = 1 << 20
-
-SET_RECORD = """
-import ctypes, sys
-library, dc, key, value = sys.argv[1:]
-dvk = ctypes.CDLL(library)
-admin = ctypes.c_void_p()
-assert dvk.dvk_admin_open(None, ctypes.byref(admin)) == 0
-if value:
-    value = value.encode()
-    err = dvk.dvk_record_set(admin, dc.encode(), key.encode(), ctypes.c_uint64(2**64 - 1), value,
-                             ctypes.c_size_t(len(value)), None)
-else:
-    err = dvk.dvk_record_remove(admin, dc.encode(), key.encode())
-sys.exit(err)
-"""
+ANY_VERSION = (1 << 64) - 1
 
 
 def describe(nodes=(0,), size=16 * MIB, endpoint=300, store="ram", **more):
@@ -42,9 +27,12 @@ def describe(nodes=(0,), size=16 * MIB, endpoint=300, store="ram", **more):
 
 def record(run_dir, dc, name, volume):
     """Set the record of a volume, remove it when VOLUME is None; for a node that is not in a lab."""
-    subprocess.run(["python3", "-c", SET_RECORD, BUILD / "libdvk.so", dc, f"volume/{name}",
-                    json.dumps(volume) if volume else ""], check=True, timeout=20,
-                   env=os.environ | {"DVS_RUN_DIR": str(run_dir)})
+    with contextlib.closing(Link(Path(run_dir) / "admin")) as admin:
+        if volume:
+            admin.ask("record_set", name=dc, key=f"volume/{name}", expected=ANY_VERSION,
+                      value=json.dumps(volume).encode())
+        else:
+            admin.ask("record_remove", name=dc, key=f"volume/{name}")
 
 
 def load(run_dir, volume, *words, timeout=60):
