@@ -158,6 +158,21 @@ TEST(an_answer_too_big_leaves_the_request_open)
 	world_end(w);
 }
 
+/* A request that the client gives up when it was received and not answered. It must arrive in that time: on a busy machine
+ * it gets more. */
+static void receive_given_up(struct m3 *me, struct actor *client, uint32_t type,
+			     struct dvs_msg *msg)
+{
+	dvs_err err = DVS_TIMEOUT;
+
+	for (uint32_t ms = 50; err == DVS_TIMEOUT && ms < PATIENCE_MS; ms *= 2) {
+		begin(client, within(sendrecing(m3_self(me), type), ms));
+		err = m3_receive_request(me, msg, 2 * ms);
+		ck_assert_int_eq(end(client)->err, DVS_TIMEOUT);
+	}
+	gives("m3_receive_request", err, DVS_OK, __FILE__, __LINE__);
+}
+
 TEST(a_late_answer_is_dropped)
 {
 	struct world *w = world_start();
@@ -166,9 +181,7 @@ TEST(a_late_answer_is_dropped)
 	struct dvs_msg msg;
 
 	for (uint32_t i = 0; i < 3; i++) {
-		begin(client, within(sendrecing(m3_self(me), i), 50));
-		GIVES(OK, m3_receive_request, me, &msg, DVS_FOREVER);
-		ck_assert_int_eq(end(client)->err, DVS_TIMEOUT);
+		receive_given_up(me, client, i, &msg);
 		msg.type = 100 + i;
 		GIVES(OK, m3_reply, me, msg.source, &msg);
 		begin(client, sendrecing(m3_self(me), 10 + i));
@@ -192,10 +205,8 @@ TEST(a_late_answer_is_not_taken_for_that_of_the_next_request)
 	struct m3_delivery second;
 	struct dvs_msg msg;
 
-	begin(client, within(sendrecing(m3_self(me), 1), 50));
-	GIVES(OK, m3_receive_request, me, &msg, DVS_FOREVER);
+	receive_given_up(me, client, 1, &msg);
 	GIVES(OK, m3_delivered, me, &first);
-	ck_assert_int_eq(end(client)->err, DVS_TIMEOUT);
 	begin(client, sendrecing(m3_self(me), 2));
 	GIVES(OK, m3_receive_request, me, &msg, DVS_FOREVER);
 	GIVES(OK, m3_delivered, me, &second);
@@ -221,10 +232,8 @@ TEST(an_answer_names_its_request)
 	struct m3_delivery second;
 	struct dvs_msg msg;
 
-	begin(client, within(sendrecing(m3_self(me), 1), 50));
-	GIVES(OK, m3_receive_request, me, &msg, DVS_FOREVER);
+	receive_given_up(me, client, 1, &msg);
 	GIVES(OK, m3_delivered, me, &first);
-	ck_assert_int_eq(end(client)->err, DVS_TIMEOUT);
 	begin(client, calling(m3_self(me), 2, 0, 10, 3));
 	GIVES(OK, m3_receive_request, me, &msg, DVS_FOREVER);
 	GIVES(OK, m3_delivered, me, &second);

@@ -125,11 +125,11 @@ TEST(a_relayed_request_has_the_time_of_the_first)
 	struct actor *client = actor_bound(w, 0);
 	uint64_t start_ms = now_ms();
 
-	begin(client, within(sendrecing(front->ep, 1), 200));
+	begin(client, within(sendrecing(front->ep, 1), 2000));
 	ck_assert_int_eq(play(front, receiving_request())->err, DVS_OK);
 	ck_assert_int_eq(play(front, relaying(client->ep, silent->ep, 1))->err, DVS_OK);
 	ck_assert_int_eq(end(client)->err, DVS_TIMEOUT);
-	ck_assert_uint_ge(now_ms() - start_ms, 200);
+	ck_assert_uint_ge(now_ms() - start_ms, 2000);
 	ck_assert_int_eq(play(silent, within(receiving_request(), 0))->err, DVS_TIMEOUT);
 	world_end(w);
 }
