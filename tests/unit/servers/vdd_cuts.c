@@ -16,7 +16,7 @@
 #define DISKS 6u
 #define VALUES 100u
 #define WRITES 10u
-#define ROUNDS 80u
+#define ROUNDS 40u
 #define CUTS 12u
 
 struct block {

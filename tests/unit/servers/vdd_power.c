@@ -38,6 +38,12 @@ int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __real_fallocate64(int fd, int mode, off_t offset, off_t bytes);
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t bytes);
+int __real_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __real_unlinkat(int dir, const char *path, int flags);
+int __wrap_unlinkat(int dir, const char *path, int flags);
+int __real_openat64(int dir, const char *path, int flags, ...);
+int __wrap_openat64(int dir, const char *path, int flags, ...);
 int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
 
@@ -124,6 +130,42 @@ int __wrap_fdatasync(int fd)
 int __wrap_fsync(int fd)
 {
 	return sync_file(fd, __real_fsync);
+}
+
+/* Names do not change while the files are copied. */
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+	int failed;
+
+	pthread_mutex_lock(&lock);
+	failed = __real_renameat(from_dir, from, to_dir, to);
+	pthread_mutex_unlock(&lock);
+	return failed;
+}
+
+int __wrap_unlinkat(int dir, const char *path, int flags)
+{
+	int failed;
+
+	pthread_mutex_lock(&lock);
+	failed = __real_unlinkat(dir, path, flags);
+	pthread_mutex_unlock(&lock);
+	return failed;
+}
+
+int __wrap_openat64(int dir, const char *path, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+	int fd;
+
+	va_start(args, flags);
+	mode = va_arg(args, mode_t);
+	va_end(args);
+	pthread_mutex_lock(&lock);
+	fd = __real_openat64(dir, path, flags, mode);
+	pthread_mutex_unlock(&lock);
+	return fd;
 }
 
 /* Each opening is in another life of the machine. */
