@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"
@@ -238,7 +240,117 @@ TEST(marks_of_what_was_written_go_off_at_the_second_cooling)
 	shut(&other);
 }
 
-UNIT_MAIN("vdd-disks", what_was_written_is_read_and_the_rest_is_zeroes,
+/* ---- bringing up to date ---- */
+
+static struct disks_config file_config(struct place *place, const char *dir)
+{
+	return (struct disks_config){
+		.id = "5a8b0a70-0000-4000-8000-000000000007",
+		.dir = dir,
+		.store = DISK_FILE,
+		.bytes = 4 * 65536,
+		.poster = turns_poster(&place->turns),
+	};
+}
+
+static dvs_err make_behind(struct place *place, enum disk_op op, uint32_t minor, uint32_t made,
+			   const char *name)
+{
+	struct one one = {
+		.io = { .op = op, .minor = minor, .flags = DISK_BEHIND, .made = made },
+	};
+
+	(void)snprintf(one.io.name, sizeof(one.io.name), "%s", name);
+	return one_run(&place->turns, place->disks, &one);
+}
+
+static dvs_err behind(struct place *place, enum disk_op op, uint32_t minor, uint64_t bytes,
+		      int value)
+{
+	static uint8_t room[65536];
+	struct one one = { .io = { .op = op,
+				   .minor = minor,
+				   .flags = DISK_BEHIND,
+				   .bytes = bytes,
+				   .buffer = room } };
+
+	memset(room, value, sizeof(room));
+	return one_run(&place->turns, place->disks, &one);
+}
+
+/* The first sector and the rest of the first granule of MINOR. */
+static void check_granule(struct place *place, uint32_t minor, int first, int rest)
+{
+	static uint8_t room[65536], wanted[65536];
+
+	memset(wanted, first, 512);
+	memset(wanted + 512, rest, sizeof(wanted) - 512);
+	ck_assert(do_io(&place->turns, place->disks, DISK_READ, minor, 0, 65536, room) == DVS_OK);
+	ck_assert_msg(memcmp(room, wanted, 65536) == 0, "minor %u has %u and %u", minor, room[0],
+		      room[512]);
+}
+
+static void check_ranks(struct place *place)
+{
+	static const uint32_t wanted[8] = { 0, 2, 1, 0, 0, 0, 0, 3 };
+	struct disk_info info;
+
+	for (uint32_t m = 0; disks_look(place->disks, m, &info) == DVS_OK; m = info.minor + 1)
+		ck_assert_uint_eq(info.rank, wanted[info.minor]);
+}
+
+TEST(what_is_brought_up_to_date_is_not_marked_and_moves_no_blocks)
+{
+	char dir[] = "/dev/shm/dvs-vdd-XXXXXX", why[DISK_WHY_MAX + 1];
+	struct disks_config config;
+	struct place place;
+	bool is_empty;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	turns_open(&place.turns);
+	config = file_config(&place, dir);
+	ck_assert(disks_open(&config, &place.disks, &is_empty, why) == DVS_OK);
+	ck_assert(behind(&place, DISK_WRITE, 0, 65536, 1) == DVS_OK);
+	ck_assert(make_behind(&place, DISK_SNAPSHOT, 0, 1, "older") == DVS_OK);
+	ck_assert(run(&place, DISK_TRIM, 0, 65536, NULL) == DVS_OK);
+	ck_assert(make_behind(&place, DISK_SNAPSHOT, 0, 2, "newer") == DVS_OK);
+	ck_assert(make_behind(&place, DISK_SNAPSHOT, 0, 2, "third") == DVS_EXISTS);
+	ck_assert(make_behind(&place, DISK_CLONE, 1, 7, "clone") == DVS_OK);
+	check_ranks(&place);
+	disks_cool(place.disks);
+	disks_cool(place.disks);
+	/* The volume's block shows through, until the snapshots are brought up to date for themselves. */
+	ck_assert(behind(&place, DISK_WRITE, 0, 65536, 3) == DVS_OK);
+	check_granule(&place, 2, 3, 3);
+	check_granule(&place, 1, 1, 1);
+	check_granule(&place, 7, 1, 1);
+	ck_assert(behind(&place, DISK_WRITE, 2, 65536, 4) == DVS_OK);
+	ck_assert(behind(&place, DISK_WRITE, 2, 512, 5) == DVS_OK);
+	ck_assert(behind(&place, DISK_WRITE, 1, 512, 6) == DVS_OK);
+	ck_assert(behind(&place, DISK_TRIM, 7, 512, 0) == DVS_OK);
+	ck_assert(do_io(&place.turns, place.disks, DISK_WRITE, 2, 0, 512, why) == DVS_READONLY);
+	for (unsigned int i = 0; i < 2; i++) {
+		check_granule(&place, 0, 3, 3);
+		check_granule(&place, 2, 5, 4);
+		check_granule(&place, 1, 6, 1);
+		check_granule(&place, 7, 0, 1);
+		ck_assert(i == 1 || !disks_is_dirty(place.disks, 0, 0));
+		disks_close(place.disks);
+		turns_poll(&place.turns);
+		ck_assert(disks_open(&config, &place.disks, &is_empty, why) == DVS_OK);
+		check_ranks(&place);
+	}
+	ck_assert(run(&place, DISK_RESIZE, 0, 65536, NULL) == DVS_BADSTATE);
+	ck_assert(behind(&place, DISK_RESIZE, 0, 65536, 0) == DVS_OK);
+	ck_assert(behind(&place, DISK_RESIZE, 2, 2 * 65536, 0) == DVS_OK);
+	check_granule(&place, 2, 5, 4);
+	disks_close(place.disks);
+	turns_close(&place.turns);
+	ck_assert(disks_destroy(dir) == DVS_OK);
+}
+
+UNIT_MAIN("vdd-disks", what_is_brought_up_to_date_is_not_marked_and_moves_no_blocks,
+	  what_was_written_is_read_and_the_rest_is_zeroes,
 	  requests_outside_the_disk_or_of_odd_sizes_are_refused,
 	  a_trim_gives_space_back_and_reads_as_zeroes, a_resized_disk_has_zeroes_where_it_grew,
 	  reads_wait_for_a_held_write_and_nothing_else_does, writes_wait_for_a_held_read,
