@@ -43,6 +43,11 @@ class VolumeLab(Lab):
         if hasattr(self, "notes"):
             shutil.rmtree(self.notes, ignore_errors=True)
 
+    def show_logs(self, lines=60):
+        for node in range(self.n_nodes):
+            text = self.log(node).splitlines()[-lines:]
+            print("\n".join(f"# n{node} {line}" for line in text), flush=True)
+
     # ---- volumes ----
 
     def create(self, name, nodes, *words, size="16M", node=0):
@@ -66,7 +71,7 @@ class VolumeLab(Lab):
         """Until all replicas have everything; the node of the primary."""
         def healthy():
             states = self.states(name, node)
-            ok = states and set(states.values()) <= {"primary", "member"} and \
+            ok = states and set(states.values()) <= {"primary", "in sync"} and \
                 list(states.values()).count("primary") == 1
             return states if ok else None
         try:
