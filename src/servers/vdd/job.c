@@ -14,6 +14,7 @@
 struct behind {
 	struct unit *unit;
 	struct replica_entry *entry;
+	uint64_t life; /* of the replica whose entry it is */
 	struct change change;
 };
 
@@ -174,7 +175,8 @@ static void behind_finished(struct change *change, dvs_err err)
 {
 	struct behind *behind = CONTAINER_OF(change, struct behind, change);
 
-	replica_applied(behind->unit->replica, behind->entry, err);
+	if (behind->life == behind->unit->n_lives)
+		replica_applied(behind->unit->replica, behind->entry, err);
 	change_end(change);
 	behind->unit->n_behind--;
 	free(behind);
@@ -197,6 +199,7 @@ void job_apply(void *context, struct replica_entry *entry)
 	unit->n_behind++;
 	behind->unit = unit;
 	behind->entry = entry;
+	behind->life = unit->n_lives;
 	behind->change.disks = unit->disks;
 	behind->change.flags = 0;
 	behind->change.finished = behind_finished;

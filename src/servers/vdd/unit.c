@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "servers/vdd/unit.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #define TICK_NS CLOCK_NS_PER_S
 /* What is under way when it is to stop has so long. */
 #define DRAIN_NS (2 * CLOCK_NS_PER_S)
+#define AGAIN_MS 200
 #define DRAIN_LOOK_NS (5 * CLOCK_NS_PER_MS)
 
 static const struct vdd_handlers handlers = {
@@ -121,6 +123,8 @@ static void has_role(void *context, enum replica_role role, uint64_t epoch, uint
 	}
 	unit->has_copies = disks_look(unit->disks, 1, &info) == DVS_OK;
 	follow_members(unit);
+	if (role == REPLICA_PRIMARY || role == REPLICA_MEMBER)
+		unit->is_empty = false;
 	if ((role == REPLICA_PRIMARY || role == REPLICA_MEMBER) &&
 	    disks_set_current(unit->disks, true) != DVS_OK)
 		log_warning(log_of(unit), "cannot note that a replica has everything",
@@ -334,7 +338,7 @@ static dvs_err open_disks(struct unit *unit)
 				       .place = own && own->place[0] ? own->place : NULL,
 				       .direct = unit->volume.direct,
 				       .bytes = unit->volume.bytes,
-				       .poster = skeleton_poster(unit->skeleton) };
+				       .poster = posts_poster(&unit->posts) };
 	char why[DISK_WHY_MAX + 1] = "";
 	dvs_err err;
 
@@ -382,35 +386,46 @@ static dvs_err open_replica(struct unit *unit)
 	return replica_open(&config, &unit->replica);
 }
 
-static dvs_err open_all(struct unit *unit)
+static dvs_err open_loop(struct unit *unit)
 {
 	dvs_err err = open_skeleton(unit);
 
-	if (!err)
-		err = open_disks(unit);
-	if (!err)
-		err = open_replica(unit);
+	if (err)
+		return err;
+	posts_connect(&unit->posts, skeleton_poster(unit->skeleton));
+	unit->n_lives++;
+	err = open_replica(unit);
 	if (!err)
 		err = sync_open(unit->disks, unit->replica, unit->skeleton, &unit->process->log,
 				unit->volume.resync_bytes_per_s, &unit->sync);
 	return err;
 }
 
-static void close_all(struct unit *unit)
+/* What is under way on disks goes on; nobody is answered. */
+static void close_loop(struct unit *unit)
 {
-	/* It finishes what was begun, with the loop still there. */
+	/* It finishes what was begun, with the skeleton still there. */
 	replica_close(TAKE_PTR(unit->replica));
 	jobs_drop(unit);
-	if (unit->sync && is_busy(unit)) {
+	unit->n_lives++;
+	sync_close(TAKE_PTR(unit->sync));
+	posts_disconnect(&unit->posts);
+	skeleton_close(TAKE_PTR(unit->skeleton));
+	unit->tick = (struct skeleton_timer){ .is_set = false };
+	unit->joiners = 0;
+	unit->is_alone = false;
+}
+
+static void close_disks(struct unit *unit)
+{
+	if (unit->n_jobs || unit->n_behind) {
 		/* A disk does not answer. Its memory cannot be freed under it; the next process begins without it. */
 		log_error(log_of(unit), "a disk does not answer; this server ends",
 			  LOG_STR("volume", unit->volume.name));
 		_exit(EXIT_FAILURE);
 	}
-	sync_close(unit->sync);
 	disks_close(unit->disks);
 	jobs_free(unit);
-	skeleton_close(unit->skeleton);
 }
 
 /* From now on other threads may post to it. False: it is to stop already. */
@@ -435,15 +450,14 @@ static bool be_reachable(struct unit *unit)
 static void be_gone(struct unit *unit)
 {
 	pthread_mutex_lock(&unit->process->lock);
-	unit->is_reachable = false;
+	unit->is_reachable = unit->is_change_put = false;
+	atomic_store(&unit->is_look_put, false);
 	pthread_mutex_unlock(&unit->process->lock);
 }
 
-static void *unit_run(void *argument)
+static dvs_err run_loop(struct unit *unit)
 {
-	struct unit *unit = argument;
-	struct process *process = unit->process;
-	dvs_err err = open_all(unit);
+	dvs_err err = open_loop(unit);
 
 	if (!err && be_reachable(unit)) {
 		skeleton_timer_set(unit->skeleton, &unit->tick, clock_deadline_ns(TICK_NS),
@@ -451,7 +465,45 @@ static void *unit_run(void *argument)
 		err = skeleton_run(unit->skeleton);
 	}
 	be_gone(unit);
-	close_all(unit);
+	close_loop(unit);
+	return err;
+}
+
+static bool is_to_end(struct unit *unit)
+{
+	bool is_to_stop;
+
+	pthread_mutex_lock(&unit->process->lock);
+	is_to_stop = unit->is_to_stop;
+	pthread_mutex_unlock(&unit->process->lock);
+	return is_to_stop || unit->is_stopping;
+}
+
+/* A node that was cut off loses its bindings, and gets new ones when it is back; what is on its disks, in memory too, is kept over that time. */
+static dvs_err run_loops(struct unit *unit)
+{
+	dvs_err err = run_loop(unit);
+
+	while (err && !is_to_end(unit)) {
+		log_info(log_of(unit), "a replica begins anew",
+			 LOG_STR("volume", unit->volume.name), LOG_STR("why", dvs_strerror(err)));
+		/* Nothing tells when it is worth while to try again. */
+		(void)poll(NULL, 0, AGAIN_MS);
+		err = run_loop(unit);
+	}
+	return is_to_end(unit) ? DVS_OK : err;
+}
+
+static void *unit_run(void *argument)
+{
+	struct unit *unit = argument;
+	struct process *process = unit->process;
+	dvs_err err = open_disks(unit);
+
+	if (!err) {
+		err = run_loops(unit);
+		close_disks(unit);
+	}
 	pthread_mutex_lock(&process->lock);
 	unit->err = err;
 	unit->is_over = true;
@@ -472,6 +524,7 @@ dvs_err unit_start(struct process *process, const struct volume *volume, struct 
 	unit->volume = unit->wanted = *volume;
 	unit->change.run = change_run;
 	unit->look.run = look_run;
+	posts_init(&unit->posts);
 	unit->owner = (struct replica_owner){ .context = unit,
 					      .apply = job_apply,
 					      .heard = has_heard,

@@ -14,6 +14,7 @@
 #include "client/volume.h"
 #include "replica/replica.h"
 #include "servers/vdd/disks.h"
+#include "servers/vdd/posts.h"
 #include "servers/vdd/process.h"
 #include "servers/vdd/sync.h"
 #include "skeleton/skeleton.h"
@@ -48,6 +49,7 @@ struct unit {
 	struct post change;
 	struct post look;
 	atomic_bool is_look_put;
+	struct posts posts; /* where disks post to: it lasts longer than a skeleton */
 	/* the main thread's: */
 	uint64_t started_ns;
 	bool is_seen;
@@ -61,7 +63,8 @@ struct unit {
 	struct skeleton_service services[2];
 	struct replica_owner owner;
 	struct skeleton_timer tick;
-	bool is_empty; /* as the disks were when they were opened */
+	bool is_empty; /* as the disks were when they were opened, until this replica had everything */
+	uint64_t n_lives; /* of the replica; each has its own entries */
 	bool is_stopping;
 	bool is_leaving;
 	bool is_handing_over;
