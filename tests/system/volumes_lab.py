@@ -82,8 +82,22 @@ def a_lost_node_comes_back(lab, tap):
     tap.comment(lab.judge("node"))
 
 
+def memory_outlasts_being_cut_off(lab, tap):
+    """The only replica: its node is taken for down, and comes back with other bindings."""
+    lab.create("alone", [0], "--store", "ram")
+    lab.load(2, "alone", "fill", "--value", 7, noted=False)
+    servers = lab.servers(0)
+    lab.split([0], [1, 2])
+    wait_for(lambda: lab.nodes(1)[0] == "down", "n0 is taken for down", 60, 0.1)
+    lab.heal()
+    lab.wait_nodes(1, [0, 1, 2])
+    lab.wait_healthy("alone", 1)
+    assert lab.servers(0) == servers
+    lab.load(1, "alone", "check", "--value", 7, noted=False)
+
+
 TESTS = [replicas_have_the_same, a_killed_primary_is_followed_by_its_backup, a_killed_backup_is_brought_up_to_date,
-         a_paused_primary_answers_nothing_old, a_lost_node_comes_back]
+         a_paused_primary_answers_nothing_old, a_lost_node_comes_back, memory_outlasts_being_cut_off]
 
 
 def main():
