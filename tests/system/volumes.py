@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dvsd import BUILD, Dvsd, Tap
+from dvsd import BUILD, NO_SLOT, Dvsd, Failed, Tap
 from lab import wait_for
 from volume_help import MIB, describe, holder, judge, kill_all, load, record, servers
 
@@ -166,6 +166,34 @@ def a_server_outlives_its_agent_and_dvsd(node):
     node.load("fill")
 
 
+def bound(node):
+    """{number of an endpoint in the DC: its process}."""
+    found, cursor = {}, 0
+    with contextlib.closing(node.admin()) as admin:
+        admin.ask("enter", name=DC)
+        while True:
+            try:
+                row = admin.ask("endpoint_info", cursor=cursor, next=1)
+            except Failed:
+                return found
+            found[row.ep & 0xfffff] = row.pid
+            cursor = row.cursor_next
+
+
+def memory_outlasts_bindings(node):
+    """As when a node was cut off, and others have its numbers now."""
+    node.volume()
+    node.load("fill", "--value", 11)
+    pid = node.server()
+    for number in (300, min(number for number, owner in bound(node).items() if number >= 1024)):
+        with contextlib.closing(node.admin()) as admin:
+            admin.ask("enter", name=DC)
+            assert admin.error("unbind", ep=number, slot=NO_SLOT) == "OK"
+        wait_for(lambda: load(node.run_dir, f"{DC}/v", "check", "--value", 11)[0] == 0,
+                 f"it has all that it had after {number}")
+    assert node.server() == pid
+
+
 def a_dc_takes_its_volumes_along(node):
     node.volume()
     node.load("fill")
@@ -257,7 +285,7 @@ def main():
     return Tap().run([a_volume_is_there_when_its_record_is, the_judge_sees_what_no_disk_does,
                       a_server_ends_with_its_last_volume, what_is_wrong_is_refused,
                       a_volume_is_made_anew_under_its_name, a_killed_server_is_started_again,
-                      a_server_outlives_its_agent_and_dvsd, a_dc_takes_its_volumes_along,
+                      a_server_outlives_its_agent_and_dvsd, memory_outlasts_bindings, a_dc_takes_its_volumes_along,
                       what_cannot_be_served_is_told_and_tried_again, a_file_keeps_what_was_written,
                       a_full_disk_is_an_error_and_no_more, a_damaged_image_is_left_alone], Node)
 
