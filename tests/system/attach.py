@@ -297,17 +297,23 @@ def a_database_outlives_crashes(lab, tap):
     if not (POSTGRES / "initdb").exists():
         tap.comment("PostgreSQL is not installed")
         return
-    with volume(lab, "web/db", size="512M") as name, Device(lab, 0, name) as device:
+    with volume(lab, "web/db", size="512M", store="file") as name, \
+            Device(lab, 0, name) as device:
         lab.run(0, "mkfs.ext4", "-q", device.path)
         with mounted(device) as place:
             database = Postgres(lab, 0, place)
             database.make()
             database.start()
             database.bench("-i", "-q", "-s", "2")
-            for _ in range(2):
+            for is_volume_killed in (False, True):
                 bench = threading.Thread(target=try_bench, args=[database])
                 bench.start()
                 wait_for(lambda: database.sums()[4] > 50, "transactions", timeout=60)
+                if is_volume_killed:
+                    for pid in servers(lab, 0):
+                        os.kill(pid, signal.SIGKILL)
+                    before = database.sums()[4]
+                    wait_for(lambda: database.sums()[4] > before + 50, "more", timeout=60)
                 database.crash()
                 bench.join(60)
                 lab.run(0, "rm", "-f", f"{database.place}/db/postmaster.pid")
@@ -324,7 +330,8 @@ def try_bench(database):
 
 
 TESTS = (a_file_system_moves_to_another_node, two_writers_are_refused, the_dead_hold_nothing,
-         a_database_outlives_crashes, a_node_that_is_lost_holds_nothing)
+         a_file_system_waits_for_its_server, a_database_outlives_crashes,
+         a_node_that_is_lost_holds_nothing)
 
 
 def main():
