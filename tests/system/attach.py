@@ -234,15 +234,29 @@ def kill_under_writer(lab, tap, place, victims, times):
     assert lines == [f"{i:015d}" for i in range(int(n))], (n, len(lines))
 
 
+def primary_of(lab, name):
+    """The node of the primary, when all replicas have everything."""
+    def healthy():
+        about.update(lab.json(0, "vol", "inspect", name)["volume"])
+        return about["where"] and not any("!" in node for node in about["where"]) and \
+            any("*" in node for node in about["where"])
+    about = {}
+    try:
+        wait_for(healthy, f"{name} to be healthy", timeout=60)
+    except TimeoutError as late:
+        raise TimeoutError(f"{late}: {about}") from late
+    return next(int(node.strip("n*")) for node in about["where"] if node.endswith("*"))
+
+
 def a_replica_takes_over_under_a_file_system(lab, tap):
     with volume(lab, "web/three", nodes="1,0,2") as name, Device(lab, 0, name) as device:
         lab.run(0, "mkfs.ext4", "-q", device.path)
         with mounted(device) as place:
-            primary = lab.json(0, "vol", "inspect", name)
-            tap.comment(str(primary)[:300])
-            kill_under_writer(lab, tap, place, lambda: servers(lab, 1), 1)
+            kill_under_writer(lab, tap, place, lambda: servers(lab, primary_of(lab, name)), 3)
         lab.run(0, "e2fsck", "-fn", device.path)
         device.detach()
+        assert primary_of(lab, name) in (0, 1, 2)
+        lab.run(0, "dvs", "vol", "verify", name, "--progress", "none")
 
 
 # ---- a database ----
@@ -330,8 +344,8 @@ def try_bench(database):
 
 
 TESTS = (a_file_system_moves_to_another_node, two_writers_are_refused, the_dead_hold_nothing,
-         a_file_system_waits_for_its_server, a_database_outlives_crashes,
-         a_node_that_is_lost_holds_nothing)
+         a_file_system_waits_for_its_server, a_replica_takes_over_under_a_file_system,
+         a_database_outlives_crashes, a_node_that_is_lost_holds_nothing)
 
 
 def main():
