@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""docs/guide/containers.md does what it says: its commands are run in their order, and what stands below them is compared with what comes; '...' stands for
-anything."""
+"""The guides do what they say: their commands are run in their order, and what stands below them is compared with what comes; '...' stands for
+anything.
+
+usage: guide.py containers|volumes"""
 
 import fnmatch
 import os
@@ -14,17 +16,16 @@ from pathlib import Path
 
 from lab import BUILD, SOURCE, Lab, requires_lab
 
-GUIDE = SOURCE / "docs" / "guide" / "containers.md"
 EXAMPLE = SOURCE / "apps" / "examples" / "web.yaml"
 # What a node or a program still has to notice.
 PATIENCE = 60
 
 
-def steps():
+def steps(guide):
     """(where, command, lines that are expected) for each command."""
     found = []
     fenced = False
-    for line in GUIDE.read_text().splitlines():
+    for line in guide.read_text().splitlines():
         command = re.fullmatch(r"    (host|n0)# (.*)", line)
         fenced ^= line.startswith("```")
         if fenced:
@@ -73,23 +74,26 @@ def try_step(lab, folder, where, command, expected):
         status, output = run(lab, folder, where, command)
         if status == 0 and matches(output, expected):
             return None
-        if time.monotonic() > deadline or command.startswith(("dvs up", "dvs down", "sed")):
+        if time.monotonic() > deadline or command.startswith(("dvs up", "dvs down", "dvs vol create", "sed")):
             return f"status {status}:\n{output}\nexpected:\n" + "\n".join(expected)
         time.sleep(0.5)  # the guide's reader looks again, too
 
 
 def main():
     requires_lab()
-    failed = 0
+    failed = n = 0
+    name = sys.argv[1]
+    guide = SOURCE / "docs" / "guide" / f"{name}.md"
     with Lab(3) as lab, tempfile.TemporaryDirectory(prefix="dvs-guide.") as folder:
         os.chmod(folder, 0o755)
-        text = EXAMPLE.read_text()
-        good = text in GUIDE.read_text()
-        failed += not good
-        print(f"{'ok' if good else 'not ok'} 1 - the guide shows {EXAMPLE.name} as it is")
-        Path(folder, "web.yaml").write_text(text.replace("- /srv/web:", f"- {folder}/www:"))
-        n = 1
-        for where, command, expected in steps():
+        if name == "containers":
+            text = EXAMPLE.read_text()
+            good = text in guide.read_text()
+            failed += not good
+            n += 1
+            print(f"{'ok' if good else 'not ok'} 1 - the guide shows {EXAMPLE.name} as it is")
+            Path(folder, "web.yaml").write_text(text.replace("- /srv/web:", f"- {folder}/www:"))
+        for where, command, expected in steps(guide):
             if re.match(r"dvs lab (up|down)", command):
                 continue
             n += 1
