@@ -165,10 +165,82 @@ def what_is_known_of_a_lost_volume_is_told(lab):
     clean(lab)
 
 
+# ---- several ----
+
+def states(lab, name="data"):
+    """{node: state} of the replicas."""
+    return {row["node"]: row["state"] for row in inspected(lab, name)["replicas"]}
+
+
+def replicas_come_and_go(lab):
+    vol(lab, "create", f"{DC}/data", "--size", "16M", "--nodes", "n0,n1")
+    load(lab, "data", "fill")
+    assert states(lab) == {0: "primary", 1: "in sync"}, states(lab)
+    vol(lab, "replica", "add", f"{DC}/data", "n2", node=1)
+    assert states(lab) == {0: "primary", 1: "in sync", 2: "in sync"}, states(lab)
+    assert "node n2 has one already" in vol(lab, "replica", "add", f"{DC}/data", "n2", status=1)
+    # The primary's: another one takes over first.
+    vol(lab, "replica", "rm", f"{DC}/data", "n0")
+    assert set(states(lab)) == {1, 2} and "primary" in states(lab).values(), states(lab)
+    load(lab, "data", "check")
+    vol(lab, "replica", "rm", f"{DC}/data", "n1")
+    wait_for(lambda: states(lab) == {2: "primary"}, "one is left")
+    load(lab, "data", "check")
+    assert "it is the only one" in vol(lab, "replica", "rm", f"{DC}/data", "n2", status=1)
+    wait_for(lambda: not lab.path(0, f"/var/lib/dvs/volumes/{DC}/data").exists(), "its files go")
+    clean(lab)
+
+
+def a_replica_that_cannot_be_is_taken_back(lab):
+    vol(lab, "create", f"{DC}/data", "--size", "1M", "--nodes", "n0")
+    why = vol(lab, "replica", "add", f"{DC}/data", "n1", "--place", "/proc/no/file", status=1)
+    assert "node n1: " in why and "/proc/no/file" in why and "nothing of it stays" in why, why
+    assert states(lab) == {0: "primary"}
+    clean(lab)
+
+
+def a_primary_is_chosen_and_replicas_are_compared(lab):
+    vol(lab, "create", f"{DC}/data", "--size", "16M", "--nodes", "n0,n1,n2")
+    load(lab, "data", "fill")
+    vol(lab, "promote", f"{DC}/data", "n2")
+    assert states(lab)[2] == "primary", states(lab)
+    assert listed(lab, 1)["data"]["where"][2] == "n2*"
+    wait_for(lambda: listed(lab)["data"]["state"] == "healthy", "all are members")
+    told = json.loads(vol(lab, "verify", f"{DC}/data", "-o", "json"))
+    assert told["differs"] == 0 and told["bytes"] >= 16 * MIB, told
+    # Somebody writes past the DVS.
+    with lab.path(0, f"/var/lib/dvs/volumes/{DC}/data/disk.img").open("r+b") as image:
+        image.seek(5 * MIB)
+        image.write(b"rotten")
+    assert "chunks differ" in vol(lab, "verify", f"{DC}/data", status=1)
+    told = json.loads(vol(lab, "verify", f"{DC}/data", "--repair", "-o", "json"))
+    assert told["differs"] == told["repaired"] > 0, told
+    vol(lab, "verify", f"{DC}/data")
+    load(lab, "data", "check")
+    clean(lab)
+
+
+def a_volume_goes_on_when_its_primary_is_lost(lab):
+    vol(lab, "create", f"{DC}/data", "--size", "16M", "--nodes", "n1,n0,n2")
+    load(lab, "data", "fill")
+    lab.kill(1)
+    wait_for(lambda: listed(lab)["data"]["state"] == "degraded", "another one is the primary", 60)
+    load(lab, "data", "check")
+    load(lab, "data", "fill", "--value", 2)
+    lab.start(1)
+    wait_for(lambda: listed(lab)["data"]["state"] == "healthy", "it is brought up to date", 60)
+    vol(lab, "promote", f"{DC}/data", "n1")
+    load(lab, "data", "check", "--value", 2)
+    vol(lab, "verify", f"{DC}/data")
+    clean(lab)
+
+
 TESTS = [a_volume_is_created_listed_and_removed, a_volume_is_made_anew_under_its_name,
          what_cannot_be_is_taken_back_and_says_why, many_creators_get_endpoints_of_their_own,
          snapshots_and_clones_are_disks_of_their_own, a_volume_grows_while_it_is_in_use,
-         what_is_known_of_a_lost_volume_is_told]
+         what_is_known_of_a_lost_volume_is_told, replicas_come_and_go,
+         a_replica_that_cannot_be_is_taken_back, a_primary_is_chosen_and_replicas_are_compared,
+         a_volume_goes_on_when_its_primary_is_lost]
 
 
 def main():
