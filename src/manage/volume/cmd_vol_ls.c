@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs vol ls and inspect: what the records say, and what the servers tell. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 
 /* For a server in a list, which may be one of many that do not answer. */
 #define LIST_MS 2000u
+/* Between two looks at a server that may be paused. */
+#define PAUSE_MS 50
 
 /* What one server told: room for it. */
 struct told {
@@ -17,6 +20,19 @@ struct told {
 	struct vdd_disks_rep disks;
 	struct vol_told of;
 };
+
+/* The sum of its pauses grows as long as there is one. */
+static bool is_paused(const struct vdd_status_rep *before, struct m3 *self, dvs_ep server,
+		      uint32_t timeout_ms)
+{
+	AUTO_FREE struct vdd_status_rep *now = malloc(sizeof(*now));
+
+	if (!now || before->waiting == 0 || before->paused_ms == 0)
+		return false;
+	(void)poll(NULL, 0, PAUSE_MS);
+	return vdd_call_status(self, server, NULL, now, timeout_ms) == DVS_OK && now->waiting > 0 &&
+	       now->paused_ms > before->paused_ms;
+}
 
 static void ask(struct told *told, struct m3 *self, dvs_ep server, uint32_t timeout_ms)
 {
@@ -28,6 +44,7 @@ static void ask(struct told *told, struct m3 *self, dvs_ep server, uint32_t time
 	told->of.status = &told->status;
 	if (vdd_call_disks(self, server, &request, &told->disks, timeout_ms) == DVS_OK)
 		told->of.disks = &told->disks;
+	told->of.is_paused = is_paused(&told->status, self, server, timeout_ms);
 }
 
 /* ---- ls ---- */

@@ -42,7 +42,7 @@ static const struct output_column field_columns[] = {
 	{ "Bytes read", "read_bytes", false },
 	{ "Bytes written", "written_bytes", false },
 	{ "Waiting", "waiting", false },
-	{ "Paused", "paused_ms", false },
+	{ "Paused in all", "paused", false },
 	{ "Verify", "verify", false },
 	{ "Verified", "verify_done", false },
 	{ "Differing chunks", "verify_differs", false },
@@ -167,13 +167,14 @@ static struct health health_of(const struct vol *vol, const struct vdd_status_re
 }
 
 /* In one word, or two. */
-static json_t *state_of(const struct vol *vol, const struct vdd_status_rep *status)
+static json_t *state_of(const struct vol *vol, const struct vol_told *told)
 {
+	const struct vdd_status_rep *status = told->status;
 	struct health health = health_of(vol, status);
 
 	if (!status)
 		return json_string("unreachable");
-	if (status->paused_ms > 0)
+	if (told->is_paused)
 		return json_string("paused");
 	if (health.n_good == vol->base.n_replicas)
 		return json_string("healthy");
@@ -259,10 +260,9 @@ json_t *describe_volume(struct vol *vol, const struct vol_told *told)
 		disk ? describe_size(disk->used_bytes) : json_null(), "used_bytes",
 		disk ? describe_count(disk->used_bytes) : json_null(), "where",
 		where_of(vol, told->status), "store", volume_stores[base->store], "direct",
-		base->direct, "state", state_of(vol, told->status), "mode", mode_of(base),
-		"lag_bytes", (json_int_t)base->lag_bytes, "access",
-		vol->volume.access_dc ? "dc" : "managers", "resync_bytes_per_s",
-		(json_int_t)base->resync_bytes_per_s, "resync",
+		base->direct, "state", state_of(vol, told), "mode", mode_of(base), "lag_bytes",
+		(json_int_t)base->lag_bytes, "access", vol->volume.access_dc ? "dc" : "managers",
+		"resync_bytes_per_s", (json_int_t)base->resync_bytes_per_s, "resync",
 		base->resync_bytes_per_s ? describe_size(base->resync_bytes_per_s) : json_null(),
 		"endpoint", (json_int_t)vol->volume.endpoint, "minor",
 		(json_int_t)vol->volume.minor, "of",
@@ -392,20 +392,22 @@ json_t *describe_server(const struct vdd_status_rep *status)
 
 	if (!status)
 		return json_null();
-	return json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I}",
-			 "epoch", describe_count(status->epoch), "sequence",
-			 describe_count(status->sequence), "waiting", (json_int_t)status->waiting,
-			 "paused_ms", (json_int_t)status->paused_ms, "reads",
-			 describe_count(status->reads), "writes", describe_count(status->writes),
-			 "read_bytes", describe_count(status->read_bytes), "written_bytes",
-			 describe_count(status->written_bytes), "verify",
-			 states[status->verify_state], "verify_done",
-			 status->verify_state == 1 ?
-				 json_sprintf("%u%%", percent(status->verify_done_bytes,
-							      status->verify_total_bytes)) :
-				 json_null(),
-			 "verify_done_bytes", (json_int_t)status->verify_done_bytes,
-			 "verify_total_bytes", (json_int_t)status->verify_total_bytes,
-			 "verify_differs", (json_int_t)status->verify_differs, "verify_repaired",
-			 (json_int_t)status->verify_repaired);
+	return json_pack(
+		"{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I}",
+		"epoch", describe_count(status->epoch), "sequence",
+		describe_count(status->sequence), "waiting", (json_int_t)status->waiting,
+		"paused_ms", (json_int_t)status->paused_ms, "paused",
+		json_sprintf("%.1fs", (double)status->paused_ms / 1000), "reads",
+		describe_count(status->reads), "writes", describe_count(status->writes),
+		"read_bytes", describe_count(status->read_bytes), "written_bytes",
+		describe_count(status->written_bytes), "verify", states[status->verify_state],
+		"verify_done",
+		status->verify_state == 1 ?
+			json_sprintf("%u%%", percent(status->verify_done_bytes,
+						     status->verify_total_bytes)) :
+			json_null(),
+		"verify_done_bytes", (json_int_t)status->verify_done_bytes, "verify_total_bytes",
+		(json_int_t)status->verify_total_bytes, "verify_differs",
+		(json_int_t)status->verify_differs, "verify_repaired",
+		(json_int_t)status->verify_repaired);
 }

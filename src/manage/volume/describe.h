@@ -12,6 +12,7 @@
 struct vol_told {
 	const struct vdd_status_rep *status;
 	const struct vdd_disks_rep *disks;
+	bool is_paused; /* requests wait now for members or the quorum */
 };
 
 /* All return what the caller owns, or NULL without memory. */

@@ -44,6 +44,7 @@ struct fake_disk {
 	uint64_t bytes; /* 0: as the record says */
 	uint64_t rate;
 	uint64_t paused_ms;
+	uint32_t waiting; /* the pause grows by as much at each look */
 	uint8_t verify_state;
 	uint32_t verify_looks; /* until it is done */
 	uint64_t differs;

@@ -215,6 +215,7 @@ static void answer_status(const struct volume *volume, struct writer *out)
 	struct fake_disk *disk = &fake()->disk;
 
 	status = (struct vdd_status_rep){ .epoch = 7,
+					  .waiting = disk->waiting,
 					  .paused_ms = disk->paused_ms,
 					  .reads = 10,
 					  .verify_state = disk->verify_state,
@@ -222,6 +223,7 @@ static void answer_status(const struct volume *volume, struct writer *out)
 					  .verify_total_bytes = 1 << 21,
 					  .verify_differs = disk->differs,
 					  .verify_repaired = disk->repaired };
+	disk->paused_ms += disk->waiting;
 	if (disk->verify_state == 1 && disk->verify_looks > 0 && --disk->verify_looks == 0)
 		disk->verify_state = 2;
 	for (uint32_t i = 0; i < volume->n_replicas; i++) {

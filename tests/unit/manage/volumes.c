@@ -230,6 +230,7 @@ TEST(a_list_tells_who_is_behind_away_or_silent)
 {
 	RESULT syncing = { 0 };
 	RESULT away = { 0 };
+	RESULT over = { 0 };
 	RESULT paused = { 0 };
 	RESULT silent = { 0 };
 
@@ -242,6 +243,9 @@ TEST(a_list_tells_who_is_behind_away_or_silent)
 	away = run("vol ls");
 	ck_assert_contains(away.out, "farm* barn!  degraded\n");
 	fake()->disk.paused_ms = 5;
+	over = run("vol ls");
+	ck_assert_contains(over.out, "degraded\n");
+	fake()->disk.waiting = 3;
 	paused = run("vol ls");
 	ck_assert_contains(paused.out, "paused\n");
 	fake()->disk.is_away = 1;
