@@ -39,6 +39,7 @@ struct store_uring {
 	int fd;
 	int cached_fd; /* without O_DIRECT: for zeroes, which know no units */
 	bool is_device;
+	dvs_err broken; /* after a flush that failed nobody knows what is on the medium */
 	/* Requests that found no room in the ring. */
 	struct list waiting;
 	uint32_t n_under_way;
@@ -172,6 +173,15 @@ static void step(struct store_uring *uring, struct store_io *io)
 	}
 }
 
+static void fail(struct store_uring *uring, struct store_io *io)
+{
+	dvs_err err = store_errno(-io->result);
+
+	if (io->op == STORE_FLUSH || io->op == STORE_ZERO)
+		uring->broken = err;
+	end(io, err);
+}
+
 static void returned(struct post *post)
 {
 	struct store_io *io = CONTAINER_OF(post, struct store_io, job.post);
@@ -181,7 +191,7 @@ static void returned(struct post *post)
 	if (io->result == -EINTR || io->result == -EAGAIN)
 		send_off(uring, io);
 	else if (io->result < 0)
-		end(io, store_errno(-io->result));
+		fail(uring, io);
 	else if (io->op == STORE_FLUSH || io->op == STORE_ZERO)
 		end(io, DVS_OK);
 	else
@@ -280,6 +290,10 @@ static void uring_submit(struct store *store, struct store_io *io)
 	io->bounce = NULL;
 	io->job = (struct job){ .post = { .run = returned } };
 	list_init(&io->job.post.queued);
+	if (io->op != STORE_READ && uring->broken != DVS_OK) {
+		end(io, uring->broken);
+		return;
+	}
 	if (io->op == STORE_ZERO) {
 		io->job = (struct job){ .post = { .run = zero_done }, .work = zero_work };
 		crew_put(uring->crew, &io->job);
