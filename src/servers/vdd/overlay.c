@@ -33,6 +33,8 @@ uint64_t overlay_insert(struct overlay *overlay, uint64_t granule, uint64_t slot
 	uint64_t was = entry->granule == SLOT_NONE ? SLOT_NONE : entry->slot;
 
 	overlay->n += entry->granule == SLOT_NONE;
+	overlay->n_zero -= entry->granule != SLOT_NONE && entry->is_zero;
+	overlay->n_zero += is_zero;
 	*entry = (struct entry){ .granule = granule, .slot = slot, .is_zero = is_zero };
 	return was;
 }
@@ -50,6 +52,7 @@ static dvs_err retable(struct overlay *overlay, uint64_t n_table)
 	overlay->table = table;
 	overlay->n_table = n_table;
 	overlay->n = 0;
+	overlay->n_zero = 0;
 	for (uint64_t i = 0; i < n_old; i++) {
 		if (old[i].granule != SLOT_NONE)
 			(void)overlay_insert(overlay, old[i].granule, old[i].slot, old[i].is_zero);
@@ -82,7 +85,10 @@ bool overlay_find(const struct overlay *overlay, uint64_t granule, struct overla
 
 void overlay_touch(struct overlay *overlay, uint64_t granule)
 {
-	overlay->table[place_of(overlay, granule)].is_zero = false;
+	struct entry *entry = &overlay->table[place_of(overlay, granule)];
+
+	overlay->n_zero -= entry->granule == granule && entry->is_zero;
+	entry->is_zero = false;
 }
 
 bool overlay_next(const struct overlay *overlay, uint64_t *at, uint64_t *granule)
@@ -97,11 +103,7 @@ bool overlay_next(const struct overlay *overlay, uint64_t *at, uint64_t *granule
 
 uint64_t overlay_used(const struct overlay *overlay)
 {
-	uint64_t used = 0;
-
-	for (uint64_t i = 0; i < overlay->n_table; i++)
-		used += overlay->table[i].granule != SLOT_NONE && !overlay->table[i].is_zero;
-	return used * DISK_GRANULE_BYTES;
+	return (overlay->n - overlay->n_zero) * DISK_GRANULE_BYTES;
 }
 
 /* ---- slots ---- */

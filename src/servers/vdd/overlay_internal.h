@@ -23,6 +23,7 @@ struct overlay {
 	struct entry *table;
 	uint64_t n_table;
 	uint64_t n;
+	uint64_t n_zero; /* of them */
 	/* Slots that were used and are not any more; there is room for all. */
 	uint64_t *unused;
 	uint64_t n_unused;
