@@ -199,6 +199,53 @@ def a_node_that_is_lost_holds_nothing(lab, _):
         wait_for(lambda: lab.exec(1, "dvs", "vol", "ls").returncode == 0, "n1 to be back")
 
 
+def write_block(lab, node, device, text, timeout=60):
+    """The first block of a device, past all caches; whether it worked."""
+    script = 'head -c 4096 /dev/zero | tr "\\0" "$1" | dd of="$2" bs=4096 oflag=direct conv=notrunc'
+    return lab.exec(node, "sh", "-c", script, "sh", text, device, timeout=timeout).returncode == 0
+
+
+def read_letter(lab, node, device):
+    return lab.run(node, "sh", "-c", 'dd if="$1" bs=4096 count=1 iflag=direct | head -c 1', "sh", device)
+
+
+def who_was_cut_off_writes_no_more(lab, _):
+    """Its claim went to somebody else meanwhile."""
+    with volume(lab, "web/cut", nodes="1", size="16M") as name, Device(lab, 0, name) as old:
+        assert write_block(lab, 0, old.path, "a")
+        lab.split([0], [1, 2])
+        taken = None
+        try:
+            def attach():
+                done = lab.exec(1, "dvs", "vol", "attach", name)
+                return done.stdout.strip() if done.returncode == 0 else None
+            # It waits meanwhile, and must not have been carried out in the end.
+            late = lab.popen(0, "sh", "-c", 'head -c 4096 /dev/zero | tr "\\0" x | '
+                             'dd of="$1" bs=4096 oflag=direct conv=notrunc', "sh", old.path,
+                             stderr=subprocess.DEVNULL)
+            taken = wait_for(attach, "the claim of a node that was cut off to end", timeout=90)
+            assert write_block(lab, 1, taken, "b")
+            lab.heal()
+            assert late.wait(90) != 0, "it wrote without the claim"
+            assert not write_block(lab, 0, old.path, "c")
+            assert read_letter(lab, 1, taken) == "b"
+        finally:
+            lab.heal()
+            if taken:
+                lab.exec(1, "dvs", "vol", "detach", taken)
+
+
+def dvsd_is_not_needed_meanwhile(lab, _):
+    with volume(lab, "web/alone", size="16M") as name, Device(lab, 0, name) as device:
+        assert write_block(lab, 0, device.path, "a")
+        lab.kill(0, "dvsd")
+        lab.start(0)
+        assert write_block(lab, 0, device.path, "b")
+        wait_for(lambda: lab.exec(0, "dvs", "vol", "ls").returncode == 0, "dvsd")
+        assert "is attached on node 0" in refused(lab, 1, "attach", name)
+        device.detach()
+
+
 def a_file_system_waits_for_its_server(lab, tap):
     """The server of a volume in files is killed while somebody writes."""
     with volume(lab, "web/wait", store="file") as name, Device(lab, 0, name) as device:
@@ -345,7 +392,8 @@ def try_bench(database):
 
 TESTS = (a_file_system_moves_to_another_node, two_writers_are_refused, the_dead_hold_nothing,
          a_file_system_waits_for_its_server, a_replica_takes_over_under_a_file_system,
-         a_database_outlives_crashes, a_node_that_is_lost_holds_nothing)
+         a_database_outlives_crashes, dvsd_is_not_needed_meanwhile, who_was_cut_off_writes_no_more,
+         a_node_that_is_lost_holds_nothing)
 
 
 def main():

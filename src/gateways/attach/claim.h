@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may write to a volume as to a device: the record volume-attach/ID of its DC. Two file systems that do not know of each other would destroy it, so
- * there is one holder, or several that all said that they share it. A holder is an endpoint with its generation; it has its claim as long as that is bound, so that the DVS itself
- * ends the claims of what died or was cut off. This file has no calls in it: the text of a record goes in and comes out. */
+ * there is one holder, or several that all said that they share it. A holder is named with an endpoint, and
+ * counts as long as that is bound: so the DVS itself ends the claims of what died or was cut off. Who comes back looks whether the record still names it (hold.h). This file has no calls in it: the text of a record goes in and comes out. */
 #ifndef GATEWAYS_ATTACH_CLAIM_H
 #define GATEWAYS_ATTACH_CLAIM_H
 

@@ -164,10 +164,12 @@ static dvs_err send(struct disk_thread *thread, struct request *request)
 			err = send_once(&thread->mine, request);
 		if (!will_pass(err) || clock_is_past(deadline_ns))
 			return err;
-		if (err == DVS_NOTBOUND)
+		/* Signs of a node that was cut off. An endpoint that is bound now, after which the claim is looked at, is not one that was given back after it. */
+		if (err == DVS_NOTBOUND || err == DVS_NODEDOWN || err == DVS_NOQUORUM ||
+		    err == DVS_NODVSD)
 			close_mine(thread);
 		/* It may be there at once, or not for seconds. */
-		if (err == DVS_NODEST || err == DVS_PEERDEAD || err == DVS_NODEDOWN)
+		if (err == DVS_NODEST || err == DVS_PEERDEAD)
 			(void)!dvk_wait_bind(thread->mine.dvk, thread->mine.server, AGAIN_MS, NULL);
 		hold_pause(thread->disk->hold, AGAIN_MS);
 	}

@@ -15,6 +15,8 @@
 /* The claim changes while it is being read: so often it is tried again. */
 #define TRIES_MAX 32
 #define RETAKE_MS 100u
+/* For so long at most a release goes unnoticed. */
+#define LOOK_MS 100u
 
 enum hold_state { HOLD_BEGINS, HOLD_HELD, HOLD_LOST, HOLD_FAILED, HOLD_RELEASING, HOLD_OVER };
 
@@ -152,27 +154,45 @@ static dvs_err take(struct hold *hold, bool is_again, struct volume_disk *held)
 	return err;
 }
 
-static dvs_err take_again(struct hold *hold, struct volume_disk *held)
+static bool is_cut(const struct dvk_event *event)
 {
-	for (;;) {
-		dvs_err err = take(hold, hold->needs_claim, held);
-
-		if (!err || err == DVS_DENIED || err == DVS_INUSE ||
-		    get_state(hold) == HOLD_RELEASING)
-			return err;
-		/* dvsd or the quorum is away: nobody else can take it meanwhile. */
-		hold_pause(hold, RETAKE_MS);
-	}
+	return !strcmp(event->what, "quorum.lost") || !strcmp(event->what, "quorum.won");
 }
 
-/* Until the endpoint ends, or the claim is released. */
-static void stay(struct hold *hold, const struct volume_disk *held)
+/* Whether nothing has happened by which the claim could be somebody else's: the endpoint is bound, and this node was not cut off. (A node that comes back gets its endpoints back as
+ * they were, decision 0017: that they are bound says nothing.) */
+static bool is_undisturbed(struct dvk *admin, const struct volume_disk *held)
 {
+	struct dvk_event event;
 	struct dvs_msg ignored;
-	dvs_err err = DVS_OK;
+	uint64_t n_lost = 0;
+	dvs_err err = dvk_event_next(admin, LOOK_MS, &event, &n_lost);
 
-	while (err != DVS_NOTBOUND && get_state(hold) == HOLD_HELD)
-		err = m3_receive(held->self, dvs_ep_any(), &ignored, DVS_FOREVER);
+	if ((err != DVS_OK && err != DVS_TIMEOUT) || n_lost > 0 || (!err && is_cut(&event)))
+		return false;
+	return m3_receive(held->self, dvs_ep_any(), &ignored, 0) != DVS_NOTBOUND;
+}
+
+/* Until the claim is in doubt, or is released. */
+static void stay(struct hold *hold, struct dvk *admin, const struct volume_disk *held)
+{
+	while (get_state(hold) == HOLD_HELD && is_undisturbed(admin, held))
+		;
+}
+
+/* What happens is told from here on: to be asked for before the claim is taken. */
+static dvs_err watch(const struct hold *hold, struct dvk **admin)
+{
+	dvs_err err = dvk_admin_open(hold->config->run_dir, admin);
+
+	if (err)
+		return err;
+	err = dvk_watch(*admin);
+	if (err) {
+		dvk_close(*admin);
+		*admin = NULL;
+	}
+	return err;
 }
 
 /* By the volume's id: what a former one of that name left is not meant. */
@@ -191,7 +211,7 @@ static dvs_err name_record(struct hold *hold)
 	return err;
 }
 
-static dvs_err begin(struct hold *hold, struct volume_disk *held)
+static dvs_err begin(struct hold *hold, struct dvk **admin, struct volume_disk *held)
 {
 	const struct disk_config *config = hold->config;
 	char why[VOLUME_WHY_MAX + 1] = "";
@@ -207,6 +227,8 @@ static dvs_err begin(struct hold *hold, struct volume_disk *held)
 	if (hold->needs_claim)
 		err = name_record(hold);
 	if (!err)
+		err = watch(hold, admin);
+	if (!err)
 		err = take(hold, false, held);
 	if (err && !hold->why[0])
 		(void)snprintf(hold->why, sizeof(hold->why), "the claim on the volume: %s",
@@ -215,6 +237,24 @@ static dvs_err begin(struct hold *hold, struct volume_disk *held)
 	if (err)
 		volume_close(&hold->disk);
 	return err;
+}
+
+static dvs_err take_again(struct hold *hold, struct dvk **admin, struct volume_disk *held)
+{
+	for (;;) {
+		dvs_err err;
+
+		dvk_close(*admin);
+		*admin = NULL;
+		err = watch(hold, admin);
+		if (!err)
+			err = take(hold, hold->needs_claim, held);
+		if (!err || err == DVS_DENIED || err == DVS_INUSE ||
+		    get_state(hold) == HOLD_RELEASING)
+			return err;
+		/* dvsd or the quorum is away: nobody else can take it meanwhile. */
+		hold_pause(hold, RETAKE_MS);
+	}
 }
 
 static void fail(struct hold *hold, dvs_err err)
@@ -227,27 +267,30 @@ static void *hold_run(void *context)
 {
 	struct hold *hold = context;
 	struct volume_disk held;
-	dvs_err err = begin(hold, &held);
+	struct dvk *admin = NULL;
+	dvs_err err = begin(hold, &admin, &held);
 
 	while (!err) {
 		set_state(hold, HOLD_HELD);
-		stay(hold, &held);
+		stay(hold, admin, &held);
 		if (get_state(hold) == HOLD_RELEASING)
 			break;
 		log_warning(&hold->config->log,
-			    "the DVS has ended what this node had bound; beginning anew",
+			    "this node was cut off, or its dvsd gone: asking for the claim again",
 			    LOG_STR("volume", hold->config->volume));
 		set_state(hold, HOLD_LOST);
 		volume_close_thread(&held);
-		err = take_again(hold, &held);
+		err = take_again(hold, &admin, &held);
 	}
 	if (get_state(hold) != HOLD_RELEASING) {
+		dvk_close(admin);
 		log_error(&hold->config->log, "the volume is not ours",
 			  LOG_STR("volume", hold->config->volume),
 			  LOG_STR("why", hold->why[0] ? hold->why : dvs_strerror(err)));
 		fail(hold, err);
 		return NULL;
 	}
+	dvk_close(admin);
 	/* As long as the endpoint is bound nobody else takes it. */
 	if (!err && hold->needs_claim && change(hold, true, true))
 		log_warning(&hold->config->log, "the claim ends with this process only");
@@ -312,21 +355,6 @@ dvs_err hold_open(const struct disk_config *config, struct hold **out, char why[
 	return err;
 }
 
-/* The thread waits for messages: one that wakes it has to come from an endpoint. */
-static void wake_holder(struct hold *hold)
-{
-	struct volume_disk mine;
-	dvs_ep ep;
-
-	pthread_mutex_lock(&hold->lock);
-	ep = hold->mine.ep;
-	pthread_mutex_unlock(&hold->lock);
-	if (volume_open_thread(&hold->disk, &mine))
-		return;
-	(void)!m3_wakeup(mine.self, ep);
-	volume_close_thread(&mine);
-}
-
 void hold_release(struct hold *hold)
 {
 	/* Without dvsd the process must end, all the same. */
@@ -341,7 +369,6 @@ void hold_release(struct hold *hold)
 	hold->state = HOLD_RELEASING;
 	pthread_cond_broadcast(&hold->changed);
 	pthread_mutex_unlock(&hold->lock);
-	wake_holder(hold);
 	pthread_mutex_lock(&hold->lock);
 	while (hold->state == HOLD_RELEASING &&
 	       pthread_cond_timedwait(&hold->changed, &hold->lock, &until) != ETIMEDOUT)
@@ -371,6 +398,26 @@ dvs_err hold_wait(struct hold *hold, uint64_t deadline_ns, uint64_t *term)
 	return err;
 }
 
+/* NOTBOUND: the record does not name us. */
+static dvs_err is_recorded(struct hold *hold)
+{
+	AUTO_FREE char *value = malloc(DVK_VALUE_MAX);
+	AUTO_FREE struct claim *claim = malloc(sizeof(*claim));
+	struct dvk *admin;
+	size_t len = 0;
+	dvs_err err = value && claim ? dvk_admin_open(hold->config->run_dir, &admin) : DVS_NOMEM;
+
+	if (err)
+		return err;
+	err = dvk_record_get(admin, hold->dc, hold->key, value, &len, NULL);
+	dvk_close(admin);
+	if (!err)
+		err = claim_parse(value, len, claim);
+	if (err)
+		return err;
+	return claim_has(claim, hold->mine.token) ? DVS_OK : DVS_NOTBOUND;
+}
+
 dvs_err hold_check(struct hold *hold, uint64_t term)
 {
 	struct dvk_endpoint_info info;
@@ -385,7 +432,9 @@ dvs_err hold_check(struct hold *hold, uint64_t term)
 	if (!is_same)
 		return DVS_NOTBOUND;
 	err = dvk_endpoint_info(hold->disk.dvk, ep, &info);
-	return err == DVS_NODEST ? DVS_NOTBOUND : err;
+	if (err)
+		return err == DVS_NODEST ? DVS_NOTBOUND : err;
+	return hold->needs_claim ? is_recorded(hold) : DVS_OK;
 }
 
 void hold_pause(struct hold *hold, uint32_t ms)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Having a volume open with a claim on it, while nodes come and go: a thread that holds the claim's endpoint, and takes the claim again when it is lost and nobody else has taken it. Each time
+/* Having a volume open with a claim on it, while nodes come and go: a thread that holds the claim's endpoint, and asks for the claim again when this node was cut off: nobody else may have taken it. Each time
  * is a term; endpoints that were bound in an earlier one are not used any more. */
 #ifndef GATEWAYS_ATTACH_HOLD_H
 #define GATEWAYS_ATTACH_HOLD_H
