@@ -91,6 +91,23 @@ def a_flush_on_one_connection_covers_all(place):
             assert other.reply(4096) == (i, 0, bytes([i]) * 4096)
 
 
+def snapshots_are_exports_that_stay_as_they_were(place):
+    place.volume("v", size=SIZE, store="file")
+    with place.serve() as server:
+        client("qemu-io", "-f", "raw", server.uri("v"), "-c", "write -P 1 0 4M", "-c", "flush")
+        place.dvs("vol", "snapshot", f"{DC}/v", "monday")
+        client("qemu-io", "-f", "raw", server.uri("v"), "-c", "write -P 2 1M 2M", "-c", "flush")
+        place.dvs("vol", "resize", f"{DC}/v", "+16M")
+        told = json.loads(client("nbdinfo", "--list", "--json", server.uri("")).stdout)
+        exports = {e["export-name"]: e for e in told["exports"]}
+        assert sorted(exports) == ["v", "v@monday"], exports
+        assert exports["v"]["export-size"] == SIZE + 16 * MIB and exports["v@monday"]["is_read_only"]
+        done = client("qemu-io", "-r", "-f", "raw", server.uri("v@monday"), "-c", "read -P 1 0 4M")
+        assert "failed" not in done.stdout, done.stdout
+        done = client("qemu-io", "-r", "-f", "raw", server.uri("v"), "-c", "read -P 2 1M 2M")
+        assert "failed" not in done.stdout, done.stdout
+
+
 def killed_clients_leave_nothing(place):
     seed = random.randrange(1 << 30)
     print(f"# seed {seed}, {KILLS} kills")
@@ -165,6 +182,7 @@ def main():
         all_volumes_of_a_dc_are_exports,
         what_clients_copy_comes_back,
         a_flush_on_one_connection_covers_all,
+        snapshots_are_exports_that_stay_as_they_were,
         killed_clients_leave_nothing,
         an_export_goes_on_in_the_background_until_it_is_stopped,
         a_server_that_is_killed_is_a_pause,
