@@ -84,7 +84,8 @@ static void do_dead(struct replica *replica, struct job *job)
 	uint32_t cursor = job->node;
 
 	job->flag = false;
-	if (dvk_endpoint_info(replica->config.dvk, job->ep, &info) != DVS_NODEST)
+	job->err = dvk_endpoint_info(replica->config.dvk, job->ep, &info);
+	if (job->err != DVS_NODEST)
 		return;
 	if (dvk_node_next(replica->config.dvk, &cursor, &node) != DVS_OK ||
 	    node.node.n != job->node)
@@ -215,6 +216,9 @@ void worker_look(struct replica *replica)
 
 static void end_dead(struct replica *replica, struct job *job)
 {
+	log_debug(replica->config.log, "the former primary", LOG_STR("name", replica->key),
+		  LOG_U64("node", job->node), LOG_STR("endpoint", dvs_strerror(job->err)),
+		  LOG_U64("is_dead", job->flag));
 	engine_certain(replica_enter(replica), job->flag);
 }
 

@@ -185,11 +185,21 @@ static bool may_change(const struct world *world, const struct node *node)
 	return dvs_is_quorate(world, node->number) && !node->is_down;
 }
 
+/* What it gave up when nobody could hear of it comes first. */
+static void unbind_late(struct world *world, struct node *node)
+{
+	if (node->wants_unbind && may_change(world, node)) {
+		node->wants_unbind = false;
+		bindings_end(world, node->number);
+	}
+}
+
 void ops_take(void *context)
 {
 	struct node *node = context;
 	struct world *world = world_of(node);
 
+	unbind_late(world, node);
 	if (!may_change(world, node)) {
 		answer(world, node, 0, 1, 0);
 	} else if (world->primary != NODES_MAX) {
@@ -209,6 +219,7 @@ void ops_backup(void *context)
 	struct node *node = context;
 	struct world *world = world_of(node);
 
+	unbind_late(world, node);
 	if (!may_change(world, node) || world->primary == NODES_MAX ||
 	    world->primary == node->number) {
 		answer(world, node, 1, 1, 0);
