@@ -143,7 +143,7 @@ DVS_PUBLIC DVS_MUST_USE dvs_err m3_call_window(struct m3 *self, dvs_ep dst, uint
 					       void **window);
 
 /* Answer the oldest request that CLIENT made and SELF has received and not answered. Never waits.
- * NOTWAITING: there is none.  PEERDEAD: CLIENT is gone.  A client that stopped waiting drops the reply: that is not
+ * NOTWAITING: there is none, or SELF is a backup now.  PEERDEAD: CLIENT is gone.  A client that stopped waiting drops the reply: that is not
  * an error here. */
 DVS_PUBLIC DVS_MUST_USE dvs_err m3_reply(struct m3 *self, dvs_ep client, const struct dvs_msg *msg);
 

@@ -207,12 +207,23 @@ dvs_err m3_delivered(struct m3 *self, struct m3_delivery *delivery)
 
 /* ---- answering ---- */
 
+/* Who was a primary and is a backup now has nobody to answer any more: they have gone over to the new one. Who migrates waits. */
+static dvs_err enter_to_answer(struct m3 *self)
+{
+	struct wait_limit at_once = { .timeout_ms = 0 };
+	struct wait_limit limit = { .timeout_ms = DVS_FOREVER };
+	dvs_err err = enter(self, &at_once, true);
+
+	if (!err || err == DVS_NOTBOUND)
+		return err;
+	return self->ep.halt == HALT_BACKUP ? DVS_NOTWAITING : enter(self, &limit, true);
+}
+
 /* The open call NUMBER (0: the oldest) of CLIENT. PEERDEAD: it was one, but CLIENT is gone; it is forgotten then. */
 static dvs_err open_call(struct m3 *self, dvs_ep client, uint32_t number, struct channel **ch,
 			 struct open_call **open)
 {
-	struct wait_limit limit = { .timeout_ms = DVS_FOREVER };
-	dvs_err err = enter(self, &limit, true);
+	dvs_err err = enter_to_answer(self);
 
 	if (err)
 		return err;

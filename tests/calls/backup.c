@@ -144,6 +144,7 @@ TEST(a_living_primary_becomes_a_backup)
 		ck_assert_uint_eq(now[1]->done.msg.type, i);
 		ck_assert_int_ne(now[1]->done.got.resent, 0);
 		ck_assert_int_eq(end(now[0])->err, DVS_TIMEOUT);
+		ck_assert_int_eq(play(now[0], replying(client->ep, 50))->err, DVS_NOTWAITING);
 		ck_assert_int_eq(play(now[1], replying(client->ep, 10 + i))->err, DVS_OK);
 		ck_assert_uint_eq(end(client)->msg.type, 10 + i);
 	}

@@ -8,6 +8,10 @@
  *
  * and when all is mended there is a primary, all replicas become members, and they are alike.
  *
+ * It was seen to fail with each of these in the engine: done before the record has changed; streams and epochs that are not compared; promises that are not waited for, or the death of the wrong
+ * one taken for the end of them; reads without a lease; tails that are not fetched; service before all members have everything; changes with an unknown result forgotten; answers that are not remembered;
+ * results of carrying out that are not compared; members that are not current; empty ones that take over.
+ *
  *	sim-replica [--seed N] [--seeds N]	one seed, told again in detail; or so many */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -18,7 +22,7 @@
 
 #include "replica_world.h"
 
-#define SEEDS 300u
+#define SEEDS 200u
 #define ROUGH_NS (20000 * MS)
 #define CALM_NS (20000 * MS)
 

@@ -89,8 +89,11 @@ static void take_entry(struct node *node, const struct item *item)
 	block->value = item->value;
 	block->entry.client.n = item->client;
 	block->entry.call = item->call;
-	if (engine_received(node->engine, &block->entry, item->number) != DVS_OK)
+	if (engine_received(node->engine, &block->entry, item->number) != DVS_OK) {
+		if (engine_role(node->engine) != ENGINE_CANDIDATE)
+			fail(block->world, "an entry of a stream is not the next one");
 		node_forget(&block->entry);
+	}
 }
 
 static void call_end(struct world *world, struct call_out *call)
