@@ -265,6 +265,14 @@ void dirty_wait(struct dirty *dirty, uint32_t minor, uint64_t from, uint64_t to,
 		syncer_wait(&dirty->syncer, &wait->sync);
 }
 
+void dirty_settle(struct dirty *dirty, struct sync_wait *wait)
+{
+	if (dirty->fd < 0)
+		wait->done(wait, DVS_OK);
+	else
+		syncer_wait(&dirty->syncer, wait);
+}
+
 bool dirty_is_set(const struct dirty *dirty, uint32_t minor, uint64_t chunk)
 {
 	const struct minor *one = &dirty->minor[minor];

@@ -213,3 +213,8 @@ dvs_err disks_dirty_add(struct disks *disks, const void *data, size_t len)
 {
 	return dirty_add(disks->dirty, data, len);
 }
+
+void disks_dirty_settle(struct disks *disks, struct sync_wait *wait)
+{
+	dirty_settle(disks->dirty, wait);
+}

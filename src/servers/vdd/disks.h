@@ -153,4 +153,8 @@ bool disks_dirty_encode(const struct disks *disks, void *room, size_t cap, size_
 /* Add marks that another replica gave. PROTO. */
 DVS_MUST_USE dvs_err disks_dirty_add(struct disks *disks, const void *data, size_t len);
 
+/* Until the marks that there are now are on stable storage; WAIT's `done` may come at once. */
+struct sync_wait;
+void disks_dirty_settle(struct disks *disks, struct sync_wait *wait);
+
 #endif

@@ -169,6 +169,25 @@ static dvs_err flush(struct sync_job *job, struct cursor *in)
 	return DVS_OK;
 }
 
+static void are_stable(struct sync_wait *wait, dvs_err err)
+{
+	job_end(CONTAINER_OF(wait, struct sync_job, stable), err, NULL, 0);
+}
+
+static dvs_err take_marks(struct sync_job *job, struct cursor *in)
+{
+	dvs_err err;
+
+	if (!cursor_done(in))
+		return DVS_PROTO;
+	err = disks_dirty_add(job->sync->disks, job->heard->data, job->heard->bytes);
+	if (err != DVS_OK)
+		return err;
+	job->stable = (struct sync_wait){ .done = are_stable };
+	disks_dirty_settle(job->sync->disks, &job->stable);
+	return DVS_OK;
+}
+
 static dvs_err do_job(struct sync_job *job, uint8_t kind, struct cursor *in)
 {
 	if (kind == SYNC_COMPARE)
@@ -179,6 +198,8 @@ static dvs_err do_job(struct sync_job *job, uint8_t kind, struct cursor *in)
 		return fill(job, in, kind == SYNC_CLEAR);
 	if (kind == SYNC_FLUSH)
 		return flush(job, in);
+	if (kind == SYNC_MARKS)
+		return take_marks(job, in);
 	return DVS_PROTO;
 }
 

@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "base/cursor.h"
+#include "servers/vdd/crew.h"
 #include "servers/vdd/sync.h"
 
 #define SYNC_SEGMENT_BYTES (512u << 10) /* so long the loop is busy with checksums at a time */
@@ -20,6 +21,7 @@
 /* After an error it is tried again. */
 #define SYNC_RETRY_NS (5 * CLOCK_NS_PER_S)
 #define SYNC_LAYOUT_BYTES_MAX (DISK_MINORS_MAX * 128u)
+#define SYNC_MARKS_BYTES_MAX (1u << 20)
 #define SYNC_HELLO_VERSION 1u
 
 /* The first byte of a word's head. */
@@ -31,6 +33,7 @@ enum sync_word {
 	SYNC_CLEAR,  /* minor u32, offset u64, bytes u64 */
 	SYNC_LAYOUT, /* only_look u8; data: the disks; answer: minors that are new though they were there, u64; from where on all must be compared, u64 */
 	SYNC_FLUSH,
+	SYNC_MARKS, /* data: marks of chunks (disks_dirty_encode()), to be added there; answered when they are stable */
 };
 
 struct sync_sum {
@@ -68,7 +71,7 @@ struct sync_step {
 	uint8_t *buffer;
 };
 
-enum sync_state { SYNC_AT_LAYOUT = 1, SYNC_AT_CHUNKS, SYNC_AT_FLUSH, SYNC_OVER };
+enum sync_state { SYNC_AT_LAYOUT = 1, SYNC_AT_CHUNKS, SYNC_AT_MARKS, SYNC_AT_FLUSH, SYNC_OVER };
 
 /* One other replica that is brought up to date or verified. */
 struct sync_run {
@@ -97,6 +100,7 @@ struct sync_run {
 	struct disk_io io;
 	bool word_is_out;
 	uint8_t *layout;
+	uint8_t *marks;
 	struct list free;
 	struct list busy;
 	uint8_t *buffers;
@@ -114,6 +118,7 @@ struct sync_job {
 	struct sync *sync;
 	struct replica_heard *heard;
 	struct disk_io io;
+	struct sync_wait stable;
 	uint64_t seed;
 	uint8_t *buffer; /* SYNC_SEGMENT_BYTES, when it was needed */
 	struct sync_sum sums[SYNC_GRANULES];

@@ -118,6 +118,7 @@ static void free_run(struct sync_run *run)
 	free(run->due);
 	free(run->odd);
 	free(run->layout);
+	free(run->marks);
 	free(run->buffers);
 	free(run);
 }
@@ -379,7 +380,7 @@ static bool enter_chunk(struct sync_run *run)
 	if (chunk == run->n_chunks) {
 		/* What is under way may find more to do. */
 		if (list_is_empty(&run->busy))
-			run->state = SYNC_AT_FLUSH;
+			run->state = run->is_verify ? SYNC_AT_FLUSH : SYNC_AT_MARKS;
 		return list_is_empty(&run->busy);
 	}
 	run->due[chunk / 64] &= ~(UINT64_C(1) << (chunk % 64));
@@ -487,6 +488,64 @@ static void tell_flush(struct sync_run *run)
 	sync_tell(run, &run->word, &out);
 }
 
+/* ---- marks ---- */
+
+/* Whoever joins may be the primary later, and bring those up to date that are away now: it takes over what was written while they are. */
+static void marks_are_taken(struct replica_word *word, dvs_err err, const void *answer, size_t n)
+{
+	struct sync_run *run = of_word(word);
+
+	(void)answer;
+	(void)n;
+	free(run->marks);
+	run->marks = NULL;
+	if (!word_is_over(run, err, "a replica cannot take over what others lack"))
+		return;
+	run->state = SYNC_AT_FLUSH;
+	sync_run_go(run);
+}
+
+static void tell_marks(struct sync_run *run)
+{
+	struct writer out = sync_head(&run->word, SYNC_MARKS);
+	size_t len = 0;
+
+	run->marks = malloc(SYNC_MARKS_BYTES_MAX);
+	if (!run->marks ||
+	    !disks_dirty_encode(run->sync->disks, run->marks, SYNC_MARKS_BYTES_MAX, &len)) {
+		free(run->marks);
+		run->marks = NULL;
+		sync_run_fail(run, "a replica cannot take over what others lack", DVS_NOMEM);
+		return;
+	}
+	run->word.data = run->marks;
+	run->word.bytes = len;
+	run->word.done = marks_are_taken;
+	run->word_is_out = true;
+	sync_tell(run, &run->word, &out);
+}
+
+static void all_is_marked(struct disk_io *io, dvs_err err)
+{
+	struct sync_run *run = CONTAINER_OF(io, struct sync_run, io);
+
+	run->word_is_out = false;
+	if (run->state == SYNC_OVER)
+		sync_run_end(run);
+	else if (err != DVS_OK)
+		sync_run_fail(run, "a replica cannot take over what others lack", err);
+	else
+		tell_marks(run);
+}
+
+/* What was ordered before it joined may still wait to be carried out here, and is marked only then; a flush comes after it. */
+static void wait_for_marks(struct sync_run *run)
+{
+	run->io = (struct disk_io){ .op = DISK_FLUSH, .done = all_is_marked };
+	run->word_is_out = true;
+	disks_submit(run->sync->disks, &run->io);
+}
+
 static bool go_on(struct sync_run *run)
 {
 	if (run->has_failed && run->state != SYNC_OVER) {
@@ -501,6 +560,10 @@ static bool go_on(struct sync_run *run)
 		return false;
 	case SYNC_AT_CHUNKS:
 		return go_over_chunks(run);
+	case SYNC_AT_MARKS:
+		if (is_idle(run))
+			wait_for_marks(run);
+		return false;
 	case SYNC_AT_FLUSH:
 		if (is_idle(run))
 			tell_flush(run);

@@ -112,6 +112,19 @@ TEST(only_what_was_written_is_compared)
 	world_close(w);
 }
 
+/* A third one is away: whoever of these two is the primary when it comes back must know what it lacks. */
+TEST(who_joins_takes_over_what_others_lack)
+{
+	struct world *w = world_open(64 * MIB, 4);
+
+	both(w, 0, 64 * MIB, 7);
+	side_change(&w->side[PRIMARY], DISK_WRITE, 0, 9 * MIB, 4096, 8);
+	(void)join(w, false);
+	for (uint64_t chunk = 0; chunk < 16; chunk++)
+		ck_assert(disks_is_dirty(w->side[OTHER].disks, 0, chunk) == (chunk == 2));
+	world_close(w);
+}
+
 /* Something that a client does. */
 static void change_something(struct world *w, uint64_t bytes)
 {
@@ -390,9 +403,9 @@ TEST(a_huge_disk_of_holes_is_gone_over_at_once)
 
 UNIT_MAIN_TIMEOUT("vdd-sync", 60, an_empty_replica_gets_everything,
 		  what_is_not_there_any_more_goes_away, what_is_equal_is_not_sent,
-		  only_what_was_written_is_compared, writes_meanwhile_are_kept,
-		  who_leaves_in_the_middle_comes_back, a_primary_that_is_none_any_more_stops,
-		  verify_finds_what_differs_and_nothing_else,
+		  only_what_was_written_is_compared, who_joins_takes_over_what_others_lack,
+		  writes_meanwhile_are_kept, who_leaves_in_the_middle_comes_back,
+		  a_primary_that_is_none_any_more_stops, verify_finds_what_differs_and_nothing_else,
 		  verify_takes_no_write_for_a_difference, verify_can_be_stopped, a_limit_is_kept,
 		  progress_is_told, unchanged_data_are_gone_over_quickly,
 		  a_huge_disk_of_holes_is_gone_over_at_once)
