@@ -17,7 +17,7 @@
 #define RUN_BYTES 8u
 #define MAGIC UINT64_C(0x5954524944535644) /* "DVSDIRTY" */
 #define VERSION 1u
-#define HEAD_BYTES 16u
+#define HEAD_BYTES 24u
 #define BASE 4096u
 /* Of one minor. */
 #define ROW_BYTES (DISK_BYTES_MAX / DISK_CHUNK_BYTES / 8)
@@ -34,6 +34,7 @@ struct minor {
 struct dirty {
 	int fd;
 	bool all_dirty; /* the file said nothing that can be relied on */
+	uint64_t cooled;
 	struct syncer syncer;
 	struct minor minor[DISK_MINORS_MAX];
 };
@@ -45,23 +46,29 @@ static uint64_t row_at(uint32_t minor)
 	return BASE + minor * ROW_BYTES;
 }
 
-static dvs_err write_head(int fd)
+static dvs_err write_head(int fd, uint64_t cooled)
 {
 	uint8_t head[HEAD_BYTES] = { 0 };
 	struct writer out = writer_over(head, sizeof(head));
 
 	writer_u64(&out, MAGIC);
 	writer_u32(&out, VERSION);
+	writer_u32(&out, 0);
+	writer_u64(&out, cooled);
 	return store_pwrite(fd, head, sizeof(head), 0);
 }
 
-static bool head_ok(int fd)
+static bool read_head(int fd, uint64_t *cooled)
 {
 	uint8_t head[HEAD_BYTES];
 	struct cursor in = cursor_over(head, sizeof(head));
 
-	return store_pread(fd, head, sizeof(head), 0) == DVS_OK && cursor_u64(&in) == MAGIC &&
-	       cursor_u32(&in) == VERSION;
+	if (store_pread(fd, head, sizeof(head), 0) != DVS_OK || cursor_u64(&in) != MAGIC ||
+	    cursor_u32(&in) != VERSION)
+		return false;
+	(void)cursor_u32(&in);
+	*cooled = cursor_u64(&in);
+	return true;
 }
 
 /* What the file has of the words [FROM, TO). */
@@ -83,11 +90,11 @@ static dvs_err open_file(struct dirty *dirty, int dir, bool is_new)
 
 	if (fd < 0)
 		return store_errno(errno);
-	if (is_new || !head_ok(fd)) {
+	if (is_new || !read_head(fd, &dirty->cooled)) {
 		dirty->all_dirty = !is_new;
 		if (ftruncate(fd, (off_t)row_at(DISK_MINORS_MAX)) != 0)
 			return store_errno(errno);
-		err = write_head(fd);
+		err = write_head(fd, 0);
 	}
 	dirty->fd = take_fd(&fd);
 	return err;
@@ -315,8 +322,22 @@ static void tidy_file(struct dirty *dirty, uint32_t minor)
 	(void)put_words(dirty, minor, first, last);
 }
 
+uint64_t dirty_cooled(const struct dirty *dirty)
+{
+	return dirty->cooled;
+}
+
+void dirty_set_cooled(struct dirty *dirty, uint64_t cooled)
+{
+	dirty->cooled = cooled;
+	/* When it cannot be written, what the file says is older: then more is compared than need be. */
+	if (dirty->fd >= 0)
+		(void)!write_head(dirty->fd, cooled);
+}
+
 void dirty_cool(struct dirty *dirty)
 {
+	dirty_set_cooled(dirty, dirty->cooled + 1);
 	for (uint32_t m = 0; m < DISK_MINORS_MAX; m++) {
 		struct minor *one = &dirty->minor[m];
 		struct marks cooled = one->old;

@@ -43,6 +43,9 @@ void dirty_settle(struct dirty *dirty, struct sync_wait *wait);
 bool dirty_is_set(const struct dirty *dirty, uint32_t minor, uint64_t chunk);
 bool dirty_next(const struct dirty *dirty, uint32_t minor, uint64_t *chunk);
 void dirty_cool(struct dirty *dirty);
+/* How often it has cooled, here or where these marks come from. */
+uint64_t dirty_cooled(const struct dirty *dirty);
+void dirty_set_cooled(struct dirty *dirty, uint64_t cooled);
 
 /* All marks as bytes: a row of (minor u32, runs u32, runs times (first chunk u32, chunks u32)). What does not fit is made coarser, so it says
  * perhaps more chunks than are marked. False: not even that fits. */

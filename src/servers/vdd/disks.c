@@ -218,3 +218,13 @@ void disks_dirty_settle(struct disks *disks, struct sync_wait *wait)
 {
 	dirty_settle(disks->dirty, wait);
 }
+
+uint64_t disks_cooled(const struct disks *disks)
+{
+	return dirty_cooled(disks->dirty);
+}
+
+void disks_set_cooled(struct disks *disks, uint64_t cooled)
+{
+	dirty_set_cooled(disks->dirty, cooled);
+}

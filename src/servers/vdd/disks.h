@@ -148,6 +148,10 @@ void disks_mark_dirty(struct disks *disks, uint32_t minor, uint64_t chunk);
 /* All replicas are current: marks that are older than the last call of this are taken off (so a chunk that is written again and again stays marked). To be
  * called at the same place of the order on all of them. */
 void disks_cool(struct disks *disks);
+/* How often these disks have cooled. Who has cooled twice less than others was left out of their set of replicas meanwhile: its marks and theirs do not tell what it
+ * lacks. Kept across restarts. */
+uint64_t disks_cooled(const struct disks *disks);
+void disks_set_cooled(struct disks *disks, uint64_t cooled);
 /* The marks of all minors as bytes: up to CAP into ROOM; the length. False: they do not fit, everything is to be taken for dirty. */
 bool disks_dirty_encode(const struct disks *disks, void *room, size_t cap, size_t *len);
 /* Add marks that another replica gave. PROTO. */

@@ -5,7 +5,7 @@
 
 #include "servers/vdd/sync_internal.h"
 
-#define HELLO_HEAD_BYTES 3u
+#define HELLO_HEAD_BYTES 11u
 
 dvs_err sync_open(struct disks *disks, struct replica *replica, struct skeleton *skeleton,
 		  struct log *log, uint64_t bytes_per_s, struct sync **sync)
@@ -70,6 +70,7 @@ size_t sync_hello(struct sync *sync, bool is_empty, void *room)
 	writer_u8(&out, SYNC_HELLO_VERSION);
 	writer_u8(&out, is_empty);
 	writer_u8(&out, fits);
+	writer_u64(&out, disks_cooled(sync->disks));
 	return HELLO_HEAD_BYTES + (fits ? len : 0);
 }
 
@@ -80,8 +81,11 @@ static bool take_hello(struct sync *sync, const void *hello, size_t n)
 	uint8_t version = cursor_u8(&in);
 	uint8_t is_empty = cursor_u8(&in);
 	uint8_t has_marks = cursor_u8(&in);
+	uint64_t theirs = cursor_u64(&in);
+	uint64_t ours = disks_cooled(sync->disks);
 
-	if (in.failed || version != SYNC_HELLO_VERSION || is_empty || !has_marks)
+	if (in.failed || version != SYNC_HELLO_VERSION || is_empty || !has_marks ||
+	    theirs > ours + 1 || ours > theirs + 1)
 		return true;
 	return disks_dirty_add(sync->disks, in.at, cursor_left(&in)) != DVS_OK;
 }

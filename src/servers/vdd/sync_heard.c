@@ -176,6 +176,7 @@ static void are_stable(struct sync_wait *wait, dvs_err err)
 
 static dvs_err take_marks(struct sync_job *job, struct cursor *in)
 {
+	uint64_t cooled = cursor_u64(in);
 	dvs_err err;
 
 	if (!cursor_done(in))
@@ -183,6 +184,7 @@ static dvs_err take_marks(struct sync_job *job, struct cursor *in)
 	err = disks_dirty_add(job->sync->disks, job->heard->data, job->heard->bytes);
 	if (err != DVS_OK)
 		return err;
+	disks_set_cooled(job->sync->disks, cooled);
 	job->stable = (struct sync_wait){ .done = are_stable };
 	disks_dirty_settle(job->sync->disks, &job->stable);
 	return DVS_OK;

@@ -22,7 +22,7 @@
 #define SYNC_RETRY_NS (5 * CLOCK_NS_PER_S)
 #define SYNC_LAYOUT_BYTES_MAX (DISK_MINORS_MAX * 128u)
 #define SYNC_MARKS_BYTES_MAX (1u << 20)
-#define SYNC_HELLO_VERSION 1u
+#define SYNC_HELLO_VERSION 2u
 
 /* The first byte of a word's head. */
 enum sync_word {
@@ -33,7 +33,7 @@ enum sync_word {
 	SYNC_CLEAR,  /* minor u32, offset u64, bytes u64 */
 	SYNC_LAYOUT, /* only_look u8; data: the disks; answer: minors that are new though they were there, u64; from where on all must be compared, u64 */
 	SYNC_FLUSH,
-	SYNC_MARKS, /* data: marks of chunks (disks_dirty_encode()), to be added there; answered when they are stable */
+	SYNC_MARKS, /* cooled u64; data: marks of chunks (disks_dirty_encode()), to be added there; answered when they are stable */
 };
 
 struct sync_sum {

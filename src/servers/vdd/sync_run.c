@@ -518,6 +518,7 @@ static void tell_marks(struct sync_run *run)
 		sync_run_fail(run, "a replica cannot take over what others lack", DVS_NOMEM);
 		return;
 	}
+	writer_u64(&out, disks_cooled(run->sync->disks));
 	run->word.data = run->marks;
 	run->word.bytes = len;
 	run->word.done = marks_are_taken;

@@ -125,6 +125,21 @@ TEST(who_joins_takes_over_what_others_lack)
 	world_close(w);
 }
 
+/* It was taken off the replicas and added again, while its node was away: what was written meanwhile is marked nowhere any more. */
+TEST(who_was_left_out_is_compared_as_a_whole)
+{
+	struct world *w = world_open(64 * MIB, 4);
+
+	both(w, 0, 64 * MIB, 7);
+	side_change(&w->side[PRIMARY], DISK_WRITE, 0, 9 * MIB, 4096, 8);
+	disks_cool(w->side[PRIMARY].disks);
+	disks_cool(w->side[PRIMARY].disks);
+	ck_assert_uint_eq(join(w, false).total_bytes, 64 * MIB);
+	world_is_equal(w);
+	ck_assert_uint_eq(disks_cooled(w->side[OTHER].disks), disks_cooled(w->side[PRIMARY].disks));
+	world_close(w);
+}
+
 /* Something that a client does. */
 static void change_something(struct world *w, uint64_t bytes)
 {
@@ -404,8 +419,9 @@ TEST(a_huge_disk_of_holes_is_gone_over_at_once)
 UNIT_MAIN_TIMEOUT("vdd-sync", 60, an_empty_replica_gets_everything,
 		  what_is_not_there_any_more_goes_away, what_is_equal_is_not_sent,
 		  only_what_was_written_is_compared, who_joins_takes_over_what_others_lack,
-		  writes_meanwhile_are_kept, who_leaves_in_the_middle_comes_back,
-		  a_primary_that_is_none_any_more_stops, verify_finds_what_differs_and_nothing_else,
+		  who_was_left_out_is_compared_as_a_whole, writes_meanwhile_are_kept,
+		  who_leaves_in_the_middle_comes_back, a_primary_that_is_none_any_more_stops,
+		  verify_finds_what_differs_and_nothing_else,
 		  verify_takes_no_write_for_a_difference, verify_can_be_stopped, a_limit_is_kept,
 		  progress_is_told, unchanged_data_are_gone_over_quickly,
 		  a_huge_disk_of_holes_is_gone_over_at_once)
