@@ -338,10 +338,10 @@ static dvs_err plan_drop(struct disks *disks, struct plan *plan)
 		plan->gone_id[0] = disk->is.layer[l];
 		plan->n_gone = 1;
 		disk->is.n_layers--;
-		memmove(&disk->layer[l], &disk->layer[l + 1],
-			(disk->is.n_layers - l) * sizeof(disk->layer[0]));
-		memmove(&disk->is.layer[l], &disk->is.layer[l + 1],
-			(disk->is.n_layers - l) * sizeof(disk->is.layer[0]));
+		for (; l < disk->is.n_layers; l++) {
+			disk->layer[l] = disk->layer[l + 1];
+			disk->is.layer[l] = disk->is.layer[l + 1];
+		}
 		return DVS_OK;
 	}
 	return DVS_BADSTATE;
