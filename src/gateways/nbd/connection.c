@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "gateways/nbd/watch.h"
@@ -20,6 +21,7 @@ dvs_err connection_open(const struct connection_setup *setup, int fd, uint64_t n
 		connection->in = malloc(NBD_IN_BYTES);
 	if (!connection || !connection->in) {
 		free(connection);
+		close(fd);
 		return DVS_NOMEM;
 	}
 	connection->setup = setup;

@@ -75,7 +75,7 @@ struct connection {
 	uint64_t seen_call;  /* watch.c's */
 };
 
-/* FD becomes the connection's. NOMEM. */
+/* FD becomes the connection's; when there is none it is closed. NOMEM. */
 DVS_MUST_USE dvs_err connection_open(const struct connection_setup *setup, int fd, uint64_t number,
 				     struct connection **connection);
 /* Serve the client until it goes; the calling thread becomes the first of its threads. */

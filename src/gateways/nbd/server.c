@@ -129,11 +129,9 @@ static bool accept_one(struct server *server)
 		return true;
 	}
 	set_options(fd);
-	err = connection_open(&server->setup, fd, ++server->n_accepted, &connection);
-	if (!err) {
-		fd = -1; /* the connection's now */
+	err = connection_open(&server->setup, take_fd(&fd), ++server->n_accepted, &connection);
+	if (!err)
 		err = start(server, connection);
-	}
 	if (err)
 		log_warning(server->setup.log, "client refused", LOG_STR("why", dvs_strerror(err)));
 	return true;
