@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bringing up to date, inside. sync.c: who is brought up to date, and the calls of the server. sync_run.c: the way over the chunks. sync_step.c: one segment of them.
+ * sync_end.c: what comes after them.
  * sync_plan.c: the disks there are. sync_layout.c: making another replica have the same. sync_heard.c: what the other side does.
  *
  * A segment is compared at one place of the order: this side reads it when it tells the other to, which reads it when it hears that. What differs is read here once more, under a hold. When it is told, some of it may have been changed by what came
@@ -159,6 +160,15 @@ void sync_run_end(struct sync_run *run);
 void sync_run_fail(struct sync_run *run, const char *what, dvs_err err);
 /* Of a place that was compared: once for each chunk. */
 void sync_run_differs(struct sync_run *run, uint64_t offset);
+
+/* What ended a word that stands alone. True: it goes on. */
+bool sync_run_answered(struct sync_run *run, dvs_err err, const char *what);
+
+/* ---- sync_end.c ---- */
+
+/* Both lead to the next state. */
+void sync_tell_marks(struct sync_run *run);
+void sync_tell_flush(struct sync_run *run);
 
 /* ---- sync_step.c ---- */
 

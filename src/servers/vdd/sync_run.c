@@ -161,8 +161,7 @@ void sync_run_fail(struct sync_run *run, const char *what, dvs_err err)
 	sync_run_go(run);
 }
 
-/* What ended a word that stands alone. True: it goes on. */
-static bool word_is_over(struct sync_run *run, dvs_err err, const char *what)
+bool sync_run_answered(struct sync_run *run, dvs_err err, const char *what)
 {
 	run->word_is_out = false;
 	if (run->state == SYNC_OVER || err == DVS_NODEDOWN) {
@@ -203,7 +202,7 @@ static void layout_is_done(struct replica_word *word, dvs_err err, const void *a
 		run->sync->verify.differs++;
 		err = DVS_OK;
 	}
-	if (!word_is_over(run, err, "a replica cannot take over the disks"))
+	if (!sync_run_answered(run, err, "a replica cannot take over the disks"))
 		return;
 	if (!others)
 		take_layout(run, &in);
@@ -277,7 +276,7 @@ static void holes_are_known(struct replica_word *word, dvs_err err, const void *
 	struct cursor in = cursor_over(answer, n);
 	uint64_t holes = cursor_u64(&in);
 
-	if (!word_is_over(run, err, "a replica cannot be compared"))
+	if (!sync_run_answered(run, err, "a replica cannot be compared"))
 		return;
 	if (holes > run->offset)
 		holes = run->offset;
@@ -465,87 +464,7 @@ static bool go_over_chunks(struct sync_run *run)
 	return begin_step(run);
 }
 
-/* ---- the end ---- */
-
-static void is_flushed(struct replica_word *word, dvs_err err, const void *answer, size_t n)
-{
-	struct sync_run *run = of_word(word);
-
-	(void)answer;
-	(void)n;
-	if (word_is_over(run, err, "a replica cannot make stable what it was sent"))
-		sync_run_done(run);
-}
-
-static void tell_flush(struct sync_run *run)
-{
-	struct writer out = sync_head(&run->word, SYNC_FLUSH);
-
-	run->word.data = NULL;
-	run->word.bytes = 0;
-	run->word.done = is_flushed;
-	run->word_is_out = true;
-	sync_tell(run, &run->word, &out);
-}
-
-/* ---- marks ---- */
-
-/* Whoever joins may be the primary later, and bring those up to date that are away now: it takes over what was written while they are. */
-static void marks_are_taken(struct replica_word *word, dvs_err err, const void *answer, size_t n)
-{
-	struct sync_run *run = of_word(word);
-
-	(void)answer;
-	(void)n;
-	free(run->marks);
-	run->marks = NULL;
-	if (!word_is_over(run, err, "a replica cannot take over what others lack"))
-		return;
-	run->state = SYNC_AT_FLUSH;
-	sync_run_go(run);
-}
-
-static void tell_marks(struct sync_run *run)
-{
-	struct writer out = sync_head(&run->word, SYNC_MARKS);
-	size_t len = 0;
-
-	run->marks = malloc(SYNC_MARKS_BYTES_MAX);
-	if (!run->marks ||
-	    !disks_dirty_encode(run->sync->disks, run->marks, SYNC_MARKS_BYTES_MAX, &len)) {
-		free(run->marks);
-		run->marks = NULL;
-		sync_run_fail(run, "a replica cannot take over what others lack", DVS_NOMEM);
-		return;
-	}
-	writer_u64(&out, disks_cooled(run->sync->disks));
-	run->word.data = run->marks;
-	run->word.bytes = len;
-	run->word.done = marks_are_taken;
-	run->word_is_out = true;
-	sync_tell(run, &run->word, &out);
-}
-
-static void all_is_marked(struct disk_io *io, dvs_err err)
-{
-	struct sync_run *run = CONTAINER_OF(io, struct sync_run, io);
-
-	run->word_is_out = false;
-	if (run->state == SYNC_OVER)
-		sync_run_end(run);
-	else if (err != DVS_OK)
-		sync_run_fail(run, "a replica cannot take over what others lack", err);
-	else
-		tell_marks(run);
-}
-
-/* What was ordered before it joined may still wait to be carried out here, and is marked only then; a flush comes after it. */
-static void wait_for_marks(struct sync_run *run)
-{
-	run->io = (struct disk_io){ .op = DISK_FLUSH, .done = all_is_marked };
-	run->word_is_out = true;
-	disks_submit(run->sync->disks, &run->io);
-}
+/* ---- one thing after the other ---- */
 
 static bool go_on(struct sync_run *run)
 {
@@ -563,11 +482,11 @@ static bool go_on(struct sync_run *run)
 		return go_over_chunks(run);
 	case SYNC_AT_MARKS:
 		if (is_idle(run))
-			wait_for_marks(run);
+			sync_tell_marks(run);
 		return false;
 	case SYNC_AT_FLUSH:
 		if (is_idle(run))
-			tell_flush(run);
+			sync_tell_flush(run);
 		return false;
 	case SYNC_OVER:
 		return false;
