@@ -82,6 +82,60 @@ def a_lost_node_comes_back(lab, tap):
     tap.comment(lab.judge("node"))
 
 
+def copies_are_the_same_on_all_replicas(lab, tap):
+    """Snapshots, clones and sizes are changes like others."""
+    of = ("--of", f"{DC}/copies")
+
+    def look(node):
+        lab.load(node, "copies@one", "check", "--value", 1, *of, noted=False)
+        lab.load(node, "copies", "check", "--value", 2, noted=False)
+        lab.load(node, "copy", "check", "--value", 3, *of, noted=False)
+    lab.create("copies", [0, 1])
+    lab.wait_healthy("copies")
+    lab.load(2, "copies", "fill", "--value", 1, noted=False)
+    lab.run(2, "dvs", "vol", "snapshot", f"{DC}/copies", "one")
+    lab.load(2, "copies", "fill", "--value", 2, noted=False)
+    lab.run(2, "dvs", "vol", "clone", f"{DC}/copies@one", "copy")
+    lab.load(2, "copy", "check", "--value", 1, *of, noted=False)
+    lab.load(2, "copy", "fill", "--value", 3, *of, noted=False)
+    look(2)
+    lab.promote("copies", 1, 2)
+    look(0)
+    lab.signal_servers(1, signal.SIGKILL)
+    wait_for(lambda: lab.primary("copies", 2) == 0, "the backup takes over")
+    look(1)
+    lab.wait_healthy("copies", 2)
+    lab.run(2, "dvs", "vol", "verify", f"{DC}/copies")
+    lab.promote("copies", 1, 2)
+    look(2)
+    # Nobody writes to it while it grows: what is new is empty.
+    lab.run(0, "dvs", "vol", "rm", "--force", f"{DC}/copy")
+    lab.run(0, "dvs", "vol", "rm", f"{DC}/copies@one")
+    lab.run(0, "dvs", "vol", "resize", f"{DC}/copies", "24M")
+    assert lab.inspect("copies")["volume"]["bytes"] == 24 << 20
+    lab.load(2, "copies", "fill", "--value", 4, noted=False)
+    lab.promote("copies", 0, 2)
+    lab.load(2, "copies", "check", "--value", 4, noted=False)
+
+
+def replicas_come_and_go(lab, tap):
+    lab.create("moves", [0])
+    lab.load(2, "moves", "fill", "--value", 5)
+    storm = lab.storm("moves", 2, "--threads", 3)
+    lab.run(2, "dvs", "vol", "replica", "add", f"{DC}/moves", "n1")
+    assert set(lab.states("moves", 2)) == {0, 1}
+    lab.wait_healthy("moves", 2)
+    # The primary goes: the other one takes over, and nothing is left of it.
+    lab.run(2, "dvs", "vol", "replica", "rm", f"{DC}/moves", "n0")
+    wait_for(lambda: not lab.path(0, f"/var/lib/dvs/volumes/{DC}/moves").exists(), "its files go")
+    assert lab.states("moves", 2) == {1: "primary"}
+    lab.run(2, "dvs", "vol", "replica", "add", f"{DC}/moves", "n2")
+    lab.wait_healthy("moves", 2)
+    tap.comment(lab.end_storm(storm))
+    lab.read_all_replicas("moves", 0)
+    tap.comment(lab.judge("moves"))
+
+
 def memory_outlasts_being_cut_off(lab, tap):
     """The only replica: its node is taken for down, and comes back with other bindings."""
     lab.create("alone", [0], "--store", "ram")
@@ -97,7 +151,8 @@ def memory_outlasts_being_cut_off(lab, tap):
 
 
 TESTS = [replicas_have_the_same, a_killed_primary_is_followed_by_its_backup, a_killed_backup_is_brought_up_to_date,
-         a_paused_primary_answers_nothing_old, a_lost_node_comes_back, memory_outlasts_being_cut_off]
+         a_paused_primary_answers_nothing_old, a_lost_node_comes_back, copies_are_the_same_on_all_replicas, replicas_come_and_go,
+         memory_outlasts_being_cut_off]
 
 
 def main():

@@ -151,13 +151,13 @@ static void batch_answer(struct job *job)
 	vdd_batch_answer_data(job->request, DVS_OK, NULL, out, batch->out_bytes);
 }
 
-/* ---- all at once: memory of this process, and no other replica ---- */
+/* ---- all at once: memory of this process, and nothing that other replicas must have ---- */
 
 static bool can_do_now(const struct unit *unit, const struct batch *batch)
 {
 	bool can_change = unit->is_alone && !unit->has_copies && unit->volume.store == VOLUME_RAM;
 
-	if (!list_is_empty(&unit->jobs) || (batch->n_changes && !can_change))
+	if (batch->n_changes && !can_change)
 		return false;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		const struct item *item = &batch->items[i];
@@ -349,6 +349,19 @@ static void begin(struct job *job)
 	job_less(job, DVS_OK);
 }
 
+/* What could have been done at once had to wait for the lease; it cannot any more, perhaps. */
+static void now_may(struct replica_reader *reader, dvs_err err)
+{
+	struct job *job = CONTAINER_OF(reader, struct job, reader);
+
+	if (err && job->request)
+		skeleton_drop(TAKE_PTR(job->request));
+	if (err || !job->request)
+		job_less(job, DVS_OK);
+	else
+		begin(job);
+}
+
 static dvs_err batch_new(const struct unit *unit, const struct skeleton_request *request,
 			 const struct vdd_batch_req *req, struct batch **out)
 {
@@ -402,9 +415,9 @@ void ops_batch(void *state, struct skeleton_request *request, const struct vdd_b
 		return;
 	}
 	job->batch = batch;
-	/* A reader would wait in the job of one that does: with nobody else there is no lease to wait for. */
-	if (is_now && unit->is_alone)
-		do_now(job);
-	else
+	job->reader.ready = now_may;
+	if (!is_now)
 		begin(job);
+	else if (unit->is_alone || replica_may_read(unit->replica, &job->reader))
+		do_now(job);
 }

@@ -156,7 +156,7 @@ static void change_answer(struct job *job)
 static bool can_write_now(const struct unit *unit, uint32_t minor, uint64_t offset, uint64_t bytes)
 {
 	return unit->is_alone && !unit->has_copies && unit->volume.store == VOLUME_RAM &&
-	       list_is_empty(&unit->jobs) && disks_can_map(unit->disks, minor, offset, bytes);
+	       disks_can_map(unit->disks, minor, offset, bytes);
 }
 
 static void write_now(struct unit *unit, struct skeleton_request *request,
