@@ -84,7 +84,7 @@ def a_lost_node_comes_back(lab, tap):
 
 def copies_are_the_same_on_all_replicas(lab, tap):
     """Snapshots, clones and sizes are changes like others."""
-    of = ("--of", f"{DC}/copies")
+    of = ("--as", f"{DC}/copies")
 
     def look(node):
         lab.load(node, "copies@one", "check", "--value", 1, *of, noted=False)

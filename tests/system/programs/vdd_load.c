@@ -2,7 +2,7 @@
 /* A client that loads a volume and knows what must be on it.
  *
  *	vdd-load RUN_DIR DC/VOLUME fill  [--value N]    write every block
- *	vdd-load RUN_DIR DC/VOLUME check [--value N] [--of DC/VOLUME]  every block is as fill left it
+ *	vdd-load RUN_DIR DC/VOLUME check [--value N]    every block is as fill left it
  *	vdd-load RUN_DIR DC/VOLUME storm --out FILES [--seconds S] [--threads T] [--seed N] [--client N]
  *	vdd-load RUN_DIR DC/VOLUME read  --out FILES    read every block
  *	vdd-load - - judge FILE...                      whether all that FILEs tell can have been one disk
@@ -42,7 +42,6 @@ struct options {
 	const char *volume;
 	const char *as; /* what it is a snapshot or clone of: its blocks have that one's name */
 	const char *out;
-	const char *of; /* the volume whose blocks it has: that of which a copy was made */
 	uint64_t value;
 	uint64_t seconds;
 	uint64_t threads;
@@ -544,8 +543,6 @@ static bool parse(int argc, char **argv, struct options *options)
 
 		if (option == 'o')
 			options->out = optarg;
-		else if (option == 'f')
-			options->of = optarg;
 		else if (option == 'a')
 			options->as = optarg;
 		else if (option == 'v')
