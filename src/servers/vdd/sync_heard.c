@@ -61,17 +61,13 @@ static void has_read(struct disk_io *io, dvs_err err)
 
 static bool is_hole(struct sync *sync, const struct disk_io *io)
 {
-	uint64_t bytes = 0;
 	uint64_t from;
 	uint64_t to;
-	bool hole = false;
 
 	if (disks_next_change(sync->disks, NULL, io->minor, io->offset, &from, &to) &&
 	    from < io->offset + io->bytes)
 		return false;
-	return disks_extent(sync->disks, io->minor, io->offset, io->bytes, &bytes, &hole) ==
-		       DVS_OK &&
-	       hole && bytes >= io->bytes;
+	return sync_hole(sync->disks, io->minor, io->offset, io->bytes) >= io->bytes;
 }
 
 static dvs_err compare(struct sync_job *job, struct cursor *in)

@@ -14,10 +14,10 @@
 #include "servers/vdd/crew.h"
 #include "servers/vdd/sync.h"
 
-#define SYNC_SEGMENT_BYTES (512u << 10) /* so long the loop is busy with checksums at a time */
+#define SYNC_SEGMENT_BYTES (1024u << 10) /* so long the loop is busy with checksums at a time */
 #define SYNC_GRANULES (SYNC_SEGMENT_BYTES / DISK_GRANULE_BYTES)
 #define SYNC_SUM_BYTES 16u
-#define SYNC_STEPS 8u /* words under way, for each other replica */
+#define SYNC_STEPS 16u /* words under way, for each other replica */
 #define SYNC_JOBS_MAX 1024u
 /* After an error it is tried again. */
 #define SYNC_RETRY_NS (5 * CLOCK_NS_PER_S)
@@ -143,6 +143,8 @@ struct sync {
 void sync_plan_make(const struct disks *disks, struct sync_plan *plan);
 /* Bytes of CHUNK of all disks. */
 uint64_t sync_plan_chunk_bytes(const struct sync_plan *plan, uint64_t chunk);
+/* So much from OFFSET on is a hole of MINOR, at most LIMIT; 0: there are data, or the store cannot tell. */
+uint64_t sync_hole(struct disks *disks, uint32_t minor, uint64_t offset, uint64_t limit);
 /* From OFFSET on all disks have holes, up to *BYTES, at most LIMIT. An error of the store counts as none. */
 uint64_t sync_plan_holes(struct disks *disks, const struct sync_plan *plan, uint64_t offset,
 			 uint64_t limit);

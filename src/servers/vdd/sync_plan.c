@@ -51,6 +51,20 @@ uint64_t sync_plan_chunk_bytes(const struct sync_plan *plan, uint64_t chunk)
 	return sum;
 }
 
+uint64_t sync_hole(struct disks *disks, uint32_t minor, uint64_t offset, uint64_t limit)
+{
+	uint64_t first = limit < DISK_GRANULE_BYTES ? limit : DISK_GRANULE_BYTES;
+	uint64_t bytes = 0;
+	bool is_hole = false;
+
+	/* First a little: how far data go is of no interest, and can take long to find. */
+	if (disks_extent(disks, minor, offset, first, &bytes, &is_hole) != DVS_OK || !is_hole)
+		return 0;
+	if (disks_extent(disks, minor, offset, limit, &bytes, &is_hole) != DVS_OK || !is_hole)
+		return 0;
+	return bytes;
+}
+
 static uint64_t holes_of(struct disks *disks, const struct disk_info *info, uint64_t offset,
 			 uint64_t limit)
 {
@@ -58,11 +72,9 @@ static uint64_t holes_of(struct disks *disks, const struct disk_info *info, uint
 	uint64_t at = offset;
 
 	while (at < end && at < info->bytes) {
-		uint64_t bytes = 0;
-		bool is_hole = false;
+		uint64_t bytes = sync_hole(disks, info->minor, at, end - at);
 
-		if (disks_extent(disks, info->minor, at, end - at, &bytes, &is_hole) != DVS_OK ||
-		    !is_hole || bytes == 0)
+		if (bytes == 0)
 			return at - offset;
 		at += bytes;
 	}

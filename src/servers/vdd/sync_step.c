@@ -258,17 +258,13 @@ static void has_compared(struct replica_word *word, dvs_err err, const void *ans
 static bool is_hole(struct sync_step *step)
 {
 	struct disks *disks = step->run->sync->disks;
-	uint64_t bytes = 0;
 	uint64_t from;
 	uint64_t to;
-	bool hole = false;
 
 	if (disks_next_change(disks, NULL, step->minor, step->offset, &from, &to) &&
 	    from < step->offset + step->bytes)
 		return false;
-	return disks_extent(disks, step->minor, step->offset, step->bytes, &bytes, &hole) ==
-		       DVS_OK &&
-	       hole && bytes >= step->bytes;
+	return sync_hole(disks, step->minor, step->offset, step->bytes) >= step->bytes;
 }
 
 static void read_mine(struct sync_step *step)
