@@ -19,6 +19,23 @@
 #include "gateways/attach/attach.h"
 #include "gateways/attach/keeper.h"
 
+/* A line of mountinfo, see proc(5): "36 35 98:0 /mnt1 /mnt2 ...": where it is mounted, if it is the device NUMBER. */
+static const char *mount_of(const char *line, dev_t number)
+{
+	char *at;
+	unsigned long in_major;
+	unsigned long in_minor;
+
+	(void)strtoul(line, &at, 10);
+	(void)strtoul(at, &at, 10);
+	in_major = strtoul(at, &at, 10);
+	in_minor = *at == ':' ? strtoul(at + 1, &at, 10) : 0;
+	if (*at != ' ' || makedev(in_major, in_minor) != number)
+		return NULL;
+	at = strchr(at + 1, ' ');
+	return at ? at + 1 : NULL;
+}
+
 /* Where the block device NUMBER is mounted for process PID ("self" or a number): the first such place. The form: proc(5), mountinfo. */
 static bool mounted_for(const char *pid, dev_t number, char *place, size_t size)
 {
@@ -30,14 +47,10 @@ static bool mounted_for(const char *pid, dev_t number, char *place, size_t size)
 	(void)snprintf(path, sizeof(path), "/proc/%.20s/mountinfo", pid);
 	file = fopen(path, "re");
 	while (file && getline(&line, &room, file) > 0) {
-		unsigned int in_major;
-		unsigned int in_minor;
-		int at = 0;
+		const char *at = mount_of(line, number);
 
-		if (sscanf(line, "%*u %*u %u:%u %*s %n", &in_major, &in_minor, &at) == 2 && at &&
-		    makedev(in_major, in_minor) == number) {
-			line[(size_t)at + strcspn(line + at, " \n")] = '\0';
-			(void)snprintf(place, size, "%s", line + at);
+		if (at) {
+			(void)snprintf(place, size, "%.*s", (int)strcspn(at, " \n"), at);
 			return true;
 		}
 	}

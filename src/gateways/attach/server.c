@@ -67,23 +67,20 @@ void server_hear(int fd, struct server_word *word)
 				  .msg_control = control.room,
 				  .msg_controllen = sizeof(control.room) };
 	ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-	unsigned int number = 0;
-	unsigned int flag = 0;
-	int at = 0;
+	char *at;
 
 	*word = (struct server_word){ .says = SERVER_GONE, .fd = -1 };
 	if (n <= 0)
 		return;
 	text[n] = '\0';
 	word->fd = passed_fd(&message);
-	if (sscanf(text + 1, " %u %u %n", &number, &flag, &at) < 2)
-		return;
 	word->says = text[0] == 'r' ? SERVER_READY :
 		     text[0] == 's' ? SERVER_RESIZED :
 				      SERVER_FAILED;
-	word->err = dvs_err_from_number(number);
-	word->is_read_only = flag;
-	(void)snprintf(word->why, sizeof(word->why), "%.*s", ATTACH_WHY_MAX - 1, text + 1 + at);
+	word->err = dvs_err_from_number((unsigned int)strtoul(text + 1, &at, 10));
+	word->is_read_only = strtoul(at, &at, 10);
+	(void)snprintf(word->why, sizeof(word->why), "%.*s", ATTACH_WHY_MAX - 1,
+		       *at == ' ' ? at + 1 : at);
 }
 
 /* ---- serving ---- */

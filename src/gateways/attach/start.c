@@ -44,10 +44,11 @@ static void leave_terminal(const char *run_dir, int *report_fd)
 static dvs_err hear(int fd, char device[LOOP_DEVICE_MAX], char why[ATTACH_WHY_MAX])
 {
 	char text[ATTACH_WHY_MAX + 32];
-	unsigned int number = 0;
+	static const char failed[] = "error ";
+	unsigned int number;
 	size_t len = 0;
 	ssize_t n;
-	int at = 0;
+	char *at;
 
 	while (len < sizeof(text) - 1 && (n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
 		len += (size_t)n;
@@ -57,11 +58,12 @@ static dvs_err hear(int fd, char device[LOOP_DEVICE_MAX], char why[ATTACH_WHY_MA
 		(void)snprintf(device, LOOP_DEVICE_MAX, "%.31s", text + 3);
 		return DVS_OK;
 	}
-	if (sscanf(text, "error %u %n", &number, &at) < 1 || !at) {
+	if (strncmp(text, failed, sizeof(failed) - 1) != 0) {
 		(void)snprintf(why, ATTACH_WHY_MAX, "dvs-attach has died before it was ready");
 		return DVS_PEERDEAD;
 	}
-	(void)snprintf(why, ATTACH_WHY_MAX, "%.*s", ATTACH_WHY_MAX - 1, text + at);
+	number = (unsigned int)strtoul(text + sizeof(failed) - 1, &at, 10);
+	(void)snprintf(why, ATTACH_WHY_MAX, "%.*s", ATTACH_WHY_MAX - 1, *at == ' ' ? at + 1 : at);
 	return dvs_err_from_number(number);
 }
 

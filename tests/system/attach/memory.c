@@ -49,13 +49,13 @@ static dvs_err memory_geometry(void *thread, struct attach_geometry *geometry)
 	struct memory *memory = thread;
 	char path[512];
 	AUTO_FCLOSE FILE *file = NULL;
-	unsigned long long bytes;
+	char text[32];
 
 	*geometry = memory->geometry;
 	(void)snprintf(path, sizeof(path), "%s/bytes", memory->run_dir);
 	file = fopen(path, "re");
-	if (file && fscanf(file, "%llu", &bytes) == 1 && bytes <= RESERVED_BYTES)
-		geometry->bytes = bytes;
+	if (file && fgets(text, sizeof(text), file) && strtoull(text, NULL, 10) <= RESERVED_BYTES)
+		geometry->bytes = strtoull(text, NULL, 10);
 	return DVS_OK;
 }
 

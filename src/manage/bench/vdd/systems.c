@@ -18,9 +18,17 @@
 #define SOCKET(name) "nbd+unix:///?socket=" DISKS_DIR "/" name ".sock"
 /* The lab's first node. */
 #define SERVER "10.86.0.1"
-#define IMAGE DISKS_DIR "/disk.img"
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
+
+/* A file, and the sockets of the servers. */
+static const char image[] = DISKS_DIR "/disk.img";
+static const char dvs_socket[] = DISKS_DIR "/dvs.sock";
+static const char memory_socket[] = DISKS_DIR "/memory.sock";
+static const char file_socket[] = DISKS_DIR "/file.sock";
+static const char left_socket[] = DISKS_DIR "/left.sock";
+static const char right_socket[] = DISKS_DIR "/right.sock";
+static const char quorum_socket[] = DISKS_DIR "/quorum.sock";
 
 bool bench_disk_fits(const struct bench_system *system, const struct bench_cell *cell)
 {
@@ -77,9 +85,8 @@ static dvs_err nbd_start(struct bench_lab *lab, struct bench_fault *fault)
 	if (access(program, X_OK) != 0)
 		strcpy(program, "dvs-nbd");
 	for (size_t i = 0; i < ARRAY_LEN(nodes) && !err; i++) {
-		const char *argv[] = { program,	      "--socket", DISKS_DIR "/dvs.sock",
-				       "--log-level", "warning",  DISKS_DC,
-				       NULL };
+		const char *argv[] = { program,	  "--socket", dvs_socket, "--log-level",
+				       "warning", DISKS_DC,   NULL };
 
 		err = bench_disks_serve(lab, nodes[i], argv, fault);
 	}
@@ -124,9 +131,8 @@ const struct bench_system bench_disk_nbd = {
 
 static dvs_err memory_start(struct bench_lab *lab, struct bench_fault *fault)
 {
-	static const char *const here[] = {
-		"nbdkit", "-f", "-U", DISKS_DIR "/memory.sock", "memory", DISKS_BYTES_TEXT, NULL
-	};
+	static const char *const here[] = { "nbdkit",	      "-f", "-U", memory_socket, "memory",
+					    DISKS_BYTES_TEXT, NULL };
 	static const char *const there[] = { "nbdkit",	       "-f", "-p", TEXT(10810), "memory",
 					     DISKS_BYTES_TEXT, NULL };
 	dvs_err err = bench_disks_serve(lab, DISKS_SERVER_NODE, here, fault);
@@ -145,22 +151,23 @@ static dvs_err make_image(struct bench_lab *lab, struct bench_fault *fault)
 {
 	static const struct bench_command make = {
 		.path = "truncate",
-		.argv = { "truncate", "-s", DISKS_BYTES_TEXT, IMAGE, NULL },
+		.argv = { "truncate", "-s", DISKS_BYTES_TEXT, image, NULL },
 	};
 	struct bench_heard heard;
 	dvs_err err = bench_commands_run(
 		lab, &(struct bench_commands){ .node = DISKS_SERVER_NODE, .list = &make, .n = 1 },
 		&heard, fault);
 
-	return err ? err : bench_disks_fill(lab, DISKS_SERVER_NODE, "file", IMAGE, fault);
+	return err ? err : bench_disks_fill(lab, DISKS_SERVER_NODE, "file", image, fault);
 }
 
 static dvs_err file_start(struct bench_lab *lab, struct bench_fault *fault)
 {
-	static const char *const here[] = { "nbdkit", "-f",  "-U", DISKS_DIR "/file.sock",
-					    "file",   IMAGE, NULL };
+	static const char *const here[] = {
+		"nbdkit", "-f", "-U", file_socket, "file", image, NULL
+	};
 	static const char *const there[] = {
-		"nbdkit", "-f", "-p", TEXT(10811), "file", IMAGE, NULL
+		"nbdkit", "-f", "-p", TEXT(10811), "file", image, NULL
 	};
 	dvs_err err = make_image(lab, fault);
 
@@ -185,7 +192,7 @@ static const struct bench_disk_system file = {
 };
 static const struct bench_disk_system raw_file = {
 	.way = "file",
-	.local = IMAGE,
+	.local = DISKS_DIR "/disk.img",
 	.replicas_min = 1,
 	.replicas_max = 1,
 };
@@ -233,15 +240,12 @@ const struct bench_system bench_disk_raw_file = {
 
 static dvs_err quorum_start(struct bench_lab *lab, struct bench_fault *fault)
 {
-	static const char *const left[] = {
-		"nbdkit", "-f", "-U", DISKS_DIR "/left.sock", "memory", DISKS_BYTES_TEXT, NULL
-	};
-	static const char *const right[] = {
-		"nbdkit", "-f", "-U", DISKS_DIR "/right.sock", "memory", DISKS_BYTES_TEXT, NULL
-	};
-	static const char *const mirror[] = { "qemu-nbd", "--persistent",	    "--shared=16",
-					      "-k",	  DISKS_DIR "/quorum.sock", QUORUM,
-					      NULL };
+	static const char *const left[] = { "nbdkit",	      "-f", "-U", left_socket, "memory",
+					    DISKS_BYTES_TEXT, NULL };
+	static const char *const right[] = { "nbdkit",	       "-f", "-U", right_socket, "memory",
+					     DISKS_BYTES_TEXT, NULL };
+	static const char *const mirror[] = { "qemu-nbd",    "--persistent", "--shared=16", "-k",
+					      quorum_socket, QUORUM,	     NULL };
 	dvs_err err = bench_disks_serve(lab, DISKS_SERVER_NODE, left, fault);
 
 	if (!err)

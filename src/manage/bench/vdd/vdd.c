@@ -14,9 +14,9 @@ enum { KIB = 1 << 10, MIB = 1 << 20 };
 		{ pattern, 1, 1, 64 * KIB, false, false },                                        \
 		{ pattern, 1, 16, 64 * KIB, true, false },                                        \
 		{ pattern, 1, 32, 64 * KIB, false, false }, { pattern, 1, 1, MIB, false, false }, \
-		{ pattern, 1, 8, MIB, false, false }, { pattern, 1, 1, 4 * KIB, false, true },    \
+		{ pattern, 1, 8, MIB, false, false }, { pattern, 1, 1, 4 * KIB, true, true },     \
 		{ pattern, 1, 16, 4 * KIB, false, true },                                         \
-		{ pattern, 1, 16, 64 * KIB, false, true },                                        \
+		{ pattern, 1, 16, 64 * KIB, true, true },                                         \
 	{                                                                                         \
 		pattern, 1, 8, MIB, true, true                                                    \
 	}
