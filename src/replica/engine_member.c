@@ -183,6 +183,8 @@ void engine_begin(struct engine *engine, uint64_t after)
 		return;
 	engine->last = engine->applied = engine->stable = after;
 	engine->is_fresh = false;
+	/* What was carried out here and nowhere else is undone when it is brought up to date. */
+	remember_clear(engine->config.remember);
 	engine_role_set(engine, ENGINE_JOINING);
 }
 

@@ -176,6 +176,9 @@ static void job_end(struct job *job, dvs_err err, const void *data, size_t n)
 		skeleton_answer_data(job->request, err, NULL, 0, data, n);
 		job->request = NULL;
 	}
+	/* The next primary answers; it goes with the role. */
+	if (job->request)
+		job->request->keeper = NULL;
 	free(job->data);
 	free(job);
 }

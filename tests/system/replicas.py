@@ -88,12 +88,19 @@ def rounds(servers, rng, n, seconds):
 
 
 def hand_over(tap, servers):
-    one = primary(servers)
-    other = servers[(one.node + 1) % NODES]
-    one.tell(f"hand {other.node}")
-    wait_for(lambda: one.handed, "an answer to hand over", timeout=60)
+    """It is refused while the other one has not bound itself as a backup."""
+    for _ in range(10):
+        wait_for(lambda: all_are_members(servers), "all are members", timeout=60)
+        one = primary(servers)
+        other = servers[(one.node + 1) % NODES]
+        one.handed.clear()
+        one.tell(f"hand {other.node}")
+        wait_for(lambda: one.handed, "an answer to hand over", timeout=60)
+        if one.handed == ["OK"]:
+            break
     tap.ok(one.handed == ["OK"], "a primary hands over", one.handed)
-    wait_for(lambda: primary(servers) is other and all_are_members(servers), "the other is the primary", timeout=60)
+    wait_for(lambda: primary(servers) is other and all_are_members(servers),
+             "the other is the primary", timeout=60)
 
 
 def run(tap, lab, rng, n):
@@ -119,6 +126,10 @@ def run(tap, lab, rng, n):
         server.start()
     wait_for(lambda: all_are_members(servers), "all are members after all were killed", timeout=60)
     report(tap, count(lab, 0, 5, 1000), "after all were killed at once")
+    for server in servers:
+        server.tell("end")
+    status = [server.process.wait(60) for server in servers]
+    tap.ok(status == [0] * NODES, "all end in order", status)
 
 
 def main():
