@@ -517,6 +517,7 @@ static int judge(int n, char **files)
 		}
 	}
 	n_wrong = history_judge(&history);
+	free(history.events);
 	(void)printf("%zu events, %zu wrong blocks\n", history.n, n_wrong);
 	return n_wrong ? EXIT_WRONG : 0;
 }
