@@ -52,6 +52,7 @@ struct caller_use {
 	void *user;
 	void (*end)(void *user, struct caller *caller);
 	bool is_busy;
+	bool is_single; /* USER is of that call alone */
 };
 struct caller_use *caller_use(struct caller *caller);
 

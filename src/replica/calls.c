@@ -9,6 +9,24 @@
 
 #define JOIN_MS 5000u
 
+struct single {
+	struct replica *replica;
+	uint32_t node;
+	dvs_ep ep;
+	uint64_t stream;
+	uint64_t epoch;
+	uint64_t after;
+	uint64_t from;
+	void *out;
+};
+
+static void single_free(struct single *single)
+{
+	if (single)
+		free(single->out);
+	free(single);
+}
+
 /* ---- callers ---- */
 
 /* In the caller's thread. */
@@ -42,6 +60,7 @@ struct caller *caller_get(struct replica *replica, void *user,
 			return NULL;
 		list_add_tail(&replica->callers, &caller_use(caller)->all);
 	}
+	caller_use(caller)->is_single = false;
 	caller_use(caller)->user = user;
 	caller_use(caller)->end = end;
 	return caller;
@@ -91,23 +110,16 @@ void callers_close(struct replica *replica)
 {
 	struct list *link;
 
-	while ((link = list_take_head(&replica->callers)))
-		caller_close(CONTAINER_OF(link, struct caller_use, all)->self,
-			     skeleton_self(replica->config.skeleton));
+	while ((link = list_take_head(&replica->callers))) {
+		struct caller_use *use = CONTAINER_OF(link, struct caller_use, all);
+		struct single *single = use->is_single && use->end ? use->user : NULL;
+
+		caller_close(use->self, skeleton_self(replica->config.skeleton));
+		single_free(single);
+	}
 }
 
 /* ---- single calls ---- */
-
-struct single {
-	struct replica *replica;
-	uint32_t node;
-	dvs_ep ep;
-	uint64_t stream;
-	uint64_t epoch;
-	uint64_t after;
-	uint64_t from;
-	void *out;
-};
 
 static struct single *single_new(struct replica *replica, uint32_t node, dvs_ep ep)
 {
@@ -128,8 +140,7 @@ static dvs_err result_err(const struct caller_result *result)
 static void single_end(struct single *single, struct caller *caller)
 {
 	caller_put(single->replica, caller);
-	free(single->out);
-	free(single);
+	single_free(single);
 }
 
 static void view_ended(void *user, struct caller *caller)
@@ -162,6 +173,7 @@ void calls_view(struct replica *replica, uint32_t node, dvs_ep ep, uint64_t epoc
 					.stream = stream,
 					.node = replica->config.node.n,
 					.ep = m3_self(skeleton_self(replica->config.skeleton)).n });
+	caller_use(caller)->is_single = true;
 	caller_call(caller, ep, &msg, NULL, 0, replica->config.evict_ms);
 }
 
@@ -194,6 +206,7 @@ static void tail_ask(struct single *single, struct caller *caller)
 	replica_tail_req_encode(&out, &(struct replica_tail_req){ .epoch = single->epoch,
 								  .after = single->after,
 								  .from = single->from });
+	caller_use(caller)->is_single = true;
 	caller_call(caller, single->ep, &msg, NULL, 0, single->replica->config.evict_ms);
 }
 
@@ -241,6 +254,7 @@ void calls_join(struct replica *replica, uint64_t stream)
 					.node = replica->config.node.n,
 					.ep = m3_self(skeleton_self(replica->config.skeleton)).n,
 					.stream = stream });
+	caller_use(caller)->is_single = true;
 	caller_call(caller, replica->config.service, &msg, single->out, n, JOIN_MS);
 }
 
@@ -262,5 +276,6 @@ void calls_take(struct replica *replica, uint32_t node, dvs_ep ep)
 	assert(caller);
 	replica_take_req_encode(
 		&out, &(struct replica_take_req){ .epoch = engine_epoch(replica->engine) });
+	caller_use(caller)->is_single = true;
 	caller_call(caller, ep, &msg, NULL, 0, replica->config.evict_ms);
 }

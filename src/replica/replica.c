@@ -271,10 +271,10 @@ void replica_close(struct replica *replica)
 		skeleton_timer_cancel(skeleton, &replica->tick);
 		skeleton_on_lost(skeleton, NULL, NULL);
 		worker_close(replica);
-		callers_close(replica);
 		engine_leave(replica_enter(replica));
 		inbox_clear(replica);
 		go(replica);
+		callers_close(replica);
 		skeleton_timer_cancel(skeleton, &replica->soon);
 		engine_close(replica->engine);
 	}
