@@ -377,6 +377,7 @@ bool engine_may_read(struct engine *engine)
 	return false;
 }
 
+/* A joiner is a copy of this replica, so it counts only when it is known that the members could carry out what this one could. */
 static void look_at_peers(struct engine *engine)
 {
 	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
@@ -386,7 +387,7 @@ static void look_at_peers(struct engine *engine)
 		    engine->now_ns > peer->heard_ns + engine->config.evict_ns)
 			peer_fail(engine, node);
 		if (peer->state == PEER_JOINER && peer->is_telling && !peer->is_told &&
-		    engine->applied >= peer->current) {
+		    engine->stable >= peer->current) {
 			peer->is_told = true;
 			CALL(engine, send_table, node);
 		}
