@@ -195,6 +195,8 @@ void engine_applied(struct engine *engine, struct engine_entry *entry, dvs_err r
 	} else {
 		if (result != DVS_OK && entry->odd == 0)
 			engine->n_bad++;
+		if (engine->role == ENGINE_PRIMARY)
+			primary_applied(engine, result);
 		applied_advance(engine, entry);
 		if (engine->role != ENGINE_PRIMARY)
 			engine_trim(engine);

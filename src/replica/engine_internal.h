@@ -160,6 +160,7 @@ void hand_over_look(struct engine *engine);
 
 void primary_start(struct engine *engine);
 void primary_end(struct engine *engine);
+void primary_applied(struct engine *engine, dvs_err result);
 void primary_record(struct engine *engine, dvs_err err, uint64_t version,
 		    const struct engine_view *view);
 void primary_set(struct engine *engine, dvs_err err, uint64_t version);

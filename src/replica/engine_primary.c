@@ -101,6 +101,20 @@ void peer_fail(struct engine *engine, uint32_t node)
 	}
 }
 
+/* A store that failed here may have done it on a joiner, which then is no copy of this replica: it begins anew. */
+void primary_applied(struct engine *engine, dvs_err result)
+{
+	if (result != DVS_IO && result != DVS_NOSPACE && result != DVS_CORRUPT &&
+	    result != DVS_NOMEM)
+		return;
+	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
+		enum peer_state state = engine->peers[node].state;
+
+		if (state == PEER_JOINER || state == PEER_READY)
+			peer_fail(engine, node);
+	}
+}
+
 void primary_end(struct engine *engine)
 {
 	bool readers_wait = engine->readers_wait;
