@@ -279,6 +279,22 @@ def a_damaged_image_is_left_alone(node):
     assert status == 1, text
 
 
+def a_server_does_not_outlive_its_node_for_ever(node):
+    """dvsd is killed, and what it ran in is removed with it."""
+    node.volume()
+    pid = node.server()
+    node.kill()
+    for path in node.run_dir.iterdir():
+        if path.name not in ("lib", "log"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    node.run_dir.rename(node.run_dir.with_suffix(".gone"))
+    try:
+        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the server has ended", 60)
+    finally:
+        node.run_dir.with_suffix(".gone").rename(node.run_dir)
+        node.start()
+
+
 def main():
     if os.geteuid() != 0 or not shutil.which("crun"):
         print("1..0 # SKIP needs root and crun")
@@ -288,7 +304,8 @@ def main():
                       a_volume_is_made_anew_under_its_name, a_killed_server_is_started_again,
                       a_server_outlives_its_agent_and_dvsd, memory_outlasts_bindings, a_dc_takes_its_volumes_along,
                       what_cannot_be_served_is_told_and_tried_again, a_file_keeps_what_was_written,
-                      a_full_disk_is_an_error_and_no_more, a_damaged_image_is_left_alone], Node)
+                      a_full_disk_is_an_error_and_no_more, a_damaged_image_is_left_alone,
+                      a_server_does_not_outlive_its_node_for_ever], Node)
 
 
 if __name__ == "__main__":

@@ -153,9 +153,13 @@ static void *listen(void *argument)
 
 	for (;;) {
 		struct dvk_event event;
+		struct dvk_dvs_info info;
 		uint64_t n_lost = n_known;
 		dvs_err err = dvk_event_next(process->admin, LOST_PAUSE_MS * 10, &event, &n_lost);
 
+		/* That nothing happens may be because there is nobody to tell it. */
+		if (err == DVS_TIMEOUT && dvk_dvs_info(process->admin, &info) == DVS_NODVSD)
+			err = DVS_NODVSD;
 		if (err == DVS_NODVSD) {
 			if (is_lost(process, &since_ns)) {
 				log_error(&process->log,
