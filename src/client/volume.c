@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "base/cleanup.h"
 #include "container/reader.h"
 
 #define RECORD_PREFIX "volume/"
@@ -390,6 +391,15 @@ dvs_err volume_print(const struct volume *volume, char **text)
 	}
 	*text = made;
 	return DVS_OK;
+}
+
+bool volume_equal(const struct volume *a, const struct volume *b)
+{
+	AUTO_FREE char *one = NULL;
+	AUTO_FREE char *other = NULL;
+
+	return strcmp(a->name, b->name) == 0 && volume_print(a, &one) == DVS_OK &&
+	       volume_print(b, &other) == DVS_OK && strcmp(one, other) == 0;
 }
 
 /* ---- over a link ---- */

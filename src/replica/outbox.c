@@ -70,10 +70,11 @@ static size_t item_head(const struct item *item, uint8_t head[REPLICA_ITEM_BYTES
 
 size_t outbox_head(const struct block *block, uint8_t head[REPLICA_ITEM_BYTES_MAX])
 {
-	struct item item = { .kind = ITEM_ENTRY, .number = block->e.sequence };
+	struct item item = { .kind = ITEM_ENTRY,
+			     .number = block->e.sequence,
+			     /* only read */
+			     .block = (struct block *)(uintptr_t)block };
 
-	/* only read */
-	memcpy(&item.block, &block, sizeof(item.block));
 	return item_head(&item, head);
 }
 

@@ -405,7 +405,7 @@ static dvs_err open_session(struct file *file, int *mount_fd, char why[ATTACH_WH
 	(void)snprintf(place, sizeof(place), "/dev/fd/%d", fuse_fd);
 	if (fuse_session_mount(file->session, place) < 0)
 		return DVS_IO;
-	fuse_fd = -1; /* the session's now */
+	(void)!take_fd(&fuse_fd); /* the session's now */
 	return DVS_OK;
 }
 

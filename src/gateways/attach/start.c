@@ -37,8 +37,8 @@ static void leave_terminal(const char *run_dir, int *report_fd)
 	if (*report_fd != FIRST_FREE_FD)
 		*report_fd = dup2(*report_fd, FIRST_FREE_FD);
 	(void)close_range(FIRST_FREE_FD + 1, ~0U, 0);
-	null = -1;
-	log = -1;
+	(void)!take_fd(&null);
+	(void)!take_fd(&log);
 }
 
 static dvs_err hear(int fd, char device[LOOP_DEVICE_MAX], char why[ATTACH_WHY_MAX])

@@ -96,15 +96,16 @@ static bool is_exiting(pid_t pid)
 	char path[64];
 	char line[512];
 	const char *rest = NULL;
-	unsigned int flags = IS_EXITING;
 	AUTO_FCLOSE FILE *file = NULL;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	file = fopen(path, "re");
 	if (file && fgets(line, sizeof(line), file))
 		rest = strrchr(line, ')');
-	return !rest || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1 ||
-	       (flags & IS_EXITING);
+	/* Behind the name: state, parent, group, session, terminal, its group, flags. */
+	for (int i = 0; rest && i < 7; i++)
+		rest = strchr(rest + 1, ' ');
+	return !rest || (strtoul(rest, NULL, 10) & IS_EXITING);
 }
 
 /* Whether process PID has been killed, and may only not know it yet. */
@@ -118,11 +119,8 @@ static bool is_dying(pid_t pid)
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file)) {
-		unsigned long long pending = 0;
-
-		if (sscanf(line, "SigPnd: %llx", &pending) == 1 ||
-		    sscanf(line, "ShdPnd: %llx", &pending) == 1)
-			dying = dying || (pending >> (SIGKILL - 1) & 1);
+		if (strncmp(line, "SigPnd:", 7) == 0 || strncmp(line, "ShdPnd:", 7) == 0)
+			dying = dying || (strtoull(line + 7, NULL, 16) >> (SIGKILL - 1) & 1);
 	}
 	return dying;
 }

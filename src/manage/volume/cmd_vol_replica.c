@@ -141,9 +141,12 @@ static int print_done(struct vol *vol, const char *what, const struct change *ch
 
 static int find_node(struct vol *vol, struct change *change)
 {
-	if (vol->volume.of[0])
-		return vol_note(vol, "a clone is where its volume is; name that: %s/%s", vol->dc,
-				vol->volume.of);
+	change->node = NULL;
+	if (vol->volume.of[0]) {
+		(void)vol_note(vol, "a clone is where its volume is; name that: %s/%s", vol->dc,
+			       vol->volume.of);
+		return EXIT_FAILURE;
+	}
 	change->node = nodes_named(vol->cli, &vol->nodes, vol->cli->words[2]);
 	return change->node ? EXIT_DONE : EXIT_USAGE;
 }

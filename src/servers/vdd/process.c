@@ -296,7 +296,7 @@ static void follow(struct process *process, const struct volume *volume)
 		(void)is_to_wait(process, volume);
 		if (is_of_node && needs_restart(&unit->wanted, volume))
 			unit_stop(unit);
-		else if (memcmp(&unit->wanted, volume, sizeof(*volume)) != 0 || !is_of_node)
+		else if (!volume_equal(&unit->wanted, volume) || !is_of_node)
 			unit_changed(unit, volume, is_of_node);
 		return;
 	}

@@ -177,7 +177,7 @@ static bool verifies(const struct sync *sync, const struct sync_run *but)
 	LIST_FOREACH(link, &sync->runs) {
 		const struct sync_run *run = CONTAINER_OF(link, struct sync_run, of_sync);
 
-		if (run->is_verify && run != but)
+		if (run != but && run->is_verify)
 			return true;
 	}
 	return false;
