@@ -87,10 +87,16 @@ def rounds(servers, rng, n, seconds):
             wait_for(lambda: all_are_members(servers), f"round {number}: all are members", timeout=60)
 
 
-def hand_over(tap, servers):
+def are_backups(lab):
+    """All members but the primary have bound themselves as backups, a moment after they have become members."""
+    rows = lab.json(0, "ep", "ls", "web")["endpoints"]
+    return sum(row["endpoint"] == SERVICE and row["kind"] == "backup" for row in rows) == NODES - 1
+
+
+def hand_over(tap, lab, servers):
     """It is refused while the other one has not bound itself as a backup."""
     for _ in range(10):
-        wait_for(lambda: all_are_members(servers), "all are members", timeout=60)
+        wait_for(lambda: all_are_members(servers) and are_backups(lab), "all are members", timeout=60)
         one = primary(servers)
         other = servers[(one.node + 1) % NODES]
         one.handed.clear()
@@ -112,7 +118,7 @@ def run(tap, lab, rng, n):
     wait_for(lambda: all_are_members(servers), "all are members", timeout=60)
     tap.ok(True, "three replicas come together")
     client = count(lab, 2, 0, 3000)
-    hand_over(tap, servers)
+    hand_over(tap, lab, servers)
     report(tap, client, "while it is handed over")
     load_ms = 3000 * n
     clients = [count(lab, node, 1 + node, load_ms) for node in range(NODES)]

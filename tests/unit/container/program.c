@@ -118,6 +118,7 @@ TEST(a_mistake_is_named_with_its_place)
 			      "%s\nsays: %s\nnot:  %s", json, why, mistakes[i].text);
 	}
 	ck_assert(parse("{}") == DVS_OK); /* what the image says */
+	program_free(&program);
 	ck_assert(parse("{\"command\": \"true\"}") == DVS_BADARG);
 	ck_assert_str_eq(why, "command: must be a list [...], but is a text");
 	ck_assert(parse("{\"command\": [\"a\", 1]}") == DVS_BADARG);
