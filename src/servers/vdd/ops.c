@@ -60,6 +60,7 @@ dvs_err ops_do_now(struct unit *unit, struct disk_io *io)
 	disks_submit(unit->disks, io);
 	/* The memory of a RAM store is at hand. */
 	assert(now.is_done);
+	io->keeper = NULL;
 	return now.err;
 }
 

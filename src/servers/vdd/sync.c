@@ -172,15 +172,15 @@ void sync_run_done(struct sync_run *run)
 
 /* ---- comparing all ---- */
 
-static bool verifies(const struct sync *sync, const struct sync_run *but)
+static uint32_t n_verifying(const struct sync *sync)
 {
-	LIST_FOREACH(link, &sync->runs) {
-		const struct sync_run *run = CONTAINER_OF(link, struct sync_run, of_sync);
+	uint32_t n = 0;
 
-		if (run != but && run->is_verify)
-			return true;
+	LIST_FOREACH(link, &sync->runs) {
+		if (CONTAINER_OF(link, struct sync_run, of_sync)->is_verify)
+			n++;
 	}
-	return false;
+	return n;
 }
 
 void sync_run_ended(struct sync_run *run)
@@ -191,7 +191,8 @@ void sync_run_ended(struct sync_run *run)
 		return;
 	verify->done_bytes += run->progress.done_bytes;
 	verify->total_bytes += run->progress.total_bytes;
-	if (verify->state == 1 && !verifies(run->sync, run))
+	/* RUN itself is still among them. */
+	if (verify->state == 1 && n_verifying(run->sync) == 1)
 		verify->state = 2;
 }
 
@@ -200,7 +201,7 @@ dvs_err sync_verify_start(struct sync *sync, bool repair)
 	struct replica_member_state states[DVS_NODES_MAX];
 	uint32_t n = replica_look(sync->replica, states);
 
-	if (verifies(sync, NULL))
+	if (n_verifying(sync) > 0)
 		return DVS_BADSTATE;
 	sync->verify = (struct sync_verify){ .state = 1 };
 	for (uint32_t i = 0; i < n; i++) {
@@ -222,7 +223,7 @@ dvs_err sync_verify_start(struct sync *sync, bool repair)
 		if (run->is_verify)
 			sync_run_go(run);
 	}
-	if (!verifies(sync, NULL))
+	if (n_verifying(sync) == 0)
 		sync->verify.state = 2;
 	return DVS_OK;
 }
