@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The file system itself: operations of (state, identity, arguments) on an open image; no messages, no sessions. One thread. Each operation that changes something does so within the change set that its caller has begun
- * (fsimage_begin()), and after an error the caller rolls back. tree*.c: names and attributes; file*.c: contents. */
+ * (fs_begin()). An operation that ends with NOSPACE, IO, NOMEM or CORRUPT may be half done: the caller rolls back. One that ends with another error has changed nothing, so that the change set can go on. tree*.c: names and attributes; file*.c: contents. */
 #ifndef SERVERS_FS_FS_H
 #define SERVERS_FS_FS_H
 
@@ -50,7 +50,15 @@ DVS_MUST_USE dvs_err fs_open(struct fsimage *image, struct log *log, struct fs *
 void fs_close(struct fs *fs, bool in_order);
 struct fsimage *fs_image(struct fs *fs);
 
-/* A file somebody has open (or pinned): it lives on without a name. Counted; fs_unpin() of the last one of a file without names removes it and gives its space back, for which it needs a change set: *IS_LAST says so before (fs_is_last_pin()). */
+/* A change set of the file system: what fsimage_begin() and so on do, and the inodes in memory go with it. Only these are to be called on the image of a file system that is open. Several operations may be in one. Pins are not undone by a rollback; but a
+ * file that was made in the change set is gone with its pins, and one that fs_unpin() had removed is pinned as before. Errors as fsimage_begin() and fsimage_commit() have them; after an error of fs_commit() all is as at fs_begin(). */
+DVS_MUST_USE dvs_err fs_begin(struct fs *fs);
+DVS_MUST_USE dvs_err fs_commit(struct fs *fs);
+void fs_rollback(struct fs *fs);
+/* Whether access times wait to be written; any change set does it, also an empty one. */
+bool fs_has_times(const struct fs *fs);
+
+/* A file somebody has open (or pinned): it lives on without a name. Counted; fs_unpin() of the last one of a file without names removes it and gives its space back, for which it needs a change set: fs_is_last_pin() says so before. FULL; STALE: there is no such file, or it is not pinned. */
 DVS_MUST_USE dvs_err fs_pin(struct fs *fs, uint64_t ino);
 bool fs_is_last_pin(const struct fs *fs, uint64_t ino);
 DVS_MUST_USE dvs_err fs_unpin(struct fs *fs, uint64_t ino);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the file system share (fs.h has what others see).
+ *
+ * Inodes are read from the table `files` into a cache and changed there; fs_commit() writes those that changed as rows, so a directory in which many names are made in one change set is written once.
+ * fs_rollback() gives each the attributes back that it had, and forgets those that were made. Names, contents and extended attributes are changed in the database at once, and undone by the database. */
+#ifndef SERVERS_FS_FS_INTERNAL_H
+#define SERVERS_FS_FS_INTERNAL_H
+
+#include <sys/stat.h>
+
+#include "base/list.h"
+#include "servers/fs/fs.h"
+
+/* Statements, prepared when they are used first; sql.c has their texts. Those of file*.c stand behind the others. */
+enum fs_sql_id {
+	FS_SQL_WHOLE_GET,
+	FS_SQL_WHOLE_PUT,
+	FS_SQL_FILE_GET,
+	FS_SQL_FILE_ADD,
+	FS_SQL_FILE_PUT,
+	FS_SQL_FILE_PUT_ATIME,
+	FS_SQL_FILE_REMOVE,
+	FS_SQL_FILE_NEXT,
+	FS_SQL_FILE_PARENT,
+	FS_SQL_FILE_FLAGS,
+	FS_SQL_ORPHAN_NEXT,
+	FS_SQL_CONTENT_GET,
+	FS_SQL_CONTENT_PUT,
+	FS_SQL_NAME_FIND,
+	FS_SQL_NAME_ADD,
+	FS_SQL_NAME_PUT,
+	FS_SQL_NAME_REMOVE,
+	FS_SQL_NAME_FROM,
+	FS_SQL_NAME_NEXT,
+	FS_SQL_NAME_COUNTS,
+	FS_SQL_XATTR_GET,
+	FS_SQL_XATTR_PUT,
+	FS_SQL_XATTR_REMOVE,
+	FS_SQL_XATTR_REMOVE_ALL,
+	FS_SQL_XATTR_LIST,
+	FS_SQL_XATTR_SUM,
+	FS_SQL_XATTR_STRAYS,
+	FS_SQL_XATTR_REMOVE_STRAYS,
+	FS_SQL_XATTR_SUM_ALL,
+	FS_SQL_BLOCKS_SUM_ALL,
+	FS_SQL_SESSION_PUT,
+	FS_SQL_SESSION_REMOVE,
+	FS_SQL_SESSION_NEXT,
+	FS_SQL_ANSWER_PUT,
+	FS_SQL_ANSWER_GET,
+	FS_SQL_ANSWER_REMOVE,
+	FS_SQL_N
+};
+
+/* fs_inode.flags; they are columns of the database: never renumber. */
+#define FS_INODE_LINKABLE 1u	/* without a name since it was made, and may get one */
+#define FS_INODE_XATTRS 2u	/* it has some */
+#define FS_INODE_ACL 4u		/* an access ACL that says more than the mode */
+#define FS_INODE_DEFAULT_ACL 8u /* a directory's */
+#define FS_INODE_CAPABILITY 16u /* security.capability */
+#define FS_INODE_CONTENT 32u	/* the contents (a symbolic link's target) stand in the row */
+#define FS_INODE_FLAGS_ALL 63u
+
+struct fs_inode_was;
+
+struct fs_inode {
+	struct list link;      /* of fs.recent, .touched or .changed; none when it is only pinned */
+	struct fs_inode *next; /* in the same bucket */
+	struct fs_attr attr;   /* of a directory, size is the number of its names */
+	uint64_t parent;       /* a directory's; the root's is itself */
+	uint32_t flags;
+	uint32_t pins;
+	bool is_new;		  /* made in this change set, */
+	bool is_added;		  /* and the row is there already */
+	bool is_removed;	  /* in this change set */
+	bool is_unpinned;	  /* by its removal */
+	bool is_touched;	  /* its access time is newer than the row's */
+	struct fs_inode_was *was; /* not NULL: changed in this change set */
+};
+
+/* What is in the one row of the table `whole`. */
+struct fs_whole {
+	uint64_t next_ino;
+	uint64_t files;
+	uint64_t bytes;	      /* of blocks and extended attributes: what the quota counts */
+	uint64_t quota_bytes; /* 0: none */
+	uint64_t quota_files;
+	uint64_t id;
+};
+
+struct fs {
+	struct fsimage *image;
+	struct log *log;
+	sqlite3 *db;
+	sqlite3_stmt *sql[FS_SQL_N];
+	uint64_t key[2]; /* of the hash of names */
+	struct fs_whole whole;
+	struct fs_whole whole_was; /* at the begin of the change set */
+	struct fs_inode **buckets;
+	uint32_t n_buckets; /* a power of two */
+	uint32_t n_inodes;
+	uint32_t max_inodes; /* beyond it, those that nobody needs go */
+	uint32_t n_touched;
+	struct list recent; /* in no use, last used first */
+	struct list touched;
+	struct list changed;
+	void *room; /* what pointers "valid until the next call" point to */
+	size_t room_bytes;
+};
+
+/* ---- sql.c ---- */
+/* The statement, reset; NULL: out of memory, or the database has no such tables (fs_sql_error() says). */
+sqlite3_stmt *fs_sql(struct fs *fs, enum fs_sql_id id);
+/* One that gives no rows. */
+DVS_MUST_USE dvs_err fs_sql_run(struct fs *fs, sqlite3_stmt *stmt);
+/* The next row; NOTFOUND: there is none (more), and the statement is reset. */
+DVS_MUST_USE dvs_err fs_sql_row(struct fs *fs, sqlite3_stmt *stmt);
+/* What the last failure was. Never DVS_OK. */
+DVS_MUST_USE dvs_err fs_sql_error(const struct fs *fs);
+void fs_sql_close(struct fs *fs);
+static inline void fs_bind(sqlite3_stmt *stmt, int column, uint64_t value)
+{
+	(void)sqlite3_bind_int64(
+		stmt, column,
+		(sqlite3_int64)value); /* the number of columns is right, nothing else can fail */
+}
+/* VALUE must stay as it is until the statement is reset. An empty one is an empty blob, not NULL. */
+static inline void fs_bind_blob(sqlite3_stmt *stmt, int column, const void *value, size_t len)
+{
+	if (len == 0)
+		(void)sqlite3_bind_zeroblob(stmt, column, 0);
+	else
+		(void)sqlite3_bind_blob64(stmt, column, value, len, SQLITE_STATIC);
+}
+static inline uint64_t fs_column(sqlite3_stmt *stmt, int column)
+{
+	return (uint64_t)sqlite3_column_int64(stmt, column);
+}
+/* fs.room with at least BYTES. NOMEM. */
+DVS_MUST_USE dvs_err fs_room(struct fs *fs, size_t bytes);
+
+/* ---- inode.c ---- */
+DVS_MUST_USE dvs_err fs_inodes_open(struct fs *fs);
+void fs_inodes_close(struct fs *fs);
+/* The inode, valid until the operation ends. STALE, CORRUPT, IO, NOMEM. */
+DVS_MUST_USE dvs_err fs_inode_get(struct fs *fs, uint64_t ino, struct fs_inode **inode);
+/* As fs_inode_get(), only what is in memory; NULL. */
+struct fs_inode *fs_inode_known(const struct fs *fs, uint64_t ino);
+/* A new one, with a number, in this change set; all attributes but ino are zero. It counts as a file: QUOTA. */
+DVS_MUST_USE dvs_err fs_inode_add(struct fs *fs, struct fs_inode **inode);
+/* To be called before anything of it is changed: keeps what it was, and gives it a new version. NOMEM. */
+DVS_MUST_USE dvs_err fs_inode_change(struct fs *fs, struct fs_inode *inode);
+#define FS_ATIME 1u
+#define FS_MTIME 2u
+#define FS_CTIME 4u
+/* These times are now. After fs_inode_change(). */
+void fs_inode_stamp(struct fs_inode *inode, uint32_t times);
+/* It was read: the access time as relatime says, in memory; fs_commit() writes it. No change set is needed. */
+void fs_inode_touch(struct fs *fs, struct fs_inode *inode);
+/* The file is gone, with contents and extended attributes: nobody has it open, and it has no name. */
+DVS_MUST_USE dvs_err fs_inode_remove(struct fs *fs, struct fs_inode *inode);
+/* Rows of all that changed are written: statements see what the cache has. */
+DVS_MUST_USE dvs_err fs_inodes_write(struct fs *fs);
+/* The change set has ended: well (what was removed goes), or not (everything is as it was). */
+void fs_inodes_settle(struct fs *fs, bool is_well);
+
+/* ---- content.c: what stands in the row of a file ---- */
+/* *DATA is valid until the next call; none is zero bytes. */
+DVS_MUST_USE dvs_err fs_content_get(struct fs *fs, struct fs_inode *inode, const void **data,
+				    size_t *bytes);
+/* In this change set, after fs_inode_change(). DATA NULL: nothing stands there any more. */
+DVS_MUST_USE dvs_err fs_content_put(struct fs *fs, struct fs_inode *inode, const void *data,
+				    size_t bytes);
+
+/* ---- fs.c ---- */
+/* So many bytes more are in use in this change set. QUOTA, and nothing has changed. */
+DVS_MUST_USE dvs_err fs_usage_more(struct fs *fs, uint64_t bytes);
+void fs_usage_less(struct fs *fs, uint64_t bytes);
+/* How many bytes more the quota allows; UINT64_MAX: there is none. */
+uint64_t fs_usage_left(const struct fs *fs);
+
+/* ---- permission.c ---- */
+bool fs_is_member(const struct fs_who *who, uint32_t gid);
+/* The owner, or who may do as one. */
+bool fs_is_owner(const struct fs_who *who, const struct fs_inode *inode);
+/* MASK: 4 read, 2 write, 1 execute or search. NOACCESS. */
+DVS_MUST_USE dvs_err fs_permit(struct fs *fs, const struct fs_who *who, struct fs_inode *inode,
+			       uint32_t mask);
+/* Set-id bits and capabilities that a write (or a change of the size) by WHO takes away. In this change set, after fs_inode_change(); WHO NULL: of somebody who may keep nothing. */
+DVS_MUST_USE dvs_err fs_drop_privileges(struct fs *fs, const struct fs_who *who,
+					struct fs_inode *inode);
+
+/* ---- file*.c ---- */
+/* Extents (rows, space and what they count in the quota) of a file that is removed. */
+DVS_MUST_USE dvs_err fs_extents_remove(struct fs *fs, struct fs_inode *inode);
+
+#endif
