@@ -26,13 +26,12 @@ struct fsd_options {
 	char dc[DVS_NAME_MAX + 1];
 	char name[FS_RECORD_NAME_MAX + 1];
 	uint32_t node;
-	bool make; /* make it anew, whatever is there */
 	enum log_level log_level;
 };
 
-#define FSD_BUCKETS 4096u /* of each table by number */
+#define FSD_BUCKETS 4096u      /* of each table by number */
 #define FSD_HANDLES_MAX 65536u /* of a session */
-#define FSD_WHOS_MAX 4096u
+#define FSD_IDENTITIES_MAX 4096u
 #define FSD_MEMBERS_MAX 1024u
 #define FSD_SESSIONS_MAX 1024u
 #define FSD_LEASES_MAX (1u << 20)
@@ -48,24 +47,24 @@ struct fsd {
 	struct skeleton *skeleton;
 	struct skeleton_service services[1];
 	struct m3 *service;
-	bool is_primary;
 	bool is_stopping;
-	struct fs *fs; /* NULL: not taken over yet */
-	char why[256]; /* it could not be */
-	uint64_t server; /* a number of this life of the server */
+	bool is_over;	   /* the record names this node no more */
+	uint64_t retry_ns; /* not before is it tried again to open the file system */
+	struct fs *fs;	   /* NULL: not taken over yet */
+	char why[256];	   /* it could not be */
+	uint64_t server;   /* a number of this life of the server */
 	struct skeleton_timer sync;
 	struct skeleton_timer again;
 	/* posts of the listening thread */
 	struct post look;
 	atomic_bool is_look_put;
-	struct post stop;
-	atomic_bool is_stop_put;
+	pthread_t main;
 	/* sessions */
 	struct list sessions;
 	uint32_t n_sessions;
 	uint64_t last_session;
-	uint32_t n_expected; /* that have not said yet what they had */
-	bool is_settled;     /* all have, and files that nobody has are gone */
+	uint32_t n_expected;		  /* that have not said yet what they had */
+	bool is_settled;		  /* all have, and files that nobody has are gone */
 	struct list members[FSD_BUCKETS]; /* by endpoint */
 	struct list unsettled;		  /* requests `resumed` that wait for the others */
 	/* leases */
@@ -110,11 +109,12 @@ struct fsd_session {
 	bool has_leases;  /* it answers recalls */
 	bool is_expected; /* its server was another one, and it has not said all yet */
 	bool is_resuming;
-	uint64_t ends_ns; /* its node is down: so long what it has cached may still be seen there; 0: not */
+	uint64_t
+		ends_ns; /* its node is down: so long what it has cached may still be seen there; 0: not */
 	struct list members;
 	uint32_t n_members;
-	struct list whos[64];
-	uint32_t n_whos;
+	struct list identities[64];
+	uint32_t n_identities;
 	struct list handles[256];
 	uint32_t n_handles;
 	struct list leases;
@@ -128,11 +128,12 @@ struct fsd_session {
 
 /* ---- fsd_process.c ---- */
 
-/* Until SIGTERM or SIGINT, or until the record names this node no more. */
+/* Until SIGTERM or SIGINT, or until the record names this node no more. NODC, NOTFOUND: there is no such record; INUSE: another process serves it here. */
 DVS_MUST_USE dvs_err fsd_run(struct fsd *fsd);
 /* For the skeleton's thread: open the file system, if this server is the primary. Tried again later when it fails. */
 void fsd_take_over(struct fsd *fsd);
-DVS_MUST_USE dvs_err fsd_open_fs(struct fsd *fsd); /* fsd_open.c */
+/* fsd_open.c: what the record says, made when it is new. WHY (fsd->why) gets a sentence. */
+DVS_MUST_USE dvs_err fsd_open_fs(struct fsd *fsd);
 DVS_MUST_USE dvs_err fsd_rights_drop(void);
 extern const struct fs_handlers fsd_handlers;
 
@@ -144,11 +145,11 @@ DVS_MUST_USE dvs_err fsd_sessions_load(struct fsd *fsd);
 void fsd_sessions_free(struct fsd *fsd);
 /* That of the endpoint which asks; NULL. */
 struct fsd_session *fsd_session_of(const struct fsd *fsd, dvs_ep ep);
-/* NULL: WHO was not told. */
-const struct fs_who *fsd_who(const struct fsd_session *session, uint32_t who);
-struct fsd_handle *fsd_handle(const struct fsd_session *session, uint32_t handle);
+/* NULL: NUMBER was not told. */
+const struct fs_who *fsd_who(const struct fsd_session *session, uint32_t number);
+struct fsd_handle *fsd_handle(const struct fsd_session *session, uint32_t number);
 /* INUSE as BADSTATE, FULL. INO is pinned by it. */
-DVS_MUST_USE dvs_err fsd_handle_add(struct fsd *fsd, struct fsd_session *session, uint32_t handle,
+DVS_MUST_USE dvs_err fsd_handle_add(struct fsd *fsd, struct fsd_session *session, uint32_t number,
 				    uint64_t ino, uint32_t flags, uint32_t who);
 void fsd_handle_drop(struct fsd *fsd, struct fsd_session *session, struct fsd_handle *handle);
 /* Look whether the endpoints of all sessions are still there. */
@@ -196,8 +197,9 @@ struct fsd_call {
 	struct skeleton_request *request;
 	struct fsd_session *session;
 	const struct fs_who *who; /* NULL: none was named */
-	uint8_t *data;		  /* the request's, copied: the client can change its own at any time */
+	uint8_t *data; /* the request's, copied: the client can change its own at any time */
 	size_t bytes;
+	bool is_changing;
 	uint8_t attr[128]; /* encoded, behind what is answered */
 	size_t attr_bytes;
 };
@@ -237,16 +239,13 @@ void fsd_symlink(void *state, struct skeleton_request *request, const struct fs_
 void fsd_link(void *state, struct skeleton_request *request, const struct fs_link_req *req);
 void fsd_unlink(void *state, struct skeleton_request *request, const struct fs_unlink_req *req);
 void fsd_rename(void *state, struct skeleton_request *request, const struct fs_rename_req *req);
-void fsd_readlink(void *state, struct skeleton_request *request,
-		  const struct fs_readlink_req *req);
+void fsd_readlink(void *state, struct skeleton_request *request, const struct fs_readlink_req *req);
 void fsd_readdir(void *state, struct skeleton_request *request, const struct fs_readdir_req *req);
 void fsd_getattr(void *state, struct skeleton_request *request, const struct fs_getattr_req *req);
 void fsd_setattr(void *state, struct skeleton_request *request, const struct fs_setattr_req *req);
 void fsd_access(void *state, struct skeleton_request *request, const struct fs_access_req *req);
-void fsd_getxattr(void *state, struct skeleton_request *request,
-		  const struct fs_getxattr_req *req);
-void fsd_setxattr(void *state, struct skeleton_request *request,
-		  const struct fs_setxattr_req *req);
+void fsd_getxattr(void *state, struct skeleton_request *request, const struct fs_getxattr_req *req);
+void fsd_setxattr(void *state, struct skeleton_request *request, const struct fs_setxattr_req *req);
 void fsd_listxattr(void *state, struct skeleton_request *request,
 		   const struct fs_listxattr_req *req);
 void fsd_removexattr(void *state, struct skeleton_request *request,
@@ -258,8 +257,7 @@ void fsd_release(void *state, struct skeleton_request *request, const struct fs_
 void fsd_read(void *state, struct skeleton_request *request, const struct fs_read_req *req);
 void fsd_write(void *state, struct skeleton_request *request, const struct fs_write_req *req);
 void fsd_fsync(void *state, struct skeleton_request *request, const struct fs_fsync_req *req);
-void fsd_allocate(void *state, struct skeleton_request *request,
-		  const struct fs_allocate_req *req);
+void fsd_allocate(void *state, struct skeleton_request *request, const struct fs_allocate_req *req);
 void fsd_seek(void *state, struct skeleton_request *request, const struct fs_seek_req *req);
 void fsd_copy(void *state, struct skeleton_request *request, const struct fs_copy_req *req);
 void fsd_status(void *state, struct skeleton_request *request, const struct fs_status_req *req);

@@ -83,11 +83,9 @@ void fsd_grow(void *state, struct skeleton_request *request, const struct fs_gro
 /* End the change set as ERR says. */
 static dvs_err end(struct fsd *fsd, dvs_err err)
 {
-	struct fsimage *image = fs_image(fsd->fs);
-
 	if (!err)
-		return fsimage_commit(image);
-	fsimage_rollback(image);
+		return fs_commit(fsd->fs);
+	fs_rollback(fsd->fs);
 	return err;
 }
 
@@ -98,7 +96,7 @@ void fsd_quota(void *state, struct skeleton_request *request, const struct fs_qu
 
 	if (!is_there(fsd, request))
 		return;
-	err = fsimage_begin(fs_image(fsd->fs));
+	err = fs_begin(fsd->fs);
 	if (!err)
 		err = end(fsd, fs_set_quota(fsd->fs, req->bytes, req->files));
 	fs_quota_answer(request, err, NULL);
@@ -124,11 +122,12 @@ void fsd_check(void *state, struct skeleton_request *request, const struct fs_ch
 		return;
 	memset(&rep, 0, sizeof(rep));
 	if (req->repair)
-		err = fsimage_begin(fs_image(fsd->fs));
-	if (!err)
+		err = fs_begin(fsd->fs);
+	if (!err) {
 		err = fs_check(fsd->fs, req->repair, found, &rep, &rep.repaired);
-	if (req->repair && fsimage_is_changing(fs_image(fsd->fs)))
-		err = end(fsd, err);
+		if (req->repair)
+			err = end(fsd, err);
+	}
 	fs_check_answer(request, err, &rep);
 }
 

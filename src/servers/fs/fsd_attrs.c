@@ -51,7 +51,7 @@ void fsd_setattr(void *state, struct skeleton_request *request, const struct fs_
 		return;
 	in = cursor_over(call.data, call.bytes);
 	fs_change_get(&in, &change);
-	err = cursor_ok(&in) && call.who ? DVS_OK : DVS_BADARG;
+	err = cursor_done(&in) && call.who ? DVS_OK : DVS_BADARG;
 	if (!err)
 		err = can_write(&call, req->handle, req->ino, &can);
 	if (!err && req->handle && (change.valid & CHANGE_SIZE) && !can)

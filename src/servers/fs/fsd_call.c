@@ -104,31 +104,33 @@ static dvs_err remember(const struct fsd_call *call, const void *payload, size_t
 
 dvs_err fsd_change_begin(struct fsd_call *call)
 {
-	return fsimage_begin(fs_image(call->fsd->fs));
+	dvs_err err = fs_begin(call->fsd->fs);
+
+	call->is_changing = err == DVS_OK;
+	return err;
 }
 
 dvs_err fsd_change_again(struct fsd_call *call)
 {
-	struct fsimage *image = fs_image(call->fsd->fs);
 	dvs_err err;
 
-	fsimage_rollback(image);
-	err = fsimage_sync(image);
-	return err ? err : fsimage_begin(image);
+	fs_rollback(call->fsd->fs);
+	call->is_changing = false;
+	err = fsimage_sync(fs_image(call->fsd->fs));
+	return err ? err : fsd_change_begin(call);
 }
 
 dvs_err fsd_change_close(struct fsd_call *call, dvs_err err, const void *payload, size_t len,
 			 const void *data, size_t bytes)
 {
-	struct fsimage *image = fs_image(call->fsd->fs);
-
-	if (!fsimage_is_changing(image))
+	if (!call->is_changing)
 		return err ? err : DVS_IO;
+	call->is_changing = false;
 	if (!err)
 		err = remember(call, payload, len, data, bytes);
 	if (!err)
-		return fsimage_commit(image);
-	fsimage_rollback(image);
+		return fs_commit(call->fsd->fs);
+	fs_rollback(call->fsd->fs);
 	return err;
 }
 

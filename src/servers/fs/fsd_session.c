@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions: who asks, as whom, and what he has open. */
+/* Sessions: who asks, and as whom. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +81,7 @@ static dvs_err add_member(struct fsd *fsd, struct fsd_session *session, dvs_ep e
 
 static struct fsd_who *find_who(const struct fsd_session *session, uint32_t number)
 {
-	LIST_FOREACH(link, &session->whos[number % ARRAY_LEN(session->whos)]) {
+	LIST_FOREACH(link, &session->identities[number % ARRAY_LEN(session->identities)]) {
 		struct fsd_who *who = CONTAINER_OF(link, struct fsd_who, of_session);
 
 		if (who->number == number)
@@ -100,7 +100,7 @@ const struct fs_who *fsd_who(const struct fsd_session *session, uint32_t number)
 static void drop_who(struct fsd_session *session, struct fsd_who *who)
 {
 	list_remove(&who->of_session);
-	session->n_whos--;
+	session->n_identities--;
 	free(who);
 }
 
@@ -120,7 +120,7 @@ void fsd_whom(void *state, struct skeleton_request *request, const struct fs_who
 		return;
 	}
 	old = find_who(session, req->who);
-	if (!old && session->n_whos >= FSD_WHOS_MAX) {
+	if (!old && session->n_identities >= FSD_IDENTITIES_MAX) {
 		fs_who_answer(request, DVS_FULL, NULL);
 		return;
 	}
@@ -139,78 +139,10 @@ void fsd_whom(void *state, struct skeleton_request *request, const struct fs_who
 				    .n_groups = is_trusted ? req->n_groups : 0,
 				    .groups = who->groups };
 	memcpy(who->groups, req->groups, who->who.n_groups * sizeof(who->groups[0]));
-	list_add_tail(&session->whos[req->who % ARRAY_LEN(session->whos)], &who->of_session);
-	session->n_whos++;
+	list_add_tail(&session->identities[req->who % ARRAY_LEN(session->identities)],
+		      &who->of_session);
+	session->n_identities++;
 	fs_who_answer(request, DVS_OK, NULL);
-}
-
-/* ---- open files ---- */
-
-struct fsd_handle *fsd_handle(const struct fsd_session *session, uint32_t number)
-{
-	LIST_FOREACH(link, &session->handles[number % ARRAY_LEN(session->handles)]) {
-		struct fsd_handle *handle = CONTAINER_OF(link, struct fsd_handle, of_session);
-
-		if (handle->number == number)
-			return handle;
-	}
-	return NULL;
-}
-
-dvs_err fsd_handle_add(struct fsd *fsd, struct fsd_session *session, uint32_t number, uint64_t ino,
-		       uint32_t flags, uint32_t who)
-{
-	struct fsd_handle *handle;
-	dvs_err err;
-
-	if (number == 0 || fsd_handle(session, number))
-		return DVS_BADSTATE;
-	if (session->n_handles >= FSD_HANDLES_MAX)
-		return DVS_FULL;
-	handle = calloc(1, sizeof(*handle));
-	if (!handle)
-		return DVS_NOMEM;
-	err = fs_pin(fsd->fs, ino);
-	if (err) {
-		free(handle);
-		return err;
-	}
-	handle->number = number;
-	handle->flags = flags;
-	handle->who = who;
-	handle->ino = ino;
-	list_add_tail(&session->handles[number % ARRAY_LEN(session->handles)], &handle->of_session);
-	session->n_handles++;
-	return DVS_OK;
-}
-
-/* The last one of a file without names removes it: a change set of its own. */
-static void unpin(struct fsd *fsd, uint64_t ino)
-{
-	struct fsimage *image = fs_image(fsd->fs);
-	dvs_err err = DVS_OK;
-	bool is_change = fs_is_last_pin(fsd->fs, ino) && !fsimage_is_changing(image);
-
-	if (is_change)
-		err = fsimage_begin(image);
-	if (!err)
-		err = fs_unpin(fsd->fs, ino);
-	if (is_change && !err)
-		err = fsimage_commit(image);
-	else if (is_change)
-		fsimage_rollback(image);
-	if (err)
-		log_warning(&fsd->log, "a file without a name stays until the next start",
-			    LOG_U64("ino", ino), LOG_STR("why", dvs_strerror(err)));
-}
-
-void fsd_handle_drop(struct fsd *fsd, struct fsd_session *session, struct fsd_handle *handle)
-{
-	fsd_locks_end(fsd, session, handle);
-	list_remove(&handle->of_session);
-	session->n_handles--;
-	unpin(fsd, handle->ino);
-	free(handle);
 }
 
 /* ---- sessions ---- */
@@ -237,8 +169,8 @@ static struct fsd_session *new_session(struct fsd *fsd, uint64_t number)
 	list_init(&session->leases);
 	list_init(&session->to_recall);
 	list_init(&session->told);
-	for (size_t i = 0; i < ARRAY_LEN(session->whos); i++)
-		list_init(&session->whos[i]);
+	for (size_t i = 0; i < ARRAY_LEN(session->identities); i++)
+		list_init(&session->identities[i]);
 	for (size_t i = 0; i < ARRAY_LEN(session->handles); i++)
 		list_init(&session->handles[i]);
 	list_add_tail(&fsd->sessions, &session->of_fsd);
@@ -251,11 +183,10 @@ static struct fsd_session *new_session(struct fsd *fsd, uint64_t number)
 /* A row goes or comes, in a change set of its own. */
 static dvs_err keep_row(struct fsd *fsd, const struct fsd_session *session, bool is_there)
 {
-	struct fsimage *image = fs_image(fsd->fs);
 	const struct fs_session_row row = { .session = session->number,
 					    .ep = session->first.n,
 					    .node = session->node };
-	dvs_err err = fsimage_begin(image);
+	dvs_err err = fs_begin(fsd->fs);
 
 	if (err)
 		return err;
@@ -263,15 +194,14 @@ static dvs_err keep_row(struct fsd *fsd, const struct fsd_session *session, bool
 	if (!err && is_there)
 		err = fs_session_add(fsd->fs, &row);
 	if (!err)
-		return fsimage_commit(image);
-	fsimage_rollback(image);
+		return fs_commit(fsd->fs);
+	fs_rollback(fsd->fs);
 	return err;
 }
 
 static void forget_answers(struct fsd *fsd, const struct fsd_session *session)
 {
-	struct fsimage *image = fs_image(fsd->fs);
-	dvs_err err = fsimage_begin(image);
+	dvs_err err = fs_begin(fsd->fs);
 
 	if (err)
 		return;
@@ -282,17 +212,17 @@ static void forget_answers(struct fsd *fsd, const struct fsd_session *session)
 			err = fs_answer_forget(fsd->fs, member->ep.n);
 	}
 	if (!err)
-		err = fsimage_commit(image);
+		err = fs_commit(fsd->fs);
 	else
-		fsimage_rollback(image);
+		fs_rollback(fsd->fs);
 	if (err)
 		log_debug(&fsd->log, "answers stay", LOG_STR("why", dvs_strerror(err)));
 }
 
 static void free_session(struct fsd *fsd, struct fsd_session *session)
 {
-	for (size_t i = 0; i < ARRAY_LEN(session->whos); i++) {
-		LIST_FOREACH_SAFE(link, &session->whos[i])
+	for (size_t i = 0; i < ARRAY_LEN(session->identities); i++) {
+		LIST_FOREACH_SAFE(link, &session->identities[i])
 			drop_who(session, CONTAINER_OF(link, struct fsd_who, of_session));
 	}
 	LIST_FOREACH_SAFE(link, &session->members)
@@ -336,7 +266,6 @@ static void end_session(struct fsd *fsd, struct fsd_session *session)
 /* All sessions of the former server have spoken, or are gone. */
 static dvs_err settle(struct fsd *fsd)
 {
-	struct fsimage *image = fs_image(fsd->fs);
 	struct list *link;
 	bool left = true;
 	dvs_err err = DVS_OK;
@@ -345,14 +274,14 @@ static dvs_err settle(struct fsd *fsd)
 		return DVS_OK;
 	fsd->is_settled = true;
 	while (!err && left) {
-		err = fsimage_begin(image);
+		err = fs_begin(fsd->fs);
 		if (err)
 			break;
 		err = fs_remove_orphans(fsd->fs, 64, &left);
 		if (!err)
-			err = fsimage_commit(image);
+			err = fs_commit(fsd->fs);
 		else
-			fsimage_rollback(image);
+			fs_rollback(fsd->fs);
 	}
 	while ((link = list_take_head(&fsd->unsettled)))
 		fs_resumed_answer(CONTAINER_OF(link, struct skeleton_request, kept), DVS_OK, NULL);
@@ -554,8 +483,8 @@ void fsd_resume(void *state, struct skeleton_request *request, const struct fs_r
 	session = find_session(fsd, req->session);
 	if (!fsd->fs)
 		err = DVS_IO;
-	else if (session && (session->first.n == request->source.n ||
-			     is_of(fsd, session, request->source)))
+	else if (session &&
+		 (session->first.n == request->source.n || is_of(fsd, session, request->source)))
 		err = introduce(fsd, session, request->source, req->flags);
 	if (!err && session)
 		session->is_resuming = true;
