@@ -174,6 +174,8 @@ MUST_USE dvs_err engine_join(struct engine *engine, uint32_t node, dvs_ep ep, ui
 void engine_is_current(struct engine *engine, uint32_t node);
 void engine_set_nodes(struct engine *engine, uint64_t nodes);
 void engine_hand_over(struct engine *engine, uint32_t node);
+/* Its store does not give what it should: let a member that has everything take over, and join anew. False: there is none, and it is the primary still. */
+MUST_USE bool engine_step_down(struct engine *engine);
 /* False: `readers` will say. */
 MUST_USE bool engine_may_read(struct engine *engine);
 

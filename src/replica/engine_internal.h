@@ -28,6 +28,8 @@ struct engine_peer {
 	bool is_telling;
 	dvs_ep ep;
 	uint64_t stream;
+	uint64_t
+		begin; /* its stream begins behind this entry: what came of those before it does not matter */
 	uint64_t current; /* up to this entry it is a copy of what came of it here */
 	uint64_t acked;
 	uint64_t acked_total; /* bytes */

@@ -101,11 +101,17 @@ void peer_fail(struct engine *engine, uint32_t node)
 	}
 }
 
+/* Such an entry may have been carried out in part, and on each replica another part. */
+static bool is_of_store(dvs_err result)
+{
+	return result == DVS_IO || result == DVS_NOSPACE || result == DVS_CORRUPT ||
+	       result == DVS_NOMEM;
+}
+
 /* A store that failed here may have done it on a joiner, which then is no copy of this replica: it begins anew. */
 void primary_applied(struct engine *engine, dvs_err result)
 {
-	if (result != DVS_IO && result != DVS_NOSPACE && result != DVS_CORRUPT &&
-	    result != DVS_NOMEM)
+	if (!is_of_store(result))
 		return;
 	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
 		enum peer_state state = engine->peers[node].state;
@@ -153,7 +159,7 @@ dvs_err engine_join(struct engine *engine, uint32_t node, dvs_ep ep, uint64_t st
 		return DVS_BADSTATE;
 	}
 	*peer = (struct engine_peer){ .state = PEER_JOINER, .ep = ep, .stream = stream };
-	peer->acked = engine->last;
+	peer->acked = peer->begin = engine->last;
 	peer->acked_total = engine->total;
 	stream_open(engine, node, true, engine->last);
 	CALL(engine, joined, node);
@@ -278,11 +284,13 @@ void engine_acknowledged(struct engine *engine, uint32_t node, uint64_t stream, 
 	engine_go(engine);
 }
 
-/* It could not do what this one could. What it has acknowledged of that does not count, so nobody forgets the entry before the view has changed. */
+/* It is not as this one is. What it has acknowledged of that does not count, so nobody forgets the entry, or answers for it, before the view has changed. */
 static void peer_is_odd(struct engine *engine, const struct engine_entry *entry, uint32_t node)
 {
 	struct engine_peer *peer = &engine->peers[node];
 
+	if (entry->sequence <= peer->begin)
+		return;
 	peer_fail(engine, node);
 	if (peer->acked >= entry->sequence)
 		peer->acked = entry->sequence - 1;
@@ -297,7 +305,7 @@ static bool has_done_better(const struct engine *engine, const struct engine_ent
 	       entry->sequence > peer->current;
 }
 
-/* Who could not carry out what others could is not as they are. False: that is this one. */
+/* Who could not carry out what others could is not as they are. False: that is this one. Two whose stores failed are not alike either. */
 static bool results_agree(struct engine *engine)
 {
 	if (engine->n_bad == 0)
@@ -309,7 +317,8 @@ static bool results_agree(struct engine *engine)
 		if (!entry->is_applied)
 			continue;
 		for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
-			if (entry->result == DVS_OK && is_in(entry->odd, node))
+			if (is_in(entry->odd, node) &&
+			    (entry->result == DVS_OK || is_of_store(entry->result)))
 				peer_is_odd(engine, entry, node);
 			else if (entry->result != DVS_OK && is_in(nodes, node) &&
 				 has_done_better(engine, entry, node))
@@ -389,6 +398,23 @@ bool engine_may_read(struct engine *engine)
 		return true;
 	engine->readers_wait = true;
 	return false;
+}
+
+/* Asynchronous: whoever takes over gets from the one that is ahead what it lacks itself. */
+bool engine_step_down(struct engine *engine)
+{
+	bool has_heir = false;
+
+	for (uint32_t node = 0; node < DVS_NODES_MAX; node++) {
+		const struct engine_peer *peer = &engine->peers[node];
+
+		has_heir |= peer->state == PEER_MEMBER && !peer->is_failed &&
+			    is_in(engine->view.members, node) && peer->acked >= engine->done_last;
+	}
+	if (engine_role(engine) != ENGINE_PRIMARY || !has_heir)
+		return false;
+	engine_become_absent(engine);
+	return true;
 }
 
 /* A joiner is a copy of this replica, so it counts only when it is known that the members could carry out what this one could. */

@@ -449,6 +449,11 @@ void replica_hand_over(struct replica *replica, dvs_nodeid node,
 	engine_hand_over(replica_enter(replica), node.n);
 }
 
+bool replica_step_down(struct replica *replica)
+{
+	return engine_step_down(replica_enter(replica));
+}
+
 void replica_look_again(struct replica *replica)
 {
 	look_at_service(replica);

@@ -162,6 +162,10 @@ void replica_set_nodes(struct replica *replica, uint64_t nodes);
 void replica_hand_over(struct replica *replica, dvs_nodeid node,
 		       void (*done)(void *context, dvs_err err), void *context);
 
+/* On the primary: its store does not give what it should. When another member has everything that one takes over, and this replica joins anew. False: there is none;
+ * it is the primary still. */
+DVS_MUST_USE bool replica_step_down(struct replica *replica);
+
 /* Things of the process that its watcher tells (any of them may be told too often): the record of the view has changed, the service's endpoint was promoted or unbound, a node came or went. */
 void replica_look_again(struct replica *replica);
 

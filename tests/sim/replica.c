@@ -224,7 +224,7 @@ static void on_fault(struct world *world, const struct event *event)
 	/* The primary is hit more often. */
 	if (roll(world, 3) == 0 && world->primary != NODES_MAX)
 		node = world->primary;
-	switch (roll(world, 7)) {
+	switch (roll(world, 8)) {
 	case 0:
 	case 1:
 		fault_kill(world, node);
@@ -247,6 +247,13 @@ static void on_fault(struct world *world, const struct event *event)
 		if (world->nodes[node].is_up && !world->nodes[node].is_paused) {
 			node_enter(world, &world->nodes[node]);
 			engine_look_again(world->nodes[node].engine);
+		}
+		break;
+	case 6:
+		if (world->nodes[node].term && !world->nodes[node].is_paused) {
+			node_enter(world, &world->nodes[node]);
+			if (engine_step_down(world->nodes[node].engine))
+				say(world, "node %u steps down", node);
 		}
 		break;
 	default:

@@ -52,9 +52,10 @@ static void op_apply(void *context, struct engine_entry *entry)
 	    entry->call <= node->state.last_call[client])
 		fail(world, "a call was carried out twice");
 	node->state.last_call[client] = entry->call;
-	if (block->will_be == DVS_OK)
+	/* What fails may have been done in part. */
+	if (block->will_be == DVS_OK || roll(world, 2) == 0)
 		node->state.value[block->key] = block->value;
-	else
+	if (block->will_be != DVS_OK)
 		world->n_odd++;
 	node->state.chain = node->state.chain * 31 + block->value;
 	list_add_tail(&node->on_disk, &block->on_disk);

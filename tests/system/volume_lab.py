@@ -138,6 +138,7 @@ class VolumeLab(Lab):
             raise Wrong(f"n{node}: {mode}: {done.stdout}")
         if done.returncode != 0:
             raise LabError(f"n{node}: {mode}: {done.stdout}{done.stderr}")
+        return done.stdout
 
     def judge(self, name):
         status, text = judge(sorted(self.notes.glob(f"{name}.*")))

@@ -10,7 +10,8 @@ import traceback
 
 from dvsd import Tap
 from lab import requires_lab, wait_for
-from volume_lab import DC, VolumeLab
+from volume_help import LOAD
+from volume_lab import DC, RUN_DIR, VolumeLab
 
 
 def replicas_have_the_same(lab, tap):
@@ -136,6 +137,24 @@ def replicas_come_and_go(lab, tap):
     tap.comment(lab.judge("moves"))
 
 
+def what_cannot_be_read_is_read_elsewhere_and_made_anew(lab, tap):
+    lab.create("torn", [0, 1])
+    assert lab.wait_healthy("torn") == 0
+    lab.load(2, "torn", "fill", "--value", 8, noted=False)
+    # The file ends in the midst of a granule: what is behind that gives errors.
+    os.truncate(lab.path(0, f"/var/lib/dvs/volumes/{DC}/torn/disk.img"), (5 << 20) + 5 * 4096)
+    lab.load(2, "torn", "check", "--value", 8, noted=False)
+    assert lab.wait_healthy("torn", 2) == 1
+    lab.promote("torn", 0, 2)
+    lab.load(2, "torn", "check", "--value", 8, noted=False)
+    # Whom nobody can replace says what it cannot read.
+    lab.create("only", [0])
+    lab.load(2, "only", "fill", "--value", 9, noted=False)
+    os.truncate(lab.path(0, f"/var/lib/dvs/volumes/{DC}/only/disk.img"), (5 << 20) + 5 * 4096)
+    done = lab.exec(2, LOAD, RUN_DIR, f"{DC}/only", "check", "--value", 9)
+    assert done.returncode == 1 and "input/output error" in done.stderr, done.stderr
+
+
 def memory_outlasts_being_cut_off(lab, tap):
     """The only replica: its node is taken for down, and comes back with other bindings."""
     lab.create("alone", [0], "--store", "ram")
@@ -152,7 +171,7 @@ def memory_outlasts_being_cut_off(lab, tap):
 
 TESTS = [replicas_have_the_same, a_killed_primary_is_followed_by_its_backup, a_killed_backup_is_brought_up_to_date,
          a_paused_primary_answers_nothing_old, a_lost_node_comes_back, copies_are_the_same_on_all_replicas, replicas_come_and_go,
-         memory_outlasts_being_cut_off]
+         what_cannot_be_read_is_read_elsewhere_and_made_anew, memory_outlasts_being_cut_off]
 
 
 def main():

@@ -269,6 +269,8 @@ static void piece_done(struct disk_io *io, dvs_err err)
 	struct piece *piece = CONTAINER_OF(io, struct piece, io);
 
 	piece->item->err = err;
+	if (err)
+		ops_read_failed(piece->job, io, err);
 	job_less(piece->job, DVS_OK);
 }
 

@@ -322,6 +322,11 @@ static void tidy_file(struct dirty *dirty, uint32_t minor)
 	(void)put_words(dirty, minor, first, last);
 }
 
+bool dirty_is_broken(const struct dirty *dirty)
+{
+	return dirty->syncer.broken != DVS_OK;
+}
+
 uint64_t dirty_cooled(const struct dirty *dirty)
 {
 	return dirty->cooled;

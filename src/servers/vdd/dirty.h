@@ -40,6 +40,8 @@ void dirty_wait(struct dirty *dirty, uint32_t minor, uint64_t from, uint64_t to,
 		struct dirty_wait *wait);
 /* Until all that is marked now is on stable storage. DONE may come at once. */
 void dirty_settle(struct dirty *dirty, struct sync_wait *wait);
+/* A flush of the file has failed: marks do not become stable any more. */
+bool dirty_is_broken(const struct dirty *dirty);
 bool dirty_is_set(const struct dirty *dirty, uint32_t minor, uint64_t chunk);
 bool dirty_next(const struct dirty *dirty, uint32_t minor, uint64_t *chunk);
 void dirty_cool(struct dirty *dirty);

@@ -199,6 +199,11 @@ void disks_mark_dirty(struct disks *disks, uint32_t minor, uint64_t chunk)
 			   (chunk + 1) * DISK_CHUNK_BYTES);
 }
 
+bool disks_are_broken(const struct disks *disks)
+{
+	return store_broken(disks->store) != DVS_OK || dirty_is_broken(disks->dirty);
+}
+
 void disks_cool(struct disks *disks)
 {
 	dirty_cool(disks->dirty);

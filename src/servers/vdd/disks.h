@@ -115,6 +115,9 @@ DVS_MUST_USE dvs_err disks_destroy(const char *dir);
 /* It has all that the volume ever had, or (false) must be compared with others as a whole. Kept across restarts. */
 DVS_MUST_USE dvs_err disks_set_current(struct disks *disks, bool is_current);
 
+/* A flush of what they are stored in has failed: nobody knows what the medium has, and nothing is written any more until they are opened anew. Then they must be compared as a whole. */
+bool disks_are_broken(const struct disks *disks);
+
 /* `done` can come before this returns; it may submit more. */
 void disks_submit(struct disks *disks, struct disk_io *io);
 /* End the hold on a range, after `done`. Harmless for a request that is not held. */

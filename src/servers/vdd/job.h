@@ -57,6 +57,8 @@ DVS_MUST_USE dvs_err ops_check_range(const struct unit *unit, uint32_t minor, ui
 				     uint64_t bytes);
 /* Whether requests are answered here at all: BADSTATE. */
 DVS_MUST_USE dvs_err ops_check_role(const struct unit *unit);
+/* Reading IO for JOB has failed with ERR: another replica is to answer, if there is one. */
+void ops_read_failed(struct job *job, const struct disk_io *io, dvs_err err);
 /* Carry IO out now, on a store that needs no waiting (disks_can_map()). */
 DVS_MUST_USE dvs_err ops_do_now(struct unit *unit, struct disk_io *io);
 

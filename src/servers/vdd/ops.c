@@ -72,9 +72,32 @@ static void read_answer(struct job *job)
 			     job->err ? 0 : job->io.bytes);
 }
 
+/* What could not be read is marked, so that this replica gets it anew from whoever takes over. */
+void ops_read_failed(struct job *job, const struct disk_io *io, dvs_err err)
+{
+	struct unit *unit = job->unit;
+	uint64_t chunk = io->offset / DISK_CHUNK_BYTES;
+
+	if (!unit->replica || (err != DVS_IO && err != DVS_CORRUPT && err != DVS_NOSPACE))
+		return;
+	for (; chunk * DISK_CHUNK_BYTES < io->offset + io->bytes; chunk++)
+		disks_mark_dirty(unit->disks, io->minor, chunk);
+	if (!replica_step_down(unit->replica))
+		return;
+	log_warning(&unit->process->log, "a replica steps down, because its store cannot be read",
+		    LOG_STR("volume", unit->volume.name), LOG_STR("why", dvs_strerror(err)),
+		    LOG_U64("minor", io->minor), LOG_U64("offset", io->offset));
+	if (job->request)
+		skeleton_drop(TAKE_PTR(job->request));
+}
+
 static void read_done(struct disk_io *io, dvs_err err)
 {
-	job_less(CONTAINER_OF(io, struct job, io), err);
+	struct job *job = CONTAINER_OF(io, struct job, io);
+
+	if (err)
+		ops_read_failed(job, io, err);
+	job_less(job, err);
 }
 
 /* From the store's own memory into the client's window. */

@@ -55,6 +55,8 @@ struct store_ops {
 	uint64_t (*used)(struct store *store);
 	/* The store's own memory at OFFSET for reading, until something else is submitted. NULL: there is none. */
 	const void *(*memory)(struct store *store, uint64_t offset, uint64_t bytes);
+	/* Not OK: a flush has failed so; nobody knows what is on the medium, and nothing is written any more. NULL: it has no such state. */
+	dvs_err (*broken)(struct store *store);
 	void (*close)(struct store *store);
 };
 
@@ -130,6 +132,11 @@ static inline dvs_err store_extent(struct store *store, uint64_t offset, uint64_
 static inline uint64_t store_used(struct store *store)
 {
 	return store->ops->used(store);
+}
+
+static inline dvs_err store_broken(struct store *store)
+{
+	return store->ops->broken ? store->ops->broken(store) : DVS_OK;
 }
 
 static inline void store_close(struct store *store)

@@ -3,6 +3,7 @@
  * medium is done by the crew. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -151,10 +152,18 @@ static uint64_t file_used(struct store *store)
 	return file->is_device ? store->bytes : store_fd_used(file->fd);
 }
 
+static dvs_err file_broken(struct store *store)
+{
+	return file_of(store)->syncer.broken;
+}
+
 static void file_close(struct store *store)
 {
 	struct store_file *file = file_of(store);
 
+	/* What the cache has and the medium has not must not be taken for what is there when it is opened again. */
+	if (file->syncer.broken != DVS_OK)
+		(void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
 	close(file->fd);
 	free(file);
 }
@@ -164,6 +173,7 @@ static const struct store_ops file_ops = {
 	.resize = file_resize,
 	.extent = file_extent,
 	.used = file_used,
+	.broken = file_broken,
 	.close = file_close,
 };
 

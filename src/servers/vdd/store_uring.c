@@ -341,6 +341,11 @@ static uint64_t uring_used(struct store *store)
 	return uring->is_device ? store->bytes : store_fd_used(uring->fd);
 }
 
+static dvs_err uring_broken(struct store *store)
+{
+	return uring_of(store)->broken;
+}
+
 static void uring_close(struct store *store)
 {
 	struct store_uring *uring = uring_of(store);
@@ -365,6 +370,7 @@ static const struct store_ops uring_ops = {
 	.resize = uring_resize,
 	.extent = uring_extent,
 	.used = uring_used,
+	.broken = uring_broken,
 	.close = uring_close,
 };
 

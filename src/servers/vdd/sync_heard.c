@@ -49,12 +49,16 @@ void sync_free_jobs(struct sync *sync)
 
 /* ---- comparing ---- */
 
+/* What cannot be read is not what it should be: it is written anew. */
 static void has_read(struct disk_io *io, dvs_err err)
 {
 	struct sync_job *job = CONTAINER_OF(io, struct sync_job, io);
 	size_t n = (io->bytes + DISK_GRANULE_BYTES - 1) / DISK_GRANULE_BYTES;
 
-	if (err == DVS_OK)
+	if (err == DVS_IO || err == DVS_CORRUPT || err == DVS_NOSPACE) {
+		memset(job->sums, 0xff, n * SYNC_SUM_BYTES);
+		err = DVS_OK;
+	} else if (err == DVS_OK)
 		sync_sums(io->buffer, (uint32_t)io->bytes, job->seed, job->sums);
 	job_end(job, err, job->sums, err == DVS_OK ? n * SYNC_SUM_BYTES : 0);
 }

@@ -20,7 +20,7 @@
 #define SYNC_STEPS 16u /* words under way, for each other replica */
 #define SYNC_JOBS_MAX 1024u
 /* After an error it is tried again. */
-#define SYNC_RETRY_NS (5 * CLOCK_NS_PER_S)
+#define SYNC_RETRY_NS CLOCK_NS_PER_S
 #define SYNC_LAYOUT_BYTES_MAX (DISK_MINORS_MAX * 128u)
 #define SYNC_MARKS_BYTES_MAX (1u << 20)
 #define SYNC_HELLO_VERSION 2u
@@ -86,6 +86,7 @@ struct sync_run {
 	enum sync_state state;
 	bool is_going;	 /* sync_run_go() is at work */
 	bool has_failed; /* waits for what is under way, then for `timer` */
+	dvs_err told;	 /* the last error that stands in the log */
 	uint64_t *due;	 /* chunks, a bit for each */
 	uint64_t *odd;	 /* chunks that differed */
 	uint64_t n_chunks;

@@ -150,10 +150,11 @@ static void set_timer(struct sync_run *run, uint64_t deadline_ns)
 
 void sync_run_fail(struct sync_run *run, const char *what, dvs_err err)
 {
-	if (!run->has_failed)
+	if (!run->has_failed && err != run->told)
 		log_warning(run->sync->log, what, LOG_U64("node", run->node.n),
 			    LOG_STR("why", dvs_strerror(err)));
 	run->has_failed = true;
+	run->told = err;
 	if (run->in_chunk) {
 		run->in_chunk = false;
 		sync_run_due(run, run->chunk);

@@ -61,28 +61,6 @@ static const struct log *log_of(const struct unit *unit)
 
 /* ---- what people are told ---- */
 
-/* A record says why this node cannot have its replica, for 'dvs vol ls'. Nothing is lost when it cannot be written. */
-static void tell_why(const struct unit *unit, const char *why)
-{
-	struct process *process = unit->process;
-	char key[DVS_NAME_MAX + 1];
-	char known[DVK_VALUE_MAX];
-	size_t len = 0;
-	dvs_err err;
-
-	(void)snprintf(key, sizeof(key), "volume-why/%s/%u", unit->volume.id,
-		       process->options.node);
-	err = dvk_record_get(process->admin, process->options.dc, key, known, &len, NULL);
-	if (why && (err || len != strlen(why) || memcmp(known, why, len) != 0))
-		err = dvk_record_set(process->admin, process->options.dc, key, DVK_VERSION_ANY, why,
-				     strlen(why), NULL);
-	else if (!why && !err)
-		err = dvk_record_remove(process->admin, process->options.dc, key);
-	if (err && err != DVS_NOTFOUND)
-		log_debug(log_of(unit), "cannot tell how a replica is",
-			  LOG_STR("volume", unit->volume.name), LOG_STR("why", dvs_strerror(err)));
-}
-
 static const char *role_name(enum replica_role role)
 {
 	switch (role) {
@@ -287,6 +265,10 @@ static void tick_fired(struct skeleton_timer *timer)
 	struct unit *unit = CONTAINER_OF(timer, struct unit, tick);
 
 	follow_members(unit);
+	if (!unit_disks_are_fit(unit)) {
+		begin_stop(unit);
+		return;
+	}
 	admin_cool(unit);
 	if (unit->is_leaving)
 		try_to_leave(unit);
@@ -307,56 +289,6 @@ static dvs_err open_skeleton(struct unit *unit)
 	unit->services[0].serve = serve;
 	unit->services[1] = replica_peers(&unit->replica);
 	return skeleton_open(&config, &unit->skeleton);
-}
-
-/* What another volume left under this name is kept until that happens once more, for whoever finds that it was no mistake to have it. */
-static bool set_aside(const struct unit *unit)
-{
-	const struct process_options *options = &unit->process->options;
-	char path[sizeof(unit->dir) + 16];
-
-	(void)snprintf(path, sizeof(path), "%s/volumes/%s/.former-%s", options->lib_dir,
-		       options->dc, unit->volume.name);
-	(void)!disks_destroy(path);
-	if (rename(unit->dir, path) != 0)
-		return false;
-	log_warning(log_of(unit), "what a former volume of that name had is set aside",
-		    LOG_STR("volume", unit->volume.name), LOG_STR("dir", path));
-	return true;
-}
-
-static dvs_err open_disks(struct unit *unit)
-{
-	static const enum disk_store stores[] = { [VOLUME_RAM] = DISK_RAM,
-						  [VOLUME_FILE] = DISK_FILE,
-						  [VOLUME_RAW] = DISK_RAW,
-						  [VOLUME_NBD] = DISK_NBD };
-	const struct volume_replica *own =
-		volume_replica_on(&unit->volume, unit->process->options.node);
-	struct disks_config config = { .dir = unit->dir,
-				       .store = stores[unit->volume.store],
-				       .place = own && own->place[0] ? own->place : NULL,
-				       .direct = unit->volume.direct,
-				       .bytes = unit->volume.bytes,
-				       .poster = posts_poster(&unit->posts) };
-	char why[DISK_WHY_MAX + 1] = "";
-	dvs_err err;
-
-	memcpy(config.id, unit->volume.id, sizeof(config.id));
-	err = disks_open(&config, &unit->disks, &unit->is_empty, why);
-	/* A volume of this name was removed while this node was away. */
-	if (err == DVS_EXISTS && set_aside(unit))
-		err = disks_open(&config, &unit->disks, &unit->is_empty, why);
-	if (!err) {
-		tell_why(unit, NULL);
-		return DVS_OK;
-	}
-	if (!why[0])
-		(void)snprintf(why, sizeof(why), "%s", dvs_strerror(err));
-	log_error(log_of(unit), "a replica cannot be opened", LOG_STR("volume", unit->volume.name),
-		  LOG_STR("why", why));
-	tell_why(unit, why);
-	return err;
 }
 
 static dvs_err open_replica(struct unit *unit)
@@ -414,18 +346,6 @@ static void close_loop(struct unit *unit)
 	unit->tick = (struct skeleton_timer){ .is_set = false };
 	unit->joiners = 0;
 	unit->is_alone = false;
-}
-
-static void close_disks(struct unit *unit)
-{
-	if (unit->n_jobs || unit->n_behind) {
-		/* A disk does not answer. Its memory cannot be freed under it; the next process begins without it. */
-		log_error(log_of(unit), "a disk does not answer; this server ends",
-			  LOG_STR("volume", unit->volume.name));
-		_exit(EXIT_FAILURE);
-	}
-	disks_close(unit->disks);
-	jobs_free(unit);
 }
 
 /* From now on other threads may post to it. False: it is to stop already. */
@@ -498,11 +418,11 @@ static void *unit_run(void *argument)
 {
 	struct unit *unit = argument;
 	struct process *process = unit->process;
-	dvs_err err = open_disks(unit);
+	dvs_err err = unit_disks_open(unit);
 
 	if (!err) {
 		err = run_loops(unit);
-		close_disks(unit);
+		unit_disks_close(unit);
 	}
 	pthread_mutex_lock(&process->lock);
 	unit->err = err;

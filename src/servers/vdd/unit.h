@@ -97,4 +97,12 @@ void unit_join(struct unit *unit);
 /* Then. */
 void unit_forget(struct unit *unit);
 
+/* ---- its disks (unit_disks.c), for its thread ---- */
+
+/* What disks_open() returns; a record says why it failed. */
+DVS_MUST_USE dvs_err unit_disks_open(struct unit *unit);
+void unit_disks_close(struct unit *unit);
+/* False: it has to begin anew, with disks that are opened anew. */
+DVS_MUST_USE bool unit_disks_are_fit(struct unit *unit);
+
 #endif

@@ -109,7 +109,7 @@ struct scene {
 	unsigned int n_failed;
 };
 
-static dvs_err scene_open(struct scene *scene, char *why)
+static dvs_err scene_open_also(struct scene *scene, bool *is_empty, char *why)
 {
 	struct disks_config config = {
 		.id = "5a8b0a70-0000-4000-8000-000000000004",
@@ -118,9 +118,15 @@ static dvs_err scene_open(struct scene *scene, char *why)
 		.bytes = BYTES,
 		.poster = turns_poster(&scene->turns),
 	};
+
+	return disks_open(&config, &scene->disks, is_empty, why);
+}
+
+static dvs_err scene_open(struct scene *scene, char *why)
+{
 	bool is_empty;
 
-	return disks_open(&config, &scene->disks, &is_empty, why);
+	return scene_open_also(scene, &is_empty, why);
 }
 
 static void scene_begin(struct scene *scene)
@@ -315,6 +321,34 @@ TEST(a_full_disk_is_told_to_the_writer_and_goes_on_when_there_is_space)
 	scene_end(&scene);
 }
 
+TEST(after_a_flush_that_failed_nothing_is_written_until_it_is_opened_anew)
+{
+	char why[DISK_WHY_MAX + 1];
+	struct scene scene;
+	bool is_empty = false;
+
+	scene_begin(&scene);
+	ck_assert(scene_open(&scene, why) == DVS_OK);
+	ck_assert(disks_set_current(scene.disks, true) == DVS_OK);
+	ck_assert(put(&scene, &scene.volume, 1, 61) == DVS_OK);
+	ck_assert(!disks_are_broken(scene.disks));
+	atomic_store(&fails_with, EIO);
+	atomic_store(&calls_left, 0);
+	ck_assert(do_io(&scene.turns, scene.disks, DISK_FLUSH, 0, 0, 0, NULL) == DVS_IO);
+	ck_assert(disks_are_broken(scene.disks));
+	ck_assert(put(&scene, &scene.volume, 2, 62) == DVS_IO);
+	check_all(&scene);
+	ck_assert(disks_set_current(scene.disks, false) == DVS_OK);
+	disks_close(scene.disks);
+	turns_poll(&scene.turns);
+	ck_assert(scene_open_also(&scene, &is_empty, why) == DVS_OK);
+	ck_assert(is_empty);
+	ck_assert(!disks_are_broken(scene.disks));
+	ck_assert(put(&scene, &scene.volume, 2, 63) == DVS_OK);
+	check_all(&scene);
+	scene_end(&scene);
+}
+
 /* ---- files that are not what they should be ---- */
 
 static int open_in(const struct scene *scene, const char *name)
@@ -477,6 +511,7 @@ TEST(a_directory_of_another_volume_or_in_use_is_refused)
 UNIT_MAIN_TIMEOUT("vdd-faults", 120, what_was_answered_stays_when_any_call_fails,
 		  what_was_answered_stays_when_any_call_finds_no_space,
 		  a_full_disk_is_told_to_the_writer_and_goes_on_when_there_is_space,
+		  after_a_flush_that_failed_nothing_is_written_until_it_is_opened_anew,
 		  damaged_and_foreign_files_are_refused_and_left_as_they_are,
 		  a_lost_or_damaged_file_of_marks_makes_everything_dirty,
 		  a_directory_of_another_volume_or_in_use_is_refused)
