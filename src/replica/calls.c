@@ -266,16 +266,26 @@ static void take_ended(void *user, struct caller *caller)
 	single_end(single, caller);
 }
 
-void calls_take(struct replica *replica, uint32_t node, dvs_ep ep)
+static void look_ended(void *user, struct caller *caller)
+{
+	struct single *single = user;
+
+	engine_heir_answered(replica_enter(single->replica), single->node,
+			     result_err(caller_result(caller)));
+	single_end(single, caller);
+}
+
+void calls_take(struct replica *replica, uint32_t node, dvs_ep ep, bool only_look)
 {
 	struct single *single = single_new(replica, node, ep);
-	struct caller *caller = caller_get(replica, single, take_ended);
+	struct caller *caller = caller_get(replica, single, only_look ? look_ended : take_ended);
 	struct dvs_msg msg = { .type = REPLICA_TAKE };
 	struct writer out = writer_over(msg.bytes, sizeof(msg.bytes));
 
 	assert(caller);
-	replica_take_req_encode(
-		&out, &(struct replica_take_req){ .epoch = engine_epoch(replica->engine) });
+	replica_take_req_encode(&out,
+				&(struct replica_take_req){ .epoch = engine_epoch(replica->engine),
+							    .only_look = only_look });
 	caller_use(caller)->is_single = true;
 	caller_call(caller, ep, &msg, NULL, 0, replica->config.evict_ms);
 }

@@ -15,7 +15,7 @@ struct engine *engine_open(const struct engine_config *config)
 		return NULL;
 	engine->config = *config;
 	engine->is_fresh = true;
-	engine->hand_to = engine->promised_to = NODE_NONE;
+	engine->hand_to = engine->asked_heir = engine->promised_to = NODE_NONE;
 	engine->next_stream = config->nonce;
 	list_init(&engine->log);
 	list_init(&engine->held);

@@ -75,6 +75,8 @@ struct engine_ops {
 	void (*look)(void *context);
 	/* Is it certain that the replica of NODE, with that endpoint, does not live: engine_certain(). */
 	void (*is_dead)(void *context, uint32_t node, dvs_ep ep);
+	/* Could the member on NODE be promoted: engine_heir_answered(). NOPROC: it has not bound the service's endpoint yet. */
+	void (*ask_heir)(void *context, uint32_t node, dvs_ep ep);
 	/* Make the member on NODE the service's primary: engine_promoted_other(). */
 	void (*promote)(void *context, uint32_t node, dvs_ep ep);
 	/* Ask the primary for a stream of that number: engine_join_answered(). */
@@ -174,6 +176,7 @@ MUST_USE dvs_err engine_join(struct engine *engine, uint32_t node, dvs_ep ep, ui
 void engine_is_current(struct engine *engine, uint32_t node);
 void engine_set_nodes(struct engine *engine, uint64_t nodes);
 void engine_hand_over(struct engine *engine, uint32_t node);
+void engine_heir_answered(struct engine *engine, uint32_t node, dvs_err err);
 /* Its store does not give what it should: let a member that has everything take over, and join anew. False: there is none, and it is the primary still. */
 MUST_USE bool engine_step_down(struct engine *engine);
 /* False: `readers` will say. */

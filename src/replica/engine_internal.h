@@ -108,6 +108,7 @@ struct engine {
 	struct engine_peer peers[DVS_NODES_MAX];
 	bool is_serving;     /* the owner knows that this is the primary */
 	uint64_t serve_from; /* when all members have this entry */
+	uint32_t asked_heir; /* whether it could take over */
 	uint32_t hand_to;
 	bool is_handing; /* the record may say so already */
 	bool readers_wait;

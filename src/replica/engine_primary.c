@@ -38,7 +38,7 @@ static void stream_open(struct engine *engine, uint32_t node, bool begin, uint64
 
 void primary_start(struct engine *engine)
 {
-	engine->hand_to = NODE_NONE;
+	engine->hand_to = engine->asked_heir = NODE_NONE;
 	engine->readers_wait = false;
 	engine->must_read = false;
 	engine->is_fresh = false;
@@ -133,8 +133,8 @@ void primary_end(struct engine *engine)
 	engine->readers_wait = false;
 	if (readers_wait)
 		CALL(engine, readers, DVS_BADSTATE);
-	if (engine->hand_to != NODE_NONE) {
-		engine->hand_to = NODE_NONE;
+	if (engine->hand_to != NODE_NONE || engine->asked_heir != NODE_NONE) {
+		engine->hand_to = engine->asked_heir = NODE_NONE;
 		CALL(engine, handed_over, DVS_BADSTATE);
 	}
 }

@@ -148,20 +148,39 @@ void view_go(struct engine *engine)
 		change(engine, engine->hand_to, members);
 }
 
+static bool can_be_heir(const struct engine *engine, uint32_t node)
+{
+	return node < DVS_NODES_MAX && node != engine->config.node &&
+	       is_in(engine->view.members, node) && !engine->peers[node].is_failed;
+}
+
+/* Nothing is begun that cannot be done: the heir must have bound the service's endpoint. */
 void engine_hand_over(struct engine *engine, uint32_t node)
 {
 	dvs_err err = DVS_OK;
 
-	if (engine_role(engine) != ENGINE_PRIMARY || engine->hand_to != NODE_NONE)
+	if (engine_role(engine) != ENGINE_PRIMARY || engine->hand_to != NODE_NONE ||
+	    engine->asked_heir != NODE_NONE)
 		err = DVS_BADSTATE;
-	else if (node == engine->config.node || !is_in(engine->view.members, node) ||
-		 engine->peers[node].is_failed)
+	else if (!can_be_heir(engine, node))
 		err = DVS_NOTFOUND;
 	if (err != DVS_OK) {
 		CALL(engine, handed_over, err);
 		return;
 	}
-	engine->hand_to = node;
+	engine->asked_heir = node;
+	CALL(engine, ask_heir, node, engine->peers[node].ep);
+}
+
+void engine_heir_answered(struct engine *engine, uint32_t node, dvs_err err)
+{
+	if (engine->asked_heir != node)
+		return;
+	engine->asked_heir = NODE_NONE;
+	if (err == DVS_OK && can_be_heir(engine, node))
+		engine->hand_to = node;
+	else
+		CALL(engine, handed_over, err == DVS_NOPROC ? DVS_NOPROC : DVS_NOTFOUND);
 	engine_go(engine);
 }
 

@@ -222,7 +222,7 @@ void callers_close(struct replica *replica);
 void calls_view(struct replica *replica, uint32_t node, dvs_ep ep, uint64_t epoch, uint64_t stream);
 void calls_tail(struct replica *replica, uint32_t node, dvs_ep ep, uint64_t epoch, uint64_t after);
 void calls_join(struct replica *replica, uint64_t stream);
-void calls_take(struct replica *replica, uint32_t node, dvs_ep ep);
+void calls_take(struct replica *replica, uint32_t node, dvs_ep ep, bool only_look);
 
 /* ---- what comes (inbox.c, serve.c) ---- */
 

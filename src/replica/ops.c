@@ -293,7 +293,12 @@ static void op_is_dead(void *context, uint32_t node, dvs_ep ep)
 
 static void op_promote(void *context, uint32_t node, dvs_ep ep)
 {
-	calls_take(context, node, ep);
+	calls_take(context, node, ep, false);
+}
+
+static void op_ask_heir(void *context, uint32_t node, dvs_ep ep)
+{
+	calls_take(context, node, ep, true);
 }
 
 static void run_join(struct replica *replica, struct notice *notice)
@@ -350,6 +355,7 @@ const struct engine_ops replica_ops = {
 	.look = op_look,
 	.is_dead = op_is_dead,
 	.promote = op_promote,
+	.ask_heir = op_ask_heir,
 	.join = op_join,
 	.view = op_view,
 	.tail = op_tail,

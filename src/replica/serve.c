@@ -211,12 +211,18 @@ static void take(void *state, struct skeleton_request *request, const struct rep
 {
 	struct replica *replica = replica_of(state, take_refuse, request);
 
+	dvs_err err = DVS_OK;
+
 	if (!replica)
 		return;
-	if (req->epoch >= engine_epoch(replica->engine) && replica->service && !replica->is_primary)
-		worker_take(replica, request);
+	if (req->epoch < engine_epoch(replica->engine) || replica->is_primary)
+		err = DVS_BADSTATE;
+	else if (!replica->service)
+		err = DVS_NOPROC;
+	if (err || req->only_look)
+		replica_take_answer(request, err, NULL);
 	else
-		replica_take_answer(request, DVS_BADSTATE, NULL);
+		worker_take(replica, request);
 }
 
 struct skeleton_service replica_peers(struct replica **place)

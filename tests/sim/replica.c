@@ -384,6 +384,7 @@ static bool run(uint64_t seed, struct world *tally, bool is_verbose)
 	tally->n_remembered += world.n_remembered;
 	tally->n_unknown += world.n_unknown;
 	tally->n_odd += world.n_odd;
+	tally->n_refused += world.n_refused;
 	tally->n_handed += world.n_handed;
 	if (world.failed)
 		printf("# seed %" PRIu64 ": %s\n", seed, world.failed);
@@ -408,10 +409,10 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < seeds && good; i++)
 		good = run(first + i, &tally, false);
 	printf("# %u seeds: %" PRIu64 " writes, %" PRIu64 " reads, %" PRIu64 " primaries, %" PRIu64
-	       " handed over, %" PRIu64 " sent again (%" PRIu64 " remembered), %" PRIu64
-	       " without an answer, %" PRIu64 " failed on a disk\n",
+	       " handed over (%" PRIu64 " times nobody was ready), %" PRIu64 " sent again (%" PRIu64
+	       " remembered), %" PRIu64 " without an answer, %" PRIu64 " failed on a disk\n",
 	       seeds, tally.n_acknowledged, tally.n_reads, tally.n_primaries, tally.n_handed,
-	       tally.n_resent, tally.n_remembered, tally.n_unknown, tally.n_odd);
+	       tally.n_refused, tally.n_resent, tally.n_remembered, tally.n_unknown, tally.n_odd);
 	printf("%s 1 - what was acknowledged stays, and no read goes back in time\n",
 	       good ? "ok" : "not ok");
 	return good ? 0 : 1;

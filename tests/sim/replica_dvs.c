@@ -169,6 +169,9 @@ static void on_result(struct world *world, const struct event *event)
 		engine_backed(node->engine, err);
 	else if (event->b == 2)
 		engine_promoted_other(node->engine, err);
+	else if (event->b == 5)
+		engine_heir_answered(node->engine, (uint32_t)event->c,
+				     event->a ? DVS_NOPROC : DVS_OK);
 	else if (event->b == 3)
 		engine_looked(node->engine, err, event->c != 0);
 	else
@@ -260,17 +263,34 @@ void ops_is_dead(void *context, uint32_t number, dvs_ep ep)
 	answer(world, node, 4, 0, is_known && (!other->is_up || ep_of(other).n != ep.n));
 }
 
-void ops_promote(void *context, uint32_t number, dvs_ep ep)
+/* 0: it has none. */
+static uint32_t life_of_backup(const struct world *world, uint32_t number)
 {
-	struct node *node = context;
-	struct world *world = world_of(node);
 	uint32_t life = 0;
 
-	(void)ep;
 	for (uint32_t i = 0; i < world->n_backups; i++) {
 		if (world->backups[i] == number)
 			life = world->backup_life[i];
 	}
+	return life;
+}
+
+void ops_ask_heir(void *context, uint32_t number, dvs_ep ep)
+{
+	struct node *node = context;
+	struct world *world = world_of(node);
+
+	(void)ep;
+	answer(world, node, 5, life_of_backup(world, number) == 0, number);
+}
+
+void ops_promote(void *context, uint32_t number, dvs_ep ep)
+{
+	struct node *node = context;
+	struct world *world = world_of(node);
+	uint32_t life = life_of_backup(world, number);
+
+	(void)ep;
 	if (!may_change(world, node) || world->primary != node->number || life == 0) {
 		answer(world, node, 2, 1, 0);
 		return;

@@ -269,8 +269,12 @@ static void op_readers(void *context, dvs_err err)
 
 static void op_handed_over(void *context, dvs_err err)
 {
-	(void)context;
-	(void)err;
+	struct node *node = context;
+
+	if (err == DVS_NOPROC)
+		world_of(node)->n_refused++;
+	if (err == DVS_NOPROC && engine_role(node->engine) != ENGINE_PRIMARY)
+		fail(world_of(node), "who was not handed over from is not the primary any more");
 }
 
 const struct engine_ops node_ops = {
@@ -282,6 +286,7 @@ const struct engine_ops node_ops = {
 	.look = ops_look,
 	.is_dead = ops_is_dead,
 	.promote = ops_promote,
+	.ask_heir = ops_ask_heir,
 	.join = op_join,
 	.view = op_view,
 	.tail = op_tail,

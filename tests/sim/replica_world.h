@@ -189,7 +189,7 @@ struct world {
 	uint32_t n_history;
 	/* figures */
 	uint64_t n_acknowledged, n_reads, n_primaries, n_resent, n_remembered, n_unknown, n_odd,
-		n_handed;
+		n_refused, n_handed;
 	uint64_t longest_ns, last_ok_ns;
 };
 
@@ -220,6 +220,7 @@ void ops_backup(void *context);
 void ops_give_up(void *context);
 void ops_look(void *context);
 void ops_is_dead(void *context, uint32_t node, dvs_ep ep);
+void ops_ask_heir(void *context, uint32_t node, dvs_ep ep);
 void ops_promote(void *context, uint32_t node, dvs_ep ep);
 
 /* ---- a replica (replica_node.c) ---- */

@@ -168,6 +168,11 @@ int vol_hand_over(struct vol *vol, const struct dvk_node_info *node)
 				"node %s is not up to date; wait until 'dvs vol inspect %s' says "
 				"that it is in sync",
 				node->name, vol->text);
+	if (err == DVS_NOPROC)
+		return vol_note(vol,
+				"node %s has just come into sync and cannot take over yet; nothing "
+				"was changed, try again",
+				node->name);
 	if (err == DVS_BADSTATE)
 		return vol_note(vol, "the primary is being changed already; try again");
 	/* That the former one has gone is what was wanted. */
