@@ -55,6 +55,11 @@ struct channel {
 	bool remote;	/* the partner lives on another node: a proxy writes its lane */
 	bool hot;	/* my lane says IPC_HOT */
 	dvs_err gone;	/* DVS_OK while it lives */
+	/* A call of mine is under way for which nobody waits: endpoint_begin(). */
+	bool begun;
+	bool begun_lost;  /* the partner it was made to was replaced */
+	size_t begun_cap; /* how much data of its reply is taken */
+	struct channel *next_begun;
 	uint32_t n_open;
 	dvs_ep peer;
 	uint32_t index;	     /* in my inbox */

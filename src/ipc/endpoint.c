@@ -287,7 +287,7 @@ dvs_err endpoint_enter(struct endpoint *ep, struct wait_limit *limit, bool answe
 		}
 		if (err)
 			return err;
-		if (limit->is_pokable && endpoint_take_poke(ep))
+		if (limit->is_pokable && (endpoint_take_poke(ep) || endpoint_has_ended(ep)))
 			return DVS_WOKEN;
 		atomic_store_explicit(&ep->stats->activity, 4, memory_order_relaxed);
 		err = endpoint_wait_event(ep, limit);

@@ -65,6 +65,7 @@ struct endpoint {
 	struct channel *served;
 	struct channel *calling;    /* my call in flight, ... */
 	enum ipc_kind calling_kind; /* ... and what it is */
+	struct channel *begun;	    /* those with a call for which nobody waits, by next_begun */
 	uint32_t streak;	    /* calls in a row from `served` */
 	bool slept;		    /* in the present receive */
 	struct wait_policy receive_policy;
@@ -124,6 +125,29 @@ struct call_relay {
 DVS_MUST_USE dvs_err endpoint_call(struct endpoint *ep, struct channel *ch, enum ipc_kind kind,
 				   struct dvs_msg *msg, struct call_data *data,
 				   struct wait_limit *limit, struct call_relay *relay);
+
+/* ---- calls for which nobody waits: begin.c ---- */
+
+/* Post a request, which CH has none of, and return. endpoint_receive() ends with WOKEN as long as it is over and was not ended. A replacement of the partner ends it. */
+void endpoint_begin(struct endpoint *ep, struct channel *ch, const struct dvs_msg *msg,
+		    const struct call_data *data);
+/* The answer is here, or cannot come any more. */
+static inline bool endpoint_is_over(const struct channel *ch)
+{
+	return channel_is_answered(ch, IPC_REQUEST) || ch->gone || ch->begun_lost;
+}
+/* End it, with its answer, whose data is left in place: PEERDEAD, DENIED (who was asked has handed it on), and why CH is gone. TIMEOUT: it was not over, and is taken back. */
+DVS_MUST_USE dvs_err endpoint_end(struct endpoint *ep, struct channel *ch, struct dvs_msg *msg,
+				  struct call_data *data);
+
+static inline bool endpoint_has_ended(const struct endpoint *ep)
+{
+	for (const struct channel *ch = ep->begun; ch; ch = ch->next_begun) {
+		if (endpoint_is_over(ch))
+			return true;
+	}
+	return false;
+}
 
 /* From FROM (NULL: anyone). */
 DVS_MUST_USE dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_requests,

@@ -342,7 +342,8 @@ static bool spin(struct receive *r, uint32_t spin_ns, uint64_t *start_ns)
 {
 	for (;;) {
 		for (unsigned i = 0; i < POLICY_POLLS_MIN; i++) {
-			if (may_take(r) || endpoint_has_events(r->ep) || endpoint_is_poked(r->ep))
+			if (may_take(r) || endpoint_has_events(r->ep) || endpoint_is_poked(r->ep) ||
+			    endpoint_has_ended(r->ep))
 				return true;
 			policy_pause();
 		}
@@ -385,7 +386,7 @@ static void sleep_once(struct receive *r, uint64_t span_ns)
 	bell = endpoint_sleep_announce(ep, IPC_BELL_SLEEPS);
 	/* Calls that were pending and cannot be taken now do not count. */
 	if (!(r->from ? may_take(r) : inbox_has_bits(ep->inbox)) && !endpoint_has_events(ep) &&
-	    !atomic_load(&ep->poked)) {
+	    !atomic_load(&ep->poked) && !endpoint_has_ended(ep)) {
 		uint32_t cpu = drawn_to(ep);
 
 		if (cpu)
@@ -411,7 +412,7 @@ static bool settled(struct receive *r, struct wait_limit *limit, dvs_err *err)
 		ep->woken = false;
 		*err = DVS_WOKEN;
 	}
-	if (*err == DVS_OK && endpoint_take_poke(ep))
+	if (*err == DVS_OK && (endpoint_take_poke(ep) || endpoint_has_ended(ep)))
 		*err = DVS_WOKEN;
 	if (*err == DVS_OK && r->from && r->from->gone && !find_last_note(r) && !may_take(r))
 		*err = r->from->gone;
@@ -492,7 +493,7 @@ dvs_err endpoint_receive(struct endpoint *ep, struct channel *from, bool only_re
 
 	ep->wait++;
 	ep->slept = false;
-	if (ep->woken || ep->halt != HALT_NO || endpoint_is_poked(ep)) {
+	if (ep->woken || ep->halt != HALT_NO || endpoint_is_poked(ep) || endpoint_has_ended(ep)) {
 		if (settled(&r, limit, &err))
 			return err;
 	}

@@ -2,6 +2,7 @@
 /* The communication calls: arguments are checked here, then the endpoint does the work. */
 #include <dvs/dvk.h>
 
+#include "lib/begun.h"
 #include "lib/in_place.h"
 #include "lib/link.h"
 #include "lib/partner.h"
@@ -56,6 +57,8 @@ dvs_err m3_send(struct m3 *self, dvs_ep dst, const struct dvs_msg *msg, uint32_t
 		endpoint_reply(&self->ep, ch, &ch->open[0], IPC_REPLY, msg, NULL, 0, dvs_ep_any());
 		return DVS_OK;
 	}
+	if (ch->begun)
+		return DVS_BADSTATE;
 	copy = *msg;
 	return endpoint_call(&self->ep, ch, IPC_SEND, &copy, NULL, &limit, &relay);
 }
@@ -73,6 +76,9 @@ static dvs_err call(struct m3 *self, dvs_ep dst, struct dvs_msg *msg, struct cal
 		/* It waits for the answer of SELF to a request that SELF has: the error is SELF's, not its. */
 		if (!err && ch->n_open && channel_peer_waits(ch))
 			err = DVS_DEADLOCK;
+		/* There is one cell for a call. */
+		if (!err && ch->begun)
+			err = DVS_BADSTATE;
 		if (!err)
 			err = endpoint_call(&self->ep, ch, IPC_REQUEST, msg, data, limit, &relay);
 		if (err || dvs_ep_is_any(relay.to))
@@ -140,8 +146,63 @@ dvs_err m3_call_window(struct m3 *self, dvs_ep dst, uint32_t timeout_ms, void **
 	err = enter(self, &limit, false);
 	if (!err)
 		err = partner_for_call(self, dst, &limit, &ch);
+	if (!err && ch->begun)
+		err = DVS_BADSTATE;
 	if (!err)
 		*window = ch->my_window;
+	return err;
+}
+
+/* ---- calls for which nobody waits ---- */
+
+static struct channel *channel_of(struct m3_begun *begun)
+{
+	return (struct channel *)begun;
+}
+
+dvs_err m3_begin(struct m3 *self, dvs_ep dst, const struct dvs_msg *msg, const void *out,
+		 size_t out_len, size_t in_cap, struct m3_begun **begun)
+{
+	struct wait_limit limit = { .timeout_ms = 0 };
+	struct call_data data = { .out = out, .out_bytes = out_len, .in_cap = in_cap };
+	struct channel *ch;
+	dvs_err err;
+
+	if (bad_message(msg) || (!out && out_len) || !begun)
+		return DVS_BADARG;
+	if (out_len > DVS_DATA_MAX || in_cap > DVS_DATA_MAX)
+		return DVS_TOOBIG;
+	err = enter(self, &limit, false);
+	if (err)
+		return err;
+	ch = endpoint_find(&self->ep, dst);
+	if (!ch || (dvs_ep_generation(dst) && ch->peer.n != dst.n))
+		return DVS_NODEST;
+	if (!ch->may_call)
+		return DVS_DENIED;
+	if (ch->begun || (ch->n_open && channel_peer_waits(ch)))
+		return DVS_BADSTATE;
+	endpoint_begin(&self->ep, ch, msg, &data);
+	*begun = (struct m3_begun *)ch;
+	return DVS_OK;
+}
+
+bool m3_is_over(struct m3_begun *begun)
+{
+	return endpoint_is_over(channel_of(begun));
+}
+
+dvs_err m3_end(struct m3 *self, struct m3_begun *begun, struct dvs_msg *msg, const void **in,
+	       size_t *in_len)
+{
+	struct call_data data = { .out = NULL };
+	dvs_err err;
+
+	if (!m3_is_mine(self))
+		return DVS_NOTBOUND;
+	err = endpoint_end(&self->ep, channel_of(begun), msg, &data);
+	*in = err ? NULL : data.in_at;
+	*in_len = err ? 0 : data.in_bytes;
 	return err;
 }
 

@@ -158,7 +158,7 @@ void partner_bury(struct m3 *self, bool all)
 	while (*at) {
 		struct partner *p = *at;
 
-		if (!all && p->ch.n_open) {
+		if (!all && (p->ch.n_open || p->ch.begun)) {
 			at = &p->next_grave;
 			continue;
 		}
@@ -234,6 +234,7 @@ static dvs_err replace(struct m3 *self, struct channel *ch, const struct control
 	ch->may_serve = event->may_serve;
 	ch->may_relay = event->peer_may_relay;
 	self->has_former = true;
+	ch->begun_lost = ch->begun;
 	if (self->ep.calling != ch)
 		endpoint_replace(&self->ep, ch);
 	pthread_mutex_lock(&self->dvk->lock);

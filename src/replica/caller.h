@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thread with an endpoint of its own, for calls that wait. One call at a time; its result comes to the server's thread. */
+/* A thread with an endpoint of its own, for calls that wait, and for batches while the loop's own call is under way. One call at a time; its result comes to the server's thread. */
 #ifndef REPLICA_CALLER_H
 #define REPLICA_CALLER_H
 

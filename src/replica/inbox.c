@@ -439,7 +439,7 @@ dvs_err inbox_take(struct replica *replica, struct skeleton_request *request,
 		if (!inbox->held[i].request)
 			held = &inbox->held[i];
 	}
-	if (!held || req->batch < inbox->batch || req->batch > inbox->batch + 1)
+	if (!held || req->batch < inbox->batch || req->batch >= inbox->batch + SLOTS)
 		return DVS_BADSTATE;
 	*held = (struct held){ .request = request,
 			       .stream = req->stream,

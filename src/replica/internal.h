@@ -10,7 +10,8 @@
 #include "replica/replica.h"
 #include "skeleton/replica_serve.h"
 
-#define SLOTS 2u			     /* calls to one other replica under way */
+#define CALLERS 3u			     /* for one other replica, beside the loop's own call */
+#define SLOTS (1u + CALLERS)		     /* calls to one other replica under way */
 #define IDLE_MAX 8u			     /* callers that are kept for others */
 #define JOINER_BYTES_MAX ((size_t)256 << 20) /* that wait for a joiner */
 #define SAID_MAX 256u			     /* answers that wait for a batch to answer */
@@ -68,8 +69,13 @@ struct stream {
 	uint64_t sent; /* the last entry */
 	uint64_t acked;
 	uint64_t sent_ns;
-	struct caller *callers[SLOTS];
-	void *windows[SLOTS]; /* of callers that wait for work */
+	/* The loop's own call: what goes at once */
+	struct skeleton_call call;
+	uint64_t call_ns;
+	uint64_t look_up_ns; /* it is not tried to make it before */
+	/* and those of callers, while that one is under way. */
+	struct caller *callers[CALLERS];
+	void *windows[CALLERS]; /* of callers that wait for work */
 };
 
 /* What has come of a stream and is not with the owner yet. */
@@ -162,6 +168,7 @@ struct replica {
 	struct list readers;
 	void (*handed)(void *context, dvs_err err);
 	void *handed_context;
+	uint64_t streams_open; /* bit n: that to node n */
 	struct stream streams[DVS_NODES_MAX];
 	struct inbox inbox;
 	struct joined *hello; /* of the one that asks to join */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams to other replicas. What waits for one goes in one call, up to a window full; two calls are under way at most. */
+/* Streams to other replicas. What waits for one goes in one call. The loop makes it itself, so that nobody has to be woken on the way to the others and back; what comes while that one is under way
+ * is for callers, who have threads: then there is enough to do for it not to matter. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,16 @@
 #include "base/err.h"
 #include "replica/internal.h"
 
+/* Of one call: while its bytes are on the way, the next ones are packed and the former ones carried out. */
+#define BATCH_BYTES ((size_t)256 << 10)
+/* The loop waits so long for dvsd to tell where another replica is, */
+#define LOOK_UP_MS 50u
+/* and tries again after this time; callers, who may wait, are there meanwhile. */
+#define LOOK_UP_AGAIN_NS CLOCK_NS_PER_S
+
 static void on_result(void *user, struct caller *caller);
+static void on_over(struct skeleton_call *call, dvs_err err, const struct dvs_msg *reply,
+		    const uint8_t *data, size_t bytes);
 
 /* ---- items ---- */
 
@@ -90,6 +100,16 @@ size_t outbox_slice(uint8_t *to, size_t room, const void *from, size_t n, uint64
 	memcpy(to, (const uint8_t *)from + *skip, some);
 	*skip = 0;
 	return some;
+}
+
+static void failed(struct stream *stream, dvs_err err)
+{
+	struct replica *replica = stream->replica;
+
+	log_info(replica->config.log, "a replica does not answer",
+		 LOG_STR("name", replica->config.name), LOG_U64("node", stream->node),
+		 LOG_STR("why", dvs_strerror(err)));
+	engine_call_failed(replica_enter(replica), stream->node, stream->number, err);
 }
 
 static void append(struct stream *stream, struct item *item)
@@ -177,6 +197,7 @@ void outbox_open(struct replica *replica, uint32_t node, dvs_ep ep, uint64_t num
 	memset(stream, 0, sizeof(*stream));
 	stream->replica = replica;
 	stream->is_open = true;
+	replica->streams_open |= UINT64_C(1) << node;
 	stream->node = node;
 	stream->ep = ep;
 	stream->number = number;
@@ -197,7 +218,9 @@ void outbox_close(struct replica *replica, uint32_t node)
 	struct list *link;
 
 	stream->is_open = false;
-	for (uint32_t i = 0; i < SLOTS; i++) {
+	replica->streams_open &= ~(UINT64_C(1) << node);
+	skeleton_call_cancel(&stream->call);
+	for (uint32_t i = 0; i < CALLERS; i++) {
 		if (stream->callers[i] && stream->windows[i])
 			caller_put(replica, stream->callers[i]);
 		else if (stream->callers[i])
@@ -257,17 +280,17 @@ static size_t pack(struct stream *stream, uint8_t *window)
 {
 	size_t n = 0;
 
-	while (n < DVS_DATA_MAX && !list_is_empty(&stream->items)) {
+	while (n < BATCH_BYTES && !list_is_empty(&stream->items)) {
 		struct item *item = CONTAINER_OF(stream->items.next, struct item, queued);
 		uint8_t head[REPLICA_ITEM_BYTES_MAX];
 		size_t n_head = item_head(item, head);
-		size_t some = slice(window + n, DVS_DATA_MAX - n, head, n_head, stream->at);
+		size_t some = slice(window + n, BATCH_BYTES - n, head, n_head, stream->at);
 
 		stream->at += some;
 		n += some;
 		if (stream->at < n_head)
 			break;
-		some = slice(window + n, DVS_DATA_MAX - n, item_data(item), item_bytes(item),
+		some = slice(window + n, BATCH_BYTES - n, item_data(item), item_bytes(item),
 			     stream->at - n_head);
 		stream->at += some;
 		n += some;
@@ -277,13 +300,13 @@ static size_t pack(struct stream *stream, uint8_t *window)
 	return n;
 }
 
-static void deliver(struct stream *stream, uint32_t slot)
+/* What waits as a batch in WINDOW; its length. */
+static size_t batch(struct stream *stream, void *window, struct dvs_msg *msg)
 {
 	struct replica *replica = stream->replica;
 	struct engine *engine = replica->engine;
-	struct dvs_msg msg = { .type = REPLICA_DELIVER };
-	struct writer out = writer_over(msg.bytes, sizeof(msg.bytes));
-	size_t n = pack(stream, stream->windows[slot]);
+	struct writer out = writer_over(msg->bytes, sizeof(msg->bytes));
+	size_t n = pack(stream, window);
 	struct replica_deliver_req req = {
 		.epoch = engine_epoch(engine),
 		.stream = stream->number,
@@ -294,18 +317,17 @@ static void deliver(struct stream *stream, uint32_t slot)
 		.ep = m3_self(skeleton_self(replica->config.skeleton)).n,
 	};
 
+	*msg = (struct dvs_msg){ .type = REPLICA_DELIVER };
 	replica_deliver_req_encode(&out, &req);
 	stream->sent_ns = clock_now_ns();
-	caller_call(stream->callers[slot], stream->ep, &msg, stream->windows[slot], n,
-		    replica->config.evict_ms);
-	stream->windows[slot] = NULL;
+	return n;
 }
 
 static uint32_t n_under_way(const struct stream *stream)
 {
-	uint32_t n = 0;
+	uint32_t n = stream->call.self != NULL;
 
-	for (uint32_t i = 0; i < SLOTS; i++)
+	for (uint32_t i = 0; i < CALLERS; i++)
 		n += stream->callers[i] && !stream->windows[i];
 	return n;
 }
@@ -322,6 +344,45 @@ static bool must_send(const struct stream *stream)
 	       silent_ns >= stream->replica->config.lease_ms * CLOCK_NS_PER_MS / 4;
 }
 
+/* By the loop itself. False: its call is under way, or cannot be made now. */
+static bool deliver(struct stream *stream)
+{
+	struct replica *replica = stream->replica;
+	struct skeleton *skeleton = replica->config.skeleton;
+	struct dvs_msg msg;
+	void *window;
+	size_t n;
+	dvs_err err;
+
+	if (stream->call.self || !clock_is_past(stream->look_up_ns))
+		return false;
+	err = skeleton_call_window(skeleton, stream->ep, LOOK_UP_MS, &window);
+	if (err != DVS_OK) {
+		/* BADSTATE: it does not listen on the service's endpoint yet. */
+		if (err != DVS_BADSTATE)
+			stream->look_up_ns = clock_deadline_ns(LOOK_UP_AGAIN_NS);
+		return false;
+	}
+	n = batch(stream, window, &msg);
+	stream->call_ns = stream->sent_ns;
+	stream->call.over = on_over;
+	err = skeleton_call(skeleton, &stream->call, stream->ep, &msg, window, n, DVS_DATA_MAX);
+	if (err != DVS_OK)
+		failed(stream, err);
+	return true;
+}
+
+static void deliver_by(struct stream *stream, uint32_t slot)
+{
+	void *window = stream->windows[slot];
+	struct dvs_msg msg;
+	size_t n = batch(stream, window, &msg);
+
+	stream->windows[slot] = NULL;
+	caller_call(stream->callers[slot], stream->ep, &msg, window, n,
+		    stream->replica->config.evict_ms);
+}
+
 static void connect(struct stream *stream, uint32_t slot)
 {
 	stream->callers[slot] = caller_get(stream->replica, stream, on_result);
@@ -335,11 +396,13 @@ void outbox_flush(struct replica *replica, uint32_t node)
 
 	if (!stream->is_open)
 		return;
-	for (uint32_t slot = 0; slot < SLOTS && stream->is_open; slot++) {
+	if (must_send(stream))
+		(void)deliver(stream);
+	for (uint32_t slot = 0; slot < CALLERS && stream->is_open && must_send(stream); slot++) {
 		if (!stream->callers[slot])
 			connect(stream, slot);
-		if (stream->windows[slot] && must_send(stream))
-			deliver(stream, slot);
+		else if (stream->windows[slot])
+			deliver_by(stream, slot);
 	}
 	if (stream->bytes > JOINER_BYTES_MAX + replica->config.lag_bytes)
 		engine_call_failed(replica_enter(replica), node, stream->number, DVS_TOOBIG);
@@ -410,30 +473,81 @@ static dvs_err take_answer(struct stream *stream, const struct caller_result *re
 	return DVS_OK;
 }
 
+/* A call has ended. False: the stream is over. */
+static bool take_result(struct stream *stream, const struct caller_result *result)
+{
+	struct replica *replica = stream->replica;
+	uint64_t number = stream->number;
+	uint64_t applied = 0;
+	dvs_err err = take_answer(stream, result, &applied);
+
+	if (!stream->is_open || stream->number != number)
+		return false;
+	if (err != DVS_OK) {
+		failed(stream, err);
+		return false;
+	}
+	if (applied > stream->acked)
+		stream->acked = applied;
+	engine_acknowledged(replica_enter(replica), stream->node, number, applied,
+			    result->began_ns);
+	return stream->is_open && stream->number == number;
+}
+
+/* The loop's own. */
+static void on_over(struct skeleton_call *call, dvs_err err, const struct dvs_msg *reply,
+		    const uint8_t *data, size_t bytes)
+{
+	struct stream *stream = CONTAINER_OF(call, struct stream, call);
+	struct caller_result result = {
+		.err = err, .reply = *reply, .bytes = bytes, .began_ns = stream->call_ns
+	};
+	uint8_t *copy = NULL;
+
+	/* The other one can change it in its place. */
+	if (bytes > 0) {
+		copy = malloc(bytes);
+		if (copy)
+			memcpy(copy, data, bytes);
+		else
+			result.err = DVS_NOMEM;
+		result.data = copy;
+	}
+	if (take_result(stream, &result))
+		outbox_flush(stream->replica, stream->node);
+	free(copy);
+}
+
+static uint32_t slot_of(const struct stream *stream, const struct caller *caller)
+{
+	uint32_t slot = 0;
+
+	while (slot < CALLERS - 1 && stream->callers[slot] != caller)
+		slot++;
+	return slot;
+}
+
 static void on_result(void *user, struct caller *caller)
 {
 	struct stream *stream = user;
 	struct replica *replica = stream->replica;
 	const struct caller_result *result = caller_result(caller);
-	uint64_t number = stream->number;
-	bool was_call = result->began_ns != 0;
-	uint64_t applied = 0;
-	uint32_t slot = stream->callers[0] == caller ? 0 : 1;
-	dvs_err err = was_call ? take_answer(stream, result, &applied) : result->err;
+	uint32_t slot = slot_of(stream, caller);
 
-	if (!stream->is_open || stream->number != number)
-		return;
-	/* dvsd is being started again: once more, until the other one counts as silent. */
-	if (!was_call && (err == DVS_NODVSD || err == DVS_TIMEOUT)) {
-		caller_put(replica, caller);
-		stream->callers[slot] = NULL;
+	if (result->began_ns == 0 && result->err != DVS_OK) {
+		/* dvsd is being started again: once more, until the other one counts as silent. */
+		if (result->err == DVS_NODVSD || result->err == DVS_TIMEOUT) {
+			caller_put(replica, caller);
+			stream->callers[slot] = NULL;
+			return;
+		}
+		failed(stream, result->err);
 		return;
 	}
-	if (err != DVS_OK) {
-		log_info(replica->config.log, "a replica does not answer",
-			 LOG_STR("name", replica->config.name), LOG_U64("node", stream->node),
-			 LOG_STR("why", dvs_strerror(err)));
-		engine_call_failed(replica_enter(replica), stream->node, number, err);
+	if (result->began_ns != 0 && !take_result(stream, result)) {
+		/* It was left while its result was looked at. */
+		if (!caller_use(caller)->end)
+			caller_put(replica, caller);
 		return;
 	}
 	stream->windows[slot] = result->window;
@@ -441,12 +555,5 @@ static void on_result(void *user, struct caller *caller)
 		caller_put(replica, caller);
 		stream->callers[slot] = NULL;
 	}
-	if (was_call) {
-		if (applied > stream->acked)
-			stream->acked = applied;
-		engine_acknowledged(replica_enter(replica), stream->node, number, applied,
-				    result->began_ns);
-	}
-	if (stream->is_open && stream->number == number)
-		outbox_flush(replica, stream->node);
+	outbox_flush(replica, stream->node);
 }

@@ -25,17 +25,24 @@ struct engine *replica_enter(struct replica *replica)
 	return replica->engine;
 }
 
+static void flush(struct replica *replica)
+{
+	for (uint64_t open = replica->streams_open; open; open &= open - 1)
+		outbox_flush(replica, (uint32_t)__builtin_ctzll(open));
+}
+
+/* The others get first what is theirs, and carry it out at the same time. */
 static void go(struct replica *replica)
 {
 	struct list *link;
 
+	flush(replica);
 	while ((link = list_take_head(&replica->notices))) {
 		struct notice *notice = CONTAINER_OF(link, struct notice, queued);
 
 		notice->run(replica, notice);
 	}
-	for (uint32_t node = 0; node < DVS_NODES_MAX; node++)
-		outbox_flush(replica, node);
+	flush(replica);
 }
 
 static void run_soon(struct skeleton_timer *timer)

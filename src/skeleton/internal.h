@@ -38,6 +38,7 @@ struct skeleton {
 	void (*lost)(void *context, struct m3 *self, dvs_err err);
 	void *lost_context;
 	struct list timers; /* by deadline */
+	struct list calls;  /* struct skeleton_call */
 	struct slab *slabs;
 	uint32_t n_requests; /* in the slabs */
 	struct list free;
@@ -60,6 +61,10 @@ struct skeleton {
 /* A request or something else has come on SELF. */
 void skeleton_take(struct skeleton *skeleton, struct m3 *self, const struct dvs_msg *msg);
 void skeleton_free_requests(struct skeleton *skeleton);
+/* Tell of the calls that are over. */
+void skeleton_look_at_calls(struct skeleton *skeleton);
+/* SELF is unbound soon. */
+void skeleton_end_calls(struct skeleton *skeleton, const struct m3 *self);
 
 /* DENIED: SOURCE is no manager, or is gone. NODVSD: that cannot be found out. */
 DVS_MUST_USE dvs_err rights_manager(struct skeleton *skeleton, dvs_ep source);

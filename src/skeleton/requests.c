@@ -217,6 +217,7 @@ void skeleton_forget(struct skeleton *skeleton, struct m3 *self)
 {
 	if (skeleton->listening == self)
 		skeleton_listen(skeleton, NULL);
+	skeleton_end_calls(skeleton, self);
 	LIST_FOREACH(link, &skeleton->open) {
 		struct taken *taken = CONTAINER_OF(link, struct taken, at);
 

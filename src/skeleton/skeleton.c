@@ -177,6 +177,7 @@ dvs_err skeleton_run(struct skeleton *skeleton)
 	while (!atomic_load_explicit(&skeleton->is_stopped, memory_order_relaxed) &&
 	       err == DVS_OK) {
 		run_posts(skeleton);
+		skeleton_look_at_calls(skeleton);
 		fire_timers(skeleton);
 		err = receive(skeleton);
 	}
@@ -221,6 +222,7 @@ dvs_err skeleton_open(const struct skeleton_config *config, struct skeleton **sk
 	made->n_services = config->n_services;
 	made->listening = made->own;
 	list_init(&made->timers);
+	list_init(&made->calls);
 	list_init(&made->posts);
 	list_init(&made->free);
 	list_init(&made->open);
@@ -234,6 +236,7 @@ void skeleton_close(struct skeleton *skeleton)
 {
 	if (!skeleton)
 		return;
+	skeleton_end_calls(skeleton, skeleton->own);
 	dvk_unbind(skeleton->own);
 	skeleton_free_requests(skeleton);
 	pthread_mutex_destroy(&skeleton->post_lock);

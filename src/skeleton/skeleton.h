@@ -121,6 +121,28 @@ void skeleton_drop(struct skeleton_request *request);
  * post) returns: a client that has given up may be using it for its next call. */
 void *skeleton_window(struct skeleton_request *request, size_t *cap);
 
+/* ---- calls to others ---- */
+
+/* A call of the server's own, of the endpoint on which it listens: the loop goes on meanwhile. The caller keeps it. */
+struct skeleton_call {
+	struct list under_way;
+	struct m3 *self;	/* NULL: it is not under way */
+	struct m3_begun *begun; /* NULL: its endpoint is gone */
+	/* In the loop, once, unless it was cancelled. DATA (in place: the other one can change it at any time) and REPLY are valid during the call. ERR: as of m3_call(); what the other one says stands in REPLY. */
+	void (*over)(struct skeleton_call *call, dvs_err err, const struct dvs_msg *reply,
+		     const uint8_t *data, size_t bytes);
+};
+
+/* Where the data of the next skeleton_call() to DST can be written in place, as by m3_call_window(); DST is looked up at dvsd if need be, for TIMEOUT_MS at most. BADSTATE also: the loop listens on its own endpoint. */
+DVS_MUST_USE dvs_err skeleton_call_window(struct skeleton *skeleton, dvs_ep dst,
+					  uint32_t timeout_ms, void **window);
+/* Begin CALL to DST, whose window was asked for before; BYTES are in it. One call to each DST at a time: else BADSTATE. */
+DVS_MUST_USE dvs_err skeleton_call(struct skeleton *skeleton, struct skeleton_call *call,
+				   dvs_ep dst, const struct dvs_msg *msg, const void *window,
+				   size_t bytes, size_t reply_cap);
+/* Its answer is not wanted any more. One that is not under way is fine. */
+void skeleton_call_cancel(struct skeleton_call *call);
+
 /* ---- other things that happen ---- */
 
 /* A poster to this loop, for any thread of the process. */

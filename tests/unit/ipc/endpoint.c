@@ -192,6 +192,85 @@ TEST(a_note_comes_before_the_call_that_followed_it)
 	world_end(w);
 }
 
+/* ---- calls for which nobody waits ---- */
+
+#define CALLS 5000u
+
+static void *answer_all(void *arg)
+{
+	struct world *w = arg;
+	struct wait_limit limit = { .timeout_ms = DVS_FOREVER };
+
+	for (uint32_t i = 1; i <= CALLS; i++) {
+		struct dvs_msg msg;
+
+		if (endpoint_receive(&w->server.ep, NULL, false, &msg, &limit) || msg.type != i)
+			return NULL;
+		endpoint_reply(&w->server.ep, &w->server.ch, channel_open_call(&w->server.ch, 0),
+			       IPC_REPLY, &msg, NULL, 0, dvs_ep_any());
+	}
+	return arg;
+}
+
+TEST(an_answer_ends_the_receive_of_who_has_begun_the_call)
+{
+	struct world *w = world_start();
+	struct wait_limit limit = { .timeout_ms = DVS_FOREVER };
+	pthread_t server;
+	void *done;
+
+	ck_assert_int_eq(pthread_create(&server, NULL, answer_all, w), 0);
+	for (uint32_t i = 1; i <= CALLS; i++) {
+		struct dvs_msg msg = { .type = i };
+		struct call_data data = { .in_cap = 0 };
+
+		endpoint_begin(&w->client.ep, &w->client.ch, &msg, &data);
+		ck_assert_int_eq(endpoint_receive(&w->client.ep, NULL, false, &msg, &limit),
+				 DVS_WOKEN);
+		ck_assert(endpoint_is_over(&w->client.ch));
+		ck_assert_int_eq(endpoint_end(&w->client.ep, &w->client.ch, &msg, &data), DVS_OK);
+		ck_assert_uint_eq(msg.type, i);
+	}
+	ck_assert_int_eq(pthread_join(server, &done), 0);
+	ck_assert_ptr_eq(done, w);
+	world_end(w);
+}
+
+TEST(what_was_begun_and_taken_back_is_not_received)
+{
+	struct world *w = world_start();
+	struct wait_limit limit = { .timeout_ms = 0 };
+	struct dvs_msg msg = { .type = 1 };
+	struct call_data data = { .in_cap = 0 };
+
+	endpoint_begin(&w->client.ep, &w->client.ch, &msg, &data);
+	ck_assert_int_eq(endpoint_end(&w->client.ep, &w->client.ch, &msg, &data), DVS_TIMEOUT);
+	ck_assert_int_eq(endpoint_receive(&w->server.ep, NULL, false, &msg, &limit), DVS_TIMEOUT);
+	/* An answer to one that was taken back later is not that of the next one. */
+	for (uint32_t i = 1; i <= 2; i++) {
+		msg.type = i;
+		endpoint_begin(&w->client.ep, &w->client.ch, &msg, &data);
+		ck_assert_int_eq(endpoint_receive(&w->server.ep, NULL, false, &msg, &limit),
+				 DVS_OK);
+		if (i == 1)
+			ck_assert_int_eq(endpoint_end(&w->client.ep, &w->client.ch, &msg, &data),
+					 DVS_TIMEOUT);
+	}
+	msg.type = 1;
+	endpoint_reply(&w->server.ep, &w->server.ch, channel_open_call(&w->server.ch, 1 + 1),
+		       IPC_REPLY, &msg, NULL, 0, dvs_ep_any());
+	ck_assert(!endpoint_is_over(&w->client.ch));
+	msg.type = 2;
+	endpoint_reply(&w->server.ep, &w->server.ch, channel_open_call(&w->server.ch, 0), IPC_REPLY,
+		       &msg, NULL, 0, dvs_ep_any());
+	ck_assert(endpoint_is_over(&w->client.ch));
+	ck_assert_int_eq(endpoint_end(&w->client.ep, &w->client.ch, &msg, &data), DVS_OK);
+	ck_assert_uint_eq(msg.type, 2);
+	world_end(w);
+}
+
 UNIT_MAIN_TIMEOUT("ipc-endpoint", 60, who_counts_events_on_and_on_does_not_stop_the_clock,
 		  what_happened_in_time_counts_although_the_time_is_over,
-		  a_note_comes_before_the_call_that_followed_it)
+		  a_note_comes_before_the_call_that_followed_it,
+		  an_answer_ends_the_receive_of_who_has_begun_the_call,
+		  what_was_begun_and_taken_back_is_not_received)
