@@ -22,7 +22,7 @@ enum fs_sql_id {
 	FS_SQL_FILE_REMOVE,
 	FS_SQL_FILE_NEXT,
 	FS_SQL_FILE_PARENT,
-	FS_SQL_FILE_FLAGS,
+	FS_SQL_FILE_MEND,
 	FS_SQL_ORPHAN_NEXT,
 	FS_SQL_CONTENT_GET,
 	FS_SQL_CONTENT_PUT,
@@ -32,7 +32,6 @@ enum fs_sql_id {
 	FS_SQL_NAME_REMOVE,
 	FS_SQL_NAME_FROM,
 	FS_SQL_NAME_NEXT,
-	FS_SQL_NAME_COUNTS,
 	FS_SQL_XATTR_GET,
 	FS_SQL_XATTR_PUT,
 	FS_SQL_XATTR_REMOVE,
@@ -41,8 +40,7 @@ enum fs_sql_id {
 	FS_SQL_XATTR_SUM,
 	FS_SQL_XATTR_STRAYS,
 	FS_SQL_XATTR_REMOVE_STRAYS,
-	FS_SQL_XATTR_SUM_ALL,
-	FS_SQL_BLOCKS_SUM_ALL,
+	FS_SQL_USAGE,
 	FS_SQL_SESSION_PUT,
 	FS_SQL_SESSION_REMOVE,
 	FS_SQL_SESSION_NEXT,
@@ -193,5 +191,7 @@ DVS_MUST_USE dvs_err fs_drop_privileges(struct fs *fs, const struct fs_who *who,
 /* ---- file*.c ---- */
 /* Extents (rows, space and what they count in the quota) of a file that is removed. */
 DVS_MUST_USE dvs_err fs_extents_remove(struct fs *fs, struct fs_inode *inode);
+/* For fs_check(): calls fsimage_check_used() for every run that a file has. */
+DVS_MUST_USE dvs_err fs_extents_check(struct fs *fs, struct fsimage_check *check);
 
 #endif

@@ -41,9 +41,11 @@ static const char *const texts[FS_SQL_N] = {
 	[FS_SQL_FILE_PUT_ATIME] = "UPDATE files SET atime_s = ?2, atime_ns = ?3 WHERE ino = ?1",
 	[FS_SQL_FILE_REMOVE] = "DELETE FROM files WHERE ino = ?1",
 	[FS_SQL_FILE_NEXT] =
-		"SELECT ino, nlink, mode, parent FROM files WHERE ino > ?1 ORDER BY ino LIMIT 1",
+		"SELECT ino, nlink, mode, parent, size FROM files WHERE ino > ?1 ORDER BY ino LIMIT 1",
 	[FS_SQL_FILE_PARENT] = "SELECT parent, mode FROM files WHERE ino = ?1",
-	[FS_SQL_FILE_FLAGS] = "SELECT flags FROM files WHERE ino = ?1",
+	[FS_SQL_FILE_MEND] =
+		"UPDATE files SET mode = ?2, nlink = max(0, min(nlink, ?4)), size = max(0, min(size, ?3)), blocks = max(0, min(blocks, ?3 / 512)), atime_ns = 0, mtime_ns = 0,"
+		" ctime_ns = 0, flags = flags & 63 WHERE ino = ?1",
 	[FS_SQL_ORPHAN_NEXT] =
 		"SELECT ino FROM files WHERE nlink = 0 AND ino > ?1 ORDER BY ino LIMIT 1",
 	[FS_SQL_CONTENT_GET] = "SELECT content FROM files WHERE ino = ?1",
@@ -59,7 +61,6 @@ static const char *const texts[FS_SQL_N] = {
 	[FS_SQL_NAME_NEXT] =
 		"SELECT parent, cookie, ino, kind, name FROM names WHERE (parent, cookie) > (?1, ?2)"
 		" ORDER BY parent, cookie LIMIT 1",
-	[FS_SQL_NAME_COUNTS] = "SELECT ino, count(*) FROM names GROUP BY ino ORDER BY ino",
 	[FS_SQL_XATTR_GET] = "SELECT value FROM xattrs WHERE ino = ?1 AND name = ?2",
 	[FS_SQL_XATTR_PUT] = "INSERT OR REPLACE INTO xattrs VALUES(?1, ?2, ?3)",
 	[FS_SQL_XATTR_REMOVE] = "DELETE FROM xattrs WHERE ino = ?1 AND name = ?2",
@@ -71,9 +72,8 @@ static const char *const texts[FS_SQL_N] = {
 		"SELECT count(*) FROM xattrs WHERE ino NOT IN (SELECT ino FROM files)",
 	[FS_SQL_XATTR_REMOVE_STRAYS] =
 		"DELETE FROM xattrs WHERE ino NOT IN (SELECT ino FROM files)",
-	[FS_SQL_XATTR_SUM_ALL] =
-		"SELECT coalesce(sum(length(name) + length(value)), 0) FROM xattrs",
-	[FS_SQL_BLOCKS_SUM_ALL] = "SELECT coalesce(sum(blocks), 0), count(*) FROM files",
+	[FS_SQL_USAGE] =
+		"SELECT (SELECT coalesce(sum(blocks), 0) FROM files) * 512 + (SELECT coalesce(sum(length(name) + length(value)), 0) FROM xattrs), (SELECT count(*) FROM files)",
 	[FS_SQL_SESSION_PUT] = "INSERT OR REPLACE INTO sessions VALUES(?1, ?2, ?3)",
 	[FS_SQL_SESSION_REMOVE] = "DELETE FROM sessions WHERE session = ?1",
 	[FS_SQL_SESSION_NEXT] =

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A file system without a medium: its tables in a plain database in memory, in place of servers/fs/fsimage.c; files have a size, but no extents. */
+#ifndef TESTS_FS_HELP_H
+#define TESTS_FS_HELP_H
+
+#include "servers/fs/fs_internal.h"
+
+struct fsimage {
+	sqlite3 *db;
+	bool is_changing;
+	bool fails_commit; /* the next one */
+	const char *why;
+};
+
+/* A new, empty one. */
+struct fs *fs_help_open(void);
+void fs_help_close(struct fs *fs);
+/* Close it and open it again, with all that was committed. */
+struct fs *fs_help_reopen(struct fs *fs);
+
+/* ERR's end of a change set: committed, or rolled back. */
+dvs_err fs_help_end(struct fs *fs, dvs_err err);
+/* In a change set of its own. */
+#define CHANGE(fs, call)                           \
+	__extension__({                            \
+		ck_assert(fs_begin(fs) == DVS_OK); \
+		fs_help_end(fs, (call));           \
+	})
+
+struct fs_name fs_help_name(const char *text);
+/* Owner 0, may do everything. */
+extern const struct fs_who fs_root;
+/* Of the file that a path like "a/b/c" leads to; 0: there is none. */
+uint64_t fs_help_ino(struct fs *fs, const char *path);
+struct fs_attr fs_help_attr(struct fs *fs, uint64_t ino);
+/* fs_check() finds nothing. */
+void fs_help_check(struct fs *fs);
+
+#endif
