@@ -443,25 +443,18 @@ static void found_in_image(void *context, const char *text)
 	say(context, "%s", text);
 }
 
-static dvs_err extents_of(void *context, struct fsimage_check *image_check)
-{
-	const struct check *check = context;
-
-	return fs_extents_check(check->fs, image_check);
-}
-
 dvs_err fs_check(struct fs *fs, bool repair, void (*found)(void *context, const char *text),
 		 void *context, uint32_t *n_repaired)
 {
 	struct check check = { .fs = fs, .repairs = repair, .found = found, .context = context };
-	struct fsimage_check image_check = {
-		.repair = repair, .extents = extents_of, .found = found_in_image, .context = &check
-	};
+	struct fsimage_check image_check = { .repair = repair,
+					     .found = found_in_image,
+					     .context = &check };
 	dvs_err err = check_tables(&check);
 
 	free(check.files);
 	if (err == DVS_OK)
 		err = fsimage_check(fs->image, &image_check);
-	*n_repaired = check.n_repaired;
+	*n_repaired = check.n_repaired + image_check.n_repaired;
 	return err;
 }

@@ -191,7 +191,5 @@ DVS_MUST_USE dvs_err fs_drop_privileges(struct fs *fs, const struct fs_who *who,
 /* ---- file*.c ---- */
 /* Extents (rows, space and what they count in the quota) of a file that is removed. */
 DVS_MUST_USE dvs_err fs_extents_remove(struct fs *fs, struct fs_inode *inode);
-/* For fs_check(): calls fsimage_check_used() for every run that a file has. */
-DVS_MUST_USE dvs_err fs_extents_check(struct fs *fs, struct fsimage_check *check);
 
 #endif

@@ -133,7 +133,7 @@ dvs_err fsd_open_fs(struct fsd *fsd)
 	if (!err && blank)
 		err = make(fsd, medium);
 	if (!err)
-		err = fsimage_open(medium, &fsd->log, &image, fsd->why);
+		err = fsimage_open(medium, fs_schema, &fsd->log, &image, fsd->why);
 	if (err) {
 		medium_close(medium);
 		return err;

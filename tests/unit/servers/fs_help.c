@@ -88,13 +88,6 @@ dvs_err fs_extents_remove(struct fs *fs, struct fs_inode *inode)
 	return DVS_OK;
 }
 
-dvs_err fs_extents_check(struct fs *fs, struct fsimage_check *check)
-{
-	(void)fs;
-	(void)check;
-	return DVS_OK;
-}
-
 dvs_err fs_truncate(struct fs *fs, uint64_t ino, uint64_t bytes)
 {
 	struct fs_inode *inode;
