@@ -308,20 +308,18 @@ static dvs_err check_dir(struct check *check, struct check_file *file)
 {
 	struct check_file *top = file;
 	dvs_err err = DVS_OK;
+	bool is_lost = !goes_up(check, file, &top);
 
-	if (!goes_up(check, file, &top) &&
-	    (top->nlink > 0 || top->names > 0 || top->named_in != 0)) {
-		if (top->named_in != 0) {
-			say(check, "directory %llu is in a circle", (unsigned long long)top->ino);
-			if (check->repairs)
-				err = fs_name_remove(check->fs, top->named_in, top->cookie);
-			top->named_in = 0;
-		}
-		if (err == DVS_OK)
-			err = give_name(check, top);
+	mark_found(check, file); /* all on the way is where TOP will be */
+	if (!is_lost || (top->nlink == 0 && top->names == 0 && top->named_in == 0))
+		return DVS_OK;
+	if (top->named_in != 0) {
+		say(check, "directory %llu is in a circle", (unsigned long long)top->ino);
+		if (check->repairs)
+			err = fs_name_remove(check->fs, top->named_in, top->cookie);
+		top->named_in = 0;
 	}
-	mark_found(check, file);
-	return err;
+	return err == DVS_OK ? give_name(check, top) : err;
 }
 
 static dvs_err check_reach(struct check *check)

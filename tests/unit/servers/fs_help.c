@@ -8,6 +8,7 @@
 #include "unit.h"
 
 const struct fs_who fs_root = { .flags = 255 };
+const struct fs_who fs_user = { .uid = 1001, .gid = 2001 };
 
 static void ran(sqlite3 *db, const char *text)
 {
@@ -189,4 +190,45 @@ void fs_help_check(struct fs *fs)
 	uint32_t n_repaired;
 
 	ck_assert(fs_check(fs, false, found_one, NULL, &n_repaired) == DVS_OK);
+}
+
+uint64_t fs_help_made(struct fs *fs, uint64_t parent, const char *name, uint32_t mode)
+{
+	struct fs_attr attr;
+
+	ck_assert(CHANGE(fs, fs_make(fs, &fs_root, parent, fs_help_name(name), mode, 0, 0,
+				     &attr)) == DVS_OK);
+	return attr.ino;
+}
+
+dvs_err fs_help_make(struct fs *fs, const struct fs_who *who, uint64_t parent, const char *name,
+		     uint32_t mode)
+{
+	struct fs_attr attr;
+
+	return CHANGE(fs, fs_make(fs, who, parent, fs_help_name(name), mode, 022, 0, &attr));
+}
+
+dvs_err fs_help_removed(struct fs *fs, uint64_t parent, const char *name, bool is_dir)
+{
+	struct fs_concerned concerned;
+
+	return CHANGE(fs, fs_unlink(fs, &fs_root, parent, fs_help_name(name), is_dir, &concerned));
+}
+
+dvs_err fs_help_renamed(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
+			const char *new_name, uint32_t flags)
+{
+	struct fs_concerned concerned;
+
+	return CHANGE(fs, fs_rename(fs, &fs_root, parent, fs_help_name(name), new_parent,
+				    fs_help_name(new_name), flags, &concerned));
+}
+
+dvs_err fs_help_changed(struct fs *fs, const struct fs_who *who, uint64_t ino,
+			const struct fs_change *change)
+{
+	struct fs_attr attr;
+
+	return CHANGE(fs, fs_setattr(fs, who, ino, change, false, &attr));
 }

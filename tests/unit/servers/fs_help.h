@@ -30,9 +30,20 @@ dvs_err fs_help_end(struct fs *fs, dvs_err err);
 struct fs_name fs_help_name(const char *text);
 /* Owner 0, may do everything. */
 extern const struct fs_who fs_root;
+/* 1001:2001, may do nothing special. */
+extern const struct fs_who fs_user;
 /* Of the file that a path like "a/b/c" leads to; 0: there is none. */
 uint64_t fs_help_ino(struct fs *fs, const char *path);
 struct fs_attr fs_help_attr(struct fs *fs, uint64_t ino);
+/* Operations of root's (or WHO's) in a change set each. */
+uint64_t fs_help_made(struct fs *fs, uint64_t parent, const char *name, uint32_t mode);
+dvs_err fs_help_make(struct fs *fs, const struct fs_who *who, uint64_t parent, const char *name,
+		     uint32_t mode);
+dvs_err fs_help_removed(struct fs *fs, uint64_t parent, const char *name, bool is_dir);
+dvs_err fs_help_renamed(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
+			const char *new_name, uint32_t flags);
+dvs_err fs_help_changed(struct fs *fs, const struct fs_who *who, uint64_t ino,
+			const struct fs_change *change);
 /* fs_check() finds nothing. */
 void fs_help_check(struct fs *fs);
 
