@@ -32,34 +32,40 @@ static int take_size(struct vol *vol, const char *text, uint64_t before, uint64_
 	return EXIT_DONE;
 }
 
-static int resize(struct vol *vol)
+int vol_resize(struct vol *vol, uint64_t bytes)
 {
-	struct vdd_resize_req request;
-	uint64_t before;
-	dvs_err err;
-	int status = vol_reach(vol);
+	struct vdd_resize_req request = { .minor = vol->disk.minor, .bytes = bytes };
+	dvs_err err = vdd_call_resize(vol->disk.self, vol->disk.server, &request, NULL, NULL, 0,
+				      NULL, 0, NULL, DVS_FOREVER);
 
-	if (status != EXIT_DONE)
-		return status;
-	before = vol->disk.bytes;
-	request.minor = vol->disk.minor;
-	status = take_size(vol, vol->cli->words[1], before, &request.bytes);
-	if (status != EXIT_DONE)
-		return status;
-	if (request.bytes < before && !cli_has(vol->cli, OPTION_FORCE))
-		return vol_note(vol,
-				"it would shrink from %llu to %llu bytes, and what is behind its "
-				"new end would be lost; make the file system in it smaller first, "
-				"then use --force",
-				(unsigned long long)before, (unsigned long long)request.bytes);
-	err = vdd_call_resize(vol->disk.self, vol->disk.server, &request, NULL, NULL, 0, NULL, 0,
-			      NULL, DVS_FOREVER);
 	if (err == DVS_BADSTATE)
 		return vol_note(vol, "a volume with snapshots does not shrink; remove them first, "
 				     "'dvs vol inspect' lists them");
 	if (err == DVS_BADARG)
 		return vol_note(vol, "its store cannot have that size");
-	return err == DVS_OK ? print_size(vol, request.bytes) : vol_fail(vol, err);
+	return err == DVS_OK ? EXIT_DONE : vol_fail(vol, err);
+}
+
+static int resize(struct vol *vol)
+{
+	uint64_t before;
+	uint64_t bytes;
+	int status = vol_reach(vol);
+
+	if (status != EXIT_DONE)
+		return status;
+	before = vol->disk.bytes;
+	status = take_size(vol, vol->cli->words[1], before, &bytes);
+	if (status != EXIT_DONE)
+		return status;
+	if (bytes < before && !cli_has(vol->cli, OPTION_FORCE))
+		return vol_note(vol,
+				"it would shrink from %llu to %llu bytes, and what is behind its "
+				"new end would be lost; make the file system in it smaller first, "
+				"then use --force",
+				(unsigned long long)before, (unsigned long long)bytes);
+	status = vol_resize(vol, bytes);
+	return status == EXIT_DONE ? print_size(vol, bytes) : status;
 }
 
 int cmd_vol_resize(struct cli *cli)

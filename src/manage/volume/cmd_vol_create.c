@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs vol create. All that can be known is checked first; then its record makes the nodes begin, and when one of them cannot, everything is taken back. */
-#include <errno.h>
+/* dvs vol create: what its options say, which is checked before anything is begun. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "manage/container/limits.h"
-#include "manage/container/reach.h"
-#include "manage/volume/describe.h"
+#include "manage/volume/create.h"
 #include "manage/volume/volumes.h"
-#include "manage/volume/watch.h"
-
-#define LAST_RECORD "volume-last"
-#define DRAWS_MAX 64
-#define LAG_DEFAULT (UINT64_C(64) << 20)
-/* How long nothing may happen before it is given up. */
-#define SETTLE_NS (60 * CLOCK_NS_PER_S)
-#define LOOK_MS 1000u
 
 /* ---- options ---- */
 
@@ -26,7 +15,7 @@ static int take_lag(struct cli *cli, struct volume *volume)
 	const char *text = cli->values[OPTION_LAG];
 
 	volume->async = cli_has(cli, OPTION_ASYNC);
-	volume->lag_bytes = volume->async ? LAG_DEFAULT : 0;
+	volume->lag_bytes = volume->async ? VOL_LAG_DEFAULT : 0;
 	if (!text)
 		return EXIT_DONE;
 	if (!volume->async)
@@ -114,21 +103,6 @@ static int take_nodes(struct vol *vol, struct volume *volume, const char *list)
 	return EXIT_DONE;
 }
 
-/* How many replicas of the DC's volumes each node has. */
-static void count_replicas(struct vol *vol, uint32_t counts[DVS_NODES_MAX])
-{
-	AUTO_FREE struct volume *volume = malloc(sizeof(*volume));
-	char name[VOLUME_NAME_MAX + 1] = "";
-	dvs_err err = DVS_OK;
-
-	memset(counts, 0, DVS_NODES_MAX * sizeof(counts[0]));
-	while (volume && (err == DVS_OK || err == DVS_BADARG)) {
-		err = volume_next(vol->link.dvk, vol->dc, name, volume, NULL);
-		for (uint32_t i = 0; err == DVS_OK && i < volume->n_replicas; i++)
-			counts[volume->replicas[i].node]++;
-	}
-}
-
 /* A node that has a place has a replica. What is no node is said when places are taken. */
 static void choose_places(struct vol *vol, struct volume *volume)
 {
@@ -146,39 +120,6 @@ static void choose_places(struct vol *vol, struct volume *volume)
 	}
 }
 
-/* Those of the places, then the nodes that have the fewest replicas; of equals this node, then the lowest number. */
-static int choose_nodes(struct vol *vol, struct volume *volume, uint64_t n)
-{
-	uint64_t ready = nodes_ready(&vol->nodes);
-	uint32_t counts[DVS_NODES_MAX];
-
-	choose_places(vol, volume);
-	for (uint32_t i = 0; i < volume->n_replicas; i++)
-		ready &= ~(UINT64_C(1) << volume->replicas[i].node);
-	count_replicas(vol, counts);
-	while (volume->n_replicas < n) {
-		const struct dvk_node_info *best = NULL;
-
-		for (size_t i = 0; i < vol->nodes.n; i++) {
-			const struct dvk_node_info *node = &vol->nodes.node[i];
-
-			if (!(ready & nodes_bit(node->node)))
-				continue;
-			if (!best || counts[node->node.n] < counts[best->node.n] ||
-			    (counts[node->node.n] == counts[best->node.n] && node->is_self))
-				best = node;
-		}
-		if (!best)
-			return vol_note(vol,
-					"only %u nodes are up and not drained, so it cannot have "
-					"%llu replicas; 'dvs node ls' lists them",
-					volume->n_replicas, (unsigned long long)n);
-		ready &= ~nodes_bit(best->node);
-		add_replica(volume, best->node.n);
-	}
-	return EXIT_DONE;
-}
-
 static int place_replicas(struct vol *vol, struct volume *volume)
 {
 	const char *list = vol->cli->values[OPTION_NODES];
@@ -187,208 +128,12 @@ static int place_replicas(struct vol *vol, struct volume *volume)
 
 	if (!cli_number(vol->cli, OPTION_REPLICAS, 1, DVS_NODES_MAX, 1, &n))
 		return EXIT_USAGE;
-	status = list ? take_nodes(vol, volume, list) : choose_nodes(vol, volume, n);
+	if (!list)
+		choose_places(vol, volume);
+	status = list ? take_nodes(vol, volume, list) : vol_choose_nodes(vol, n);
 	if (status == EXIT_DONE && volume->n_replicas == 0)
 		status = vol_note(vol, "no node is up and not drained; see 'dvs node ls'");
-	if (status == EXIT_DONE)
-		status = volumes_places(vol, volume);
-	for (uint32_t i = 0; status == EXIT_DONE && i < volume->n_replicas; i++) {
-		dvs_nodeid id = { volume->replicas[i].node };
-
-		status = vol_start_agent(vol, nodes_at(&vol->nodes, id));
-	}
-	volume->first = volume->replicas[0].node;
-	return status;
-}
-
-/* ---- its endpoint ---- */
-
-struct draw {
-	bool used[VOLUME_EP_LAST + 1];
-	uint32_t n_volumes;
-};
-
-static dvs_err look_at_endpoints(struct vol *vol, struct draw *draw)
-{
-	AUTO_FREE struct volume *volume = malloc(sizeof(*volume));
-	char name[VOLUME_NAME_MAX + 1] = "";
-	dvs_err err = volume ? DVS_OK : DVS_NOMEM;
-
-	*draw = (struct draw){ .n_volumes = 0 };
-	while (err == DVS_OK || err == DVS_BADARG) {
-		err = volume_next(vol->link.dvk, vol->dc, name, volume, NULL);
-		draw->n_volumes += err == DVS_OK;
-		if (err == DVS_OK)
-			draw->used[volume->endpoint] = true;
-	}
-	return err == DVS_NOTFOUND ? DVS_OK : err;
-}
-
-static uint32_t next_of(uint32_t endpoint)
-{
-	return endpoint < VOLUME_EP_FIRST || endpoint >= VOLUME_EP_LAST ? VOLUME_EP_FIRST :
-									  endpoint + 1;
-}
-
-/* The number that was drawn last, and the version of its record (0: there is none). */
-static uint32_t last_drawn(struct vol *vol, uint64_t *version)
-{
-	char value[DVK_VALUE_MAX];
-	size_t len = 0;
-	json_t *last = NULL;
-	uint32_t endpoint = 0;
-	json_int_t number;
-
-	*version = 0;
-	if (dvk_record_get(vol->link.dvk, vol->dc, LAST_RECORD, value, &len, version) == DVS_OK)
-		last = json_loadb(value, len, 0, NULL);
-	number = json_integer_value(json_object_get(last, "endpoint"));
-	if (number >= VOLUME_EP_FIRST && number <= VOLUME_EP_LAST)
-		endpoint = (uint32_t)number;
-	json_decref(last);
-	return endpoint;
-}
-
-/* Draw the next free number. Who draws changes the record of the last one, so two never draw the same; and a number comes again only after all others. */
-static int draw_endpoint(struct vol *vol, uint32_t *endpoint)
-{
-	AUTO_FREE struct draw *draw = malloc(sizeof(*draw));
-	dvs_err err = draw ? look_at_endpoints(vol, draw) : DVS_NOMEM;
-
-	if (err == DVS_OK && draw->n_volumes >= VOLUMES_OF_DC_MAX)
-		return vol_note(vol,
-				"the dc %s has %u volumes, and that is the most; remove one, or "
-				"use another dc",
-				vol->dc, VOLUMES_OF_DC_MAX);
-	for (int i = 0; i < DRAWS_MAX && err == DVS_OK; i++) {
-		uint64_t version;
-		char text[32];
-		int len;
-
-		*endpoint = next_of(last_drawn(vol, &version));
-		while (draw->used[*endpoint])
-			*endpoint = next_of(*endpoint);
-		len = snprintf(text, sizeof(text), "{\"endpoint\":%u}", *endpoint);
-		err = dvk_record_set(vol->link.dvk, vol->dc, LAST_RECORD, version, text,
-				     (size_t)len, &version);
-		if (err == DVS_OK)
-			return EXIT_DONE;
-		/* Another one was faster. */
-		if (err == DVS_EXISTS || err == DVS_NOTFOUND)
-			err = look_at_endpoints(vol, draw);
-	}
-	return vol_fail(vol, err == DVS_OK ? DVS_FULL : err);
-}
-
-/* ---- until all have it ---- */
-
-/* The first node that has said why it cannot. */
-static bool is_refused(struct vol *vol, char text[VOL_KNOWN_BYTES])
-{
-	for (uint32_t i = 0; i < vol->base.n_replicas; i++) {
-		dvs_nodeid id = { vol->base.replicas[i].node };
-		char name[DVS_NAME_MAX + 1];
-		char why[DVK_TEXT_MAX + 1];
-
-		if (!vol_why(vol, id.n, why))
-			continue;
-		snprintf(text, VOL_KNOWN_BYTES, "node %s: %s", nodes_name(&vol->nodes, id, name),
-			 why);
-		return true;
-	}
-	return false;
-}
-
-/* How many replicas have all; *MISSING is the first that has not, and how far it is shows. */
-static uint32_t count_ready(struct vol *vol, struct watch *watch, uint32_t *missing,
-			    bool *is_syncing)
-{
-	uint32_t n = 0;
-
-	*missing = vol->base.first;
-	*is_syncing = false;
-	for (uint32_t i = 0; i < vol->base.n_replicas; i++) {
-		uint32_t node = vol->base.replicas[i].node;
-		const struct vdd_member *member = vol_member(vol, node);
-
-		if (member && (member->state == VOL_PRIMARY || member->state == VOL_MEMBER)) {
-			n++;
-			continue;
-		}
-		*missing = node;
-		if (!member || member->state != VOL_SYNCING || *is_syncing)
-			continue;
-		*is_syncing = true;
-		watch_bytes(watch, member->done_bytes, member->total_bytes, member->bytes_per_s,
-			    member->eta_ms);
-	}
-	return n;
-}
-
-enum settled { SETTLED, REFUSED, STOPPED, TOO_LATE };
-
-static enum settled settle(struct vol *vol, struct watch *watch, char text[VOL_KNOWN_BYTES])
-{
-	uint64_t until_ns = clock_deadline_ns(SETTLE_NS);
-	uint32_t n_before = 0;
-
-	for (;;) {
-		bool is_syncing = false;
-		dvs_nodeid missing = { vol->base.first };
-		uint32_t n = 0;
-		char name[DVS_NAME_MAX + 1];
-		char state[DVS_NAME_MAX + 64];
-		dvs_err err = vol->is_reached ? DVS_OK : vol_try(vol, LOOK_MS);
-
-		if (err == DVS_OK)
-			err = vol_status(vol, VOL_ANSWER_MS);
-		if (err == DVS_OK)
-			n = count_ready(vol, watch, &missing.n, &is_syncing);
-		if (n == vol->base.n_replicas)
-			return SETTLED;
-		if (is_refused(vol, text))
-			return REFUSED;
-		if (is_syncing || n > n_before)
-			until_ns = clock_deadline_ns(SETTLE_NS);
-		n_before = n;
-		snprintf(state, sizeof(state), "%u of %u replicas, waits for %s", n,
-			 vol->base.n_replicas, nodes_name(&vol->nodes, missing, name));
-		if (!is_syncing)
-			watch_text(watch, state);
-		if (clock_is_past(until_ns)) {
-			vol_known(vol, text);
-			return TOO_LATE;
-		}
-		if (!watch_pause(watch))
-			return STOPPED;
-	}
-}
-
-static int wait_settled(struct vol *vol)
-{
-	char title[DVS_NAME_MAX + VOLUME_NAME_MAX + 32];
-	char text[VOL_KNOWN_BYTES] = "";
-	struct watch watch;
-	enum settled settled;
-	int status;
-
-	snprintf(title, sizeof(title), "create volume %s", vol->text);
-	if (!watch_begin(&watch, vol->cli, title))
-		return EXIT_FAILED;
-	settled = settle(vol, &watch, text);
-	watch_end(&watch);
-	if (settled == SETTLED)
-		return EXIT_DONE;
-	status = vol_forget(vol, &vol->volume);
-	if (settled == STOPPED)
-		vol_note(vol, "interrupted; nothing of it stays");
-	else if (settled == REFUSED)
-		vol_note(vol, "%s; nothing of it stays", text);
-	else
-		vol_note(vol, "it did not come up: %s; nothing of it stays", text);
-	if (settled == STOPPED)
-		return 130;
-	return status == EXIT_DONE ? EXIT_FAILED : status;
+	return status == EXIT_DONE ? volumes_places(vol, volume) : status;
 }
 
 /* ---- */
@@ -414,60 +159,16 @@ static int print_created(struct vol *vol)
 				    (json_int_t)vol->base.endpoint, "id", vol->base.id));
 }
 
-/* The record: from then on there is a volume. */
-static int write_record(struct vol *vol)
-{
-	dvs_err err;
-
-	vol->version = 0;
-	err = vol_store(vol);
-	if (err == DVS_EXISTS)
-		return vol_note(vol,
-				"there is a volume of that name; 'dvs vol inspect %s' tells "
-				"about it",
-				vol->text);
-	if (err == DVS_TOOBIG)
-		return vol_note(vol,
-				"its record would be longer than %u bytes; give shorter places",
-				DVK_VALUE_MAX);
-	if (err == DVS_FULL)
-		return vol_note(vol,
-				"the dc %s has as many records as it can have; remove volumes "
-				"or programs",
-				vol->dc);
-	return err == DVS_OK ? EXIT_DONE : vol_fail(vol, err);
-}
-
 static int create(struct vol *vol)
 {
-	struct volume *volume = &vol->base;
-	char key[DVS_NAME_MAX + 1];
-	char value[DVK_VALUE_MAX];
-	uint64_t version;
-	size_t len;
-	int status = take_options(vol->cli, volume);
+	int status = take_options(vol->cli, &vol->base);
 
-	if (status != EXIT_DONE)
-		return status;
-	memcpy(volume->name, vol->name, sizeof(volume->name));
-	volume_key(vol->name, key);
-	if (dvk_record_get(vol->link.dvk, vol->dc, key, value, &len, &version) == DVS_OK)
-		return vol_note(vol,
-				"there is a volume of that name; 'dvs vol inspect %s' tells "
-				"about it",
-				vol->text);
-	if (!volumes_new_id(volume->id))
-		return cli_fail_errno(vol->cli, errno, "", "create volume %s", vol->text);
-	status = place_replicas(vol, volume);
 	if (status == EXIT_DONE)
-		status = draw_endpoint(vol, &volume->endpoint);
+		status = vol_check_new(vol);
 	if (status == EXIT_DONE)
-		status = write_record(vol);
-	if (status != EXIT_DONE)
-		return status;
-	vol->volume = vol->base;
-	if (!cli_has(vol->cli, OPTION_DETACH))
-		status = wait_settled(vol);
+		status = place_replicas(vol, &vol->base);
+	if (status == EXIT_DONE)
+		status = vol_create(vol, !cli_has(vol->cli, OPTION_DETACH));
 	return status == EXIT_DONE ? print_created(vol) : status;
 }
 

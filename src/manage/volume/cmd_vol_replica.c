@@ -1,254 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs vol replica add and rm: the record says where replicas are, and the servers follow it. */
+/* dvs vol replica add and rm. */
 #include <string.h>
 
-#include "base/clock.h"
-#include "manage/volume/volumes.h"
-#include "manage/volume/watch.h"
+#include "manage/volume/replica.h"
 
-/* How long nothing may happen before it is given up. */
-#define SETTLE_NS (60 * CLOCK_NS_PER_S)
-
-struct change {
-	const struct dvk_node_info *node;
-};
-
-/* ---- add ---- */
-
-static int add(struct vol *vol, void *change_void)
-{
-	const struct change *change = change_void;
-	struct volume *base = &vol->base;
-	struct volume_replica *replica = volume_replica_on(base, change->node->node.n);
-
-	if (replica)
-		return vol_note(vol,
-				"node %s has one already; 'dvs vol inspect %s' tells where "
-				"they are",
-				change->node->name, vol->text);
-	base->replicas[base->n_replicas++] =
-		(struct volume_replica){ .node = change->node->node.n };
-	return EXIT_DONE;
-}
-
-/* With what --place says of this node alone. */
-static int add_with_place(struct vol *vol, void *change_void)
-{
-	const struct change *change = change_void;
-	struct volume *base = &vol->base;
-	const char *place = vol->cli->values[OPTION_PLACE];
-	struct volume_replica *replica;
-	const char *why;
-	int status = add(vol, change_void);
-
-	if (status != EXIT_DONE)
-		return status;
-	replica = volume_replica_on(base, change->node->node.n);
-	if (place && strlen(place) > VOLUME_PLACE_MAX)
-		return cli_usage(vol->cli, "--place: it is longer than %d bytes", VOLUME_PLACE_MAX);
-	snprintf(replica->place, sizeof(replica->place), "%s", place ? place : "");
-	if (volume_place_ok(base->store, replica->place, &why))
-		return EXIT_DONE;
-	return cli_usage(vol->cli, "--place%s%s: %s", place ? " " : "", place ? place : "", why);
-}
-
-static int take_off(struct vol *vol, void *change_void)
-{
-	const struct change *change = change_void;
-	struct volume *base = &vol->base;
-	struct volume_replica *replica = volume_replica_on(base, change->node->node.n);
-	size_t behind;
-
-	if (!replica)
-		return vol_note(vol, "node %s has none; 'dvs vol inspect %s' tells where they are",
-				change->node->name, vol->text);
-	if (base->n_replicas == 1)
-		return vol_note(vol, "it is the only one, with all that is in it; make another one "
-				     "first, or remove the volume with 'dvs vol rm'");
-	behind = (size_t)(&base->replicas[base->n_replicas] - replica) - 1;
-	memmove(replica, replica + 1, behind * sizeof(*replica));
-	base->n_replicas--;
-	if (base->first == change->node->node.n)
-		base->first = base->replicas[0].node;
-	return EXIT_DONE;
-}
-
-enum added { ADDED, REFUSED, LEFT, TOO_LATE };
-
-static enum added follow(struct vol *vol, struct watch *watch, uint32_t node,
-			 char why[DVK_TEXT_MAX + 1])
-{
-	uint64_t until_ns = clock_deadline_ns(SETTLE_NS);
-
-	for (;;) {
-		const struct vdd_member *member = NULL;
-		dvs_err err = vol_status(vol, VOL_ANSWER_MS);
-
-		if (err == DVS_OK)
-			member = vol_member(vol, node);
-		if (member && (member->state == VOL_MEMBER || member->state == VOL_PRIMARY))
-			return ADDED;
-		if (vol_why(vol, node, why))
-			return REFUSED;
-		if (member && member->state == VOL_SYNCING) {
-			watch_bytes(watch, member->done_bytes, member->total_bytes,
-				    member->bytes_per_s, member->eta_ms);
-			until_ns = clock_deadline_ns(SETTLE_NS);
-		} else {
-			watch_text(watch, err == DVS_OK ? "waits for its server" :
-							  "waits for the primary");
-		}
-		if (clock_is_past(until_ns))
-			return TOO_LATE;
-		if (!watch_pause(watch))
-			return LEFT;
-	}
-}
-
-static int wait_added(struct vol *vol, struct change *change)
-{
-	char title[2 * DVS_NAME_MAX + VOLUME_NAME_MAX + 32];
-	char why[DVK_TEXT_MAX + 1] = "it did not answer within a minute (see its log)";
-	struct watch watch;
-	enum added added;
-
-	snprintf(title, sizeof(title), "replica of %s on %s", vol->text, change->node->name);
-	if (!watch_begin(&watch, vol->cli, title))
-		return EXIT_FAILED;
-	added = follow(vol, &watch, change->node->node.n, why);
-	watch_end(&watch);
-	if (added == ADDED)
-		return EXIT_DONE;
-	if (added == LEFT) {
-		vol_note(
-			vol,
-			"goes on; 'dvs vol inspect %s' tells how far it is, 'dvs vol replica rm %s "
-			"%s' ends it",
-			vol->text, vol->text, change->node->name);
-		return 130;
-	}
-	/* It may have been taken off by somebody else; that is told. */
-	if (vol_change(vol, take_off, change) != EXIT_DONE)
-		return EXIT_FAILED;
-	return vol_note(vol, "node %s: %s; nothing of it stays", change->node->name, why);
-}
-
-static int print_done(struct vol *vol, const char *what, const struct change *change)
+static int print_done(struct vol *vol, const char *what, const struct dvk_node_info *node)
 {
 	return cli_result(vol->cli, vol->text,
-			  json_pack("{s:s, s:s}", "name", vol->text, what, change->node->name));
+			  json_pack("{s:s, s:s}", "name", vol->text, what, node->name));
 }
 
-static int find_node(struct vol *vol, struct change *change)
+static int find_node(struct vol *vol, const struct dvk_node_info **node)
 {
-	change->node = NULL;
+	*node = NULL;
 	if (vol->volume.of[0]) {
 		(void)vol_note(vol, "a clone is where its volume is; name that: %s/%s", vol->dc,
 			       vol->volume.of);
 		return EXIT_FAILURE;
 	}
-	change->node = nodes_named(vol->cli, &vol->nodes, vol->cli->words[2]);
-	return change->node ? EXIT_DONE : EXIT_USAGE;
+	*node = nodes_named(vol->cli, &vol->nodes, vol->cli->words[2]);
+	return *node ? EXIT_DONE : EXIT_USAGE;
+}
+
+static int check_place(struct vol *vol, const char *place)
+{
+	const char *why;
+
+	if (strlen(place) > VOLUME_PLACE_MAX)
+		return cli_usage(vol->cli, "--place: it is longer than %d bytes", VOLUME_PLACE_MAX);
+	if (volume_place_ok(vol->base.store, place, &why))
+		return EXIT_DONE;
+	return cli_usage(vol->cli, "--place%s%s: %s", place[0] ? " " : "", place, why);
 }
 
 static int add_replica(struct vol *vol)
 {
-	struct change change;
-	int status = find_node(vol, &change);
+	const char *place = cli_has(vol->cli, OPTION_PLACE) ? vol->cli->values[OPTION_PLACE] : "";
+	const struct dvk_node_info *node;
+	int status = find_node(vol, &node);
 
 	if (status == EXIT_DONE)
-		status = vol_start_agent(vol, change.node);
+		status = check_place(vol, place);
 	if (status == EXIT_DONE)
-		status = vol_reach(vol);
-	if (status == EXIT_DONE)
-		status = vol_change(vol, add_with_place, &change);
-	if (status == EXIT_DONE && !cli_has(vol->cli, OPTION_DETACH))
-		status = wait_added(vol, &change);
-	return status == EXIT_DONE ? print_done(vol, "added", &change) : status;
-}
-
-/* ---- rm ---- */
-
-/* Another one that has everything; NULL: there is none. */
-static const struct dvk_node_info *another(struct vol *vol, uint32_t node)
-{
-	for (uint32_t i = 0; i < vol->status.n_members; i++) {
-		const struct vdd_member *member = &vol->status.members[i];
-		dvs_nodeid id = { member->node };
-
-		if (member->node != node &&
-		    (member->state == VOL_MEMBER || member->state == VOL_PRIMARY))
-			return nodes_at(&vol->nodes, id);
-	}
-	return NULL;
-}
-
-/* Nothing may be lost: without --force another one must have everything, and be the primary. */
-static int secure(struct vol *vol, const struct change *change)
-{
-	uint32_t node = change->node->node.n;
-	const struct vdd_member *member;
-	const struct dvk_node_info *other;
-	dvs_err err;
-	int status = vol_reach(vol);
-
-	if (status != EXIT_DONE)
-		return status;
-	err = vol_status(vol, VOL_ANSWER_MS);
-	if (err != DVS_OK)
-		return vol_fail_reach(vol, err);
-	other = another(vol, node);
-	if (!other)
-		return vol_note(vol,
-				"no other replica has everything; wait until 'dvs vol inspect %s' "
-				"says that one is in sync",
-				vol->text);
-	member = vol_member(vol, node);
-	return member && member->state == VOL_PRIMARY ? vol_hand_over(vol, other) : EXIT_DONE;
-}
-
-/* Until the servers have let it go. */
-static void wait_removed(struct vol *vol, const struct change *change)
-{
-	uint64_t until_ns = clock_deadline_ns(SETTLE_NS);
-	struct watch watch;
-
-	if (!vol->is_reached || !watch_begin(&watch, vol->cli, "remove the replica"))
-		return;
-	while (!clock_is_past(until_ns)) {
-		const struct vdd_member *member;
-		dvs_err err = vol_status(vol, VOL_ANSWER_MS);
-
-		if (err != DVS_OK && !vol_is_passing(err))
-			break;
-		member = err == DVS_OK ? vol_member(vol, change->node->node.n) : NULL;
-		if (err == DVS_OK && (!member || member->state == VOL_AWAY))
-			break;
-		watch_text(&watch, "waits for the others");
-		if (!watch_pause(&watch))
-			break;
-	}
-	watch_end(&watch);
+		status = vol_add_replica(vol, node, place, !cli_has(vol->cli, OPTION_DETACH));
+	return status == EXIT_DONE ? print_done(vol, "added", node) : status;
 }
 
 static int remove_replica(struct vol *vol)
 {
-	struct change change;
-	int status = find_node(vol, &change);
+	const struct dvk_node_info *node;
+	int status = find_node(vol, &node);
 
-	/* What cannot be removed in any case is said first. */
 	if (status == EXIT_DONE)
-		status = take_off(vol, &change);
-	if (status == EXIT_DONE && vol_reload(vol) != DVS_OK)
-		status = vol_note(vol, "it has just been removed");
-	if (status == EXIT_DONE && !cli_has(vol->cli, OPTION_FORCE))
-		status = secure(vol, &change);
-	if (status == EXIT_DONE)
-		status = vol_change(vol, take_off, &change);
-	if (status != EXIT_DONE)
-		return status;
-	wait_removed(vol, &change);
-	return print_done(vol, "removed", &change);
+		status = vol_remove_replica(vol, node, cli_has(vol->cli, OPTION_FORCE));
+	return status == EXIT_DONE ? print_done(vol, "removed", node) : status;
 }
 
 int cmd_vol_replica(struct cli *cli)

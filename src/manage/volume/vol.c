@@ -17,6 +17,8 @@
 
 int vol_fail(struct vol *vol, dvs_err err)
 {
+	if (vol->caller)
+		return vol_note(vol, "%s; %s", dvs_strerror(err), dvs_err_hint(err));
 	return cli_fail(vol->cli, err, "%s volume %s", vol->what, vol->text);
 }
 
@@ -31,7 +33,11 @@ int vol_note(struct vol *vol, const char *why, ...)
 	va_end(args);
 	if (len < 0) {
 		text = NULL;
-		return vol_fail(vol, DVS_NOMEM);
+		return cli_fail(vol->cli, DVS_NOMEM, "%s volume %s", vol->what, vol->text);
+	}
+	if (vol->caller) {
+		vol->caller->told(vol->caller->context, text);
+		return EXIT_FAILED;
 	}
 	cli_note(vol->cli, "%s volume %s: %s", vol->what, vol->text, text);
 	return EXIT_FAILED;
@@ -173,8 +179,8 @@ static int open_all(struct vol *vol, enum vol_names names)
 	return status;
 }
 
-int vol_with(struct cli *cli, const char *word, const char *what, enum vol_names names,
-	     int (*run)(struct vol *vol))
+int vol_with_caller(struct cli *cli, const char *word, const char *what, enum vol_names names,
+		    int (*run)(struct vol *vol), const struct vol_caller *caller)
 {
 	AUTO_FREE struct vol *vol = calloc(1, sizeof(*vol));
 	int status;
@@ -182,6 +188,7 @@ int vol_with(struct cli *cli, const char *word, const char *what, enum vol_names
 	if (!vol)
 		return cli_fail(cli, DVS_NOMEM, "%s volume %s", what, word);
 	vol->cli = cli;
+	vol->caller = caller;
 	vol->what = what;
 	vol->text = word;
 	if (!take_name(vol, names))
@@ -192,6 +199,12 @@ int vol_with(struct cli *cli, const char *word, const char *what, enum vol_names
 	vol_leave(vol);
 	link_close(&vol->link);
 	return status;
+}
+
+int vol_with(struct cli *cli, const char *word, const char *what, enum vol_names names,
+	     int (*run)(struct vol *vol))
+{
+	return vol_with_caller(cli, word, what, names, run, NULL);
 }
 
 /* ---- changes of the record ---- */
