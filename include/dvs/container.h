@@ -85,7 +85,7 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_container_create(struct dvk *admin, const ch
  * as by dvk_dc_remove(). BADSTATE: programs of the nodes themselves, outside of its containers, are bound in it, and FORCE is zero. NODC. TIMEOUT. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_container_remove(struct dvk *admin, const char *name, int force,
 						     uint32_t timeout_ms);
-/* Add and remove nodes. Of one that cannot be added REFUSAL tells, and it is taken off again. BADSTATE: the DC is not in phase RUNS, or no node would be left. NODC. NODEST. NODEDOWN. TIMEOUT. */
+/* Add and remove nodes. Of one that cannot be added REFUSAL tells, and it is taken off again. When no node is left the DC stays, with its records and volumes. BADSTATE: the DC is not in phase RUNS, or a node that is to be added is still leaving. NODC. NODEST. NODEDOWN. TIMEOUT. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_container_nodes(struct dvk *admin, const char *name,
 						    uint64_t add, uint64_t remove,
 						    uint32_t timeout_ms,

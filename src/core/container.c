@@ -5,7 +5,8 @@
  *	    |                                                        ^
  *	    +-- one BROKEN or down --> FAILED -- all GONE -----------+
  *
- * Nobody waits for a node that is down: it counts as GONE. When it is up again its agent finds no such DC, or finds itself wanted, and does what is to be done. */
+ * Nobody waits for a node that is down: it counts as GONE. When it is up again its agent finds no such DC, or finds itself wanted, and does what is to be done.
+ * A DC that RUNS can have no node left: its records stay, and what hangs on them (volumes). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -270,7 +271,7 @@ dvs_err step_container_nodes(struct core *core, const struct core_command *comma
 	err = nodes_check(core, add);
 	if (err != DVS_OK)
 		return err;
-	if ((add & containers->leaving) || ((containers->nodes & ~remove) | add) == 0)
+	if (add & containers->leaving)
 		return DVS_BADSTATE;
 	if (add == 0 && remove == 0)
 		return DVS_OK;

@@ -114,6 +114,7 @@ enum option_id {
 	OPTION_TLS,
 	OPTION_READ_ONLY,
 	OPTION_SHARED,
+	OPTION_VOLUMES,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };

@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 from lab import Lab, requires_lab, wait_for
+from volume_help import LOAD
 
 failed = 0
 n_tests = 0
@@ -62,6 +63,15 @@ WRONG = {
     "a program for nodes that the DC has not": (
         "name: NAME\nnodes: [n0]\nprograms:\n  a: { command: a, nodes: [n1] }\n",
         "4:27: programs.a.nodes: none of these is a node of the DC"),
+    "a disk on a node that is not there": (
+        "name: NAME\ndisks:\n  d: { size: 1M, nodes: [n0, n7] }\n",
+        "3:30: disks.d.nodes[1]: there is no node 'n7'"),
+    "a disk with more replicas than nodes": (
+        "name: NAME\ndisks:\n  d: { size: 1M, replicas: 4 }\n",
+        "3:28: disks.d.replicas: only 3 nodes are up"),
+    "a disk without its device": (
+        "name: NAME\ndisks:\n  d: { size: 1M, store: raw, nodes: n0 }\n",
+        "3:3: disks.d.places: there is none for node n0, and it must be the absolute path"),
 }
 
 
@@ -272,6 +282,113 @@ def what_does_not_start_is_told(files):
     files.up(FILE)
 
 
+# ---- disks ----
+
+DISKS = """name: NAME-v
+nodes: [n0]
+programs: { s: { command: sleep 1000, stop_grace: 1s } }
+disks:
+  data: { size: 8M, nodes: [n1, n0] }
+  log: { size: 4M, store: ram, replicas: 1, resync_rate: 10M }
+"""
+
+
+def volume(files, name):
+    return files.lab.json(0, "vol", "inspect", f"{NAME}-v/{name}")
+
+
+def load(files, mode, value):
+    done = files.lab.exec(0, LOAD, "/run/dvs", f"{NAME}-v/data", mode, "--value", str(value), timeout=60)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+def nodes_of(inspected):
+    return {row["name"]: row["state"] for row in inspected["replicas"]}
+
+
+def disks_are_made_once(files):
+    """up makes volumes before the programs, a second time changes nothing"""
+    out, _ = files.up(DISKS)
+    assert '+ disks.data: {"bytes":8388608,"nodes":["n1","n0"]}' in out, out
+    assert nodes_of(volume(files, "data")) == {"n1": "primary", "n0": "in sync"}
+    assert volume(files, "log")["volume"]["store"] == "ram"
+    out, _ = files.up(DISKS)
+    assert out == f"dc {NAME}-v: nothing to change\n", out
+    again = DISKS.replace("n1, n0", "n0, n1").replace(", resync_rate: 10M", "")
+    out, _ = files.up(again)
+    assert out == f"dc {NAME}-v: nothing to change\n", out
+
+
+def disks_change(files):
+    """a volume gets other nodes and another way to replicate, and grows, while what is in it stays"""
+    load(files, "fill", 7)
+    text = DISKS.replace("nodes: [n1, n0]", "nodes: [n0, n2], async: true").replace("10M", "20M")
+    out, _ = files.up(text)
+    assert '~ disks.data.nodes: ["n1","n0"] -> ["n0","n2"]' in out, out
+    assert "~ disks.log.resync_rate: 10M -> 20M" in out, out
+    assert set(nodes_of(volume(files, "data"))) == {"n0", "n2"}
+    assert volume(files, "data")["volume"]["mode"] == "async"
+    load(files, "check", 7)
+    out, _ = files.up(text.replace("8M", "12M"))
+    assert "~ disks.data.size: 8M -> 12M" in out, out
+    assert volume(files, "data")["volume"]["bytes"] == 12 << 20
+    load(files, "fill", 8)
+    out, _ = files.up(text.replace("8M", "12M"))
+    assert out == f"dc {NAME}-v: nothing to change\n", out
+
+
+def disks_do_not_lose_anything(files):
+    """what would lose data or cannot change is refused with line and column"""
+    base = DISKS.replace("8M, nodes: [n1, n0]", "12M, nodes: [n0, n2]")
+    for new, complaint in ((("12M", "11M"), "5:17: disks.data.size: it has 12M, and what is behind"),
+                           (("store: ram", "store: file"), '6:27: disks.log.store: it is "ram", and'),
+                           (("12M", "12M, direct: true"), "5:30: disks.data.direct: it is false, and")):
+        for command in ("plan", "up"):
+            _, told = files.dvs(command, files.write(base.replace(*new)), status=1)
+            assert told.startswith(f"dvs: {files.path}:{complaint}"), told
+    out, _ = files.up(base.split("disks:")[0])
+    assert out == f"dc {NAME}-v: nothing to change\n", out
+
+
+def new_containers_keep_disks(files):
+    """--recreate makes new containers around the volumes"""
+    text = DISKS.replace("8M, nodes: [n1, n0]", "12M, nodes: [n0, n2]").replace(
+        "nodes: [n0]", "nodes: [n0, n1]\nhostname: other")
+    before = volume(files, "data")["volume"]["id"]
+    files.up(text, "--recreate")
+    out, _ = files.dvs("exec", f"{NAME}-v", "hostname")
+    assert out == "other\n", out
+    assert volume(files, "data")["volume"]["id"] == before
+    load(files, "check", 8)
+    assert files.up(text)[0] == f"dc {NAME}-v: nothing to change\n"
+
+
+def a_disk_that_a_node_cannot_have(files):
+    """a new DC with a volume that a node cannot have is taken back"""
+    _, told = files.up("name: NAME-w\ndisks:\n  a: { size: 1M }\n"
+                       "  d: { size: 1M, store: raw, nodes: n1, places: [n1=/dev/null] }\n", status=1)
+    assert f"{files.path}:4:3: disks.d: node n1: " in told, told
+    assert f"{NAME}-w" not in files.dcs()
+
+
+def down_keeps_disks(files):
+    """down keeps volumes, the next up finds them; with --volumes nothing stays"""
+    path = files.write(DISKS.replace("8M, nodes: [n1, n0]", "12M, nodes: [n0, n2]"))
+    out, _ = files.dvs("down", path)
+    assert out == f"dc {NAME}-v: removed but for its volumes; 'dvs down --volumes' removes them, too\n", out
+    assert not files.lab.json(0, "ps", f"{NAME}-v")["programs"]
+    assert not [path for path in leftovers() if f"{NAME}-v" in path]
+    assert set(nodes_of(volume(files, "data"))) == {"n0", "n2"}
+    files.dvs("up", path)
+    assert list(row["program"] for row in files.lab.json(0, "ps", f"{NAME}-v")["programs"]) == ["s.0"]
+    load(files, "check", 8)
+    files.dvs("vol", "snapshot", f"{NAME}-v/data", "s")
+    files.dvs("vol", "clone", f"{NAME}-v/data@s", "c")
+    out, _ = files.dvs("down", path, "--volumes")
+    assert out.splitlines()[-1] == f"dc {NAME}-v: removed" and f"volume {NAME}-v/c: removed" in out, out
+    assert f"{NAME}-v" not in files.dcs()
+
+
 # ---- nodes ----
 
 def a_node_comes(files):
@@ -405,6 +522,9 @@ def main():
                          replicas_change_alone,
                          programs_come_and_go, needs_new_containers, a_frozen_dc_is_told,
                          what_does_not_start_is_told,
+                         disks_are_made_once, disks_change, disks_do_not_lose_anything,
+                         new_containers_keep_disks, a_disk_that_a_node_cannot_have,
+                         down_keeps_disks,
                          a_node_comes, a_node_dies, an_image_is_one_tree, detached,
                          up_again_after_a_kill,
                          servers_and_two_dcs, down_leaves_nothing):

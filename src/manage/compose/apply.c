@@ -99,6 +99,7 @@ struct step {
 	struct run *run;
 	struct run_dc *of;
 	uint32_t timeout_ms;
+	uint64_t add, remove; /* nodes */
 	const char *description;
 	size_t len;
 	struct dvk_refusal refusal;
@@ -118,15 +119,16 @@ static dvs_err call_remove(void *step_void)
 {
 	struct step *step = step_void;
 
-	return dvk_container_remove(step->run->admin, step->of->dc->name, 0, step->timeout_ms);
+	return run_remove(step->run->admin, step->of->dc->name, step->of->dc->n_disks > 0,
+			  step->timeout_ms);
 }
 
 static dvs_err call_nodes(void *step_void)
 {
 	struct step *step = step_void;
 
-	return dvk_container_nodes(step->run->admin, step->of->dc->name, step->of->plan.add,
-				   step->of->plan.remove, step->timeout_ms, &step->refusal);
+	return dvk_container_nodes(step->run->admin, step->of->dc->name, step->add, step->remove,
+				   step->timeout_ms, &step->refusal);
 }
 
 static int refused(const struct step *step)
@@ -315,6 +317,11 @@ static int change_description(struct step *step)
 
 /* ---- one DC ---- */
 
+static int set_disks(const struct step *step)
+{
+	return run_apply_disks(step->run, step->of, !cli_has(step->run->cli, OPTION_DETACH));
+}
+
 static int create(struct step *step)
 {
 	AUTO_FREE char *text = description_text(step->of->dc->description, &step->len);
@@ -328,9 +335,13 @@ static int create(struct step *step)
 	step->description = NULL;
 	if (status != EXIT_DONE)
 		return status;
-	status = set_programs(step->run, step->of);
+	/* Programs may want the volumes from the beginning. */
+	status = set_disks(step);
+	if (status == EXIT_DONE)
+		status = set_programs(step->run, step->of);
 	/* Half a DC is none. */
 	if (status != EXIT_DONE) {
+		run_forget_disks(step->run, step->of);
 		step->timeout_ms = SETTLE_MS;
 		if (settle(step, "remove", call_remove) == EXIT_DONE)
 			cli_note(step->run->cli, "dc %s: it was removed again", step->of->dc->name);
@@ -338,17 +349,12 @@ static int create(struct step *step)
 	return status;
 }
 
-static int create_anew(struct step *step)
+static int change_nodes(struct step *step, uint64_t add, uint64_t remove)
 {
-	int status;
-
-	step->timeout_ms = SETTLE_MS;
-	status = settle(step, "remove", call_remove);
-	if (status != EXIT_DONE)
-		return status;
-	run_free_now(&step->of->now);
-	step->of->plan.add = step->of->plan.nodes;
-	return create(step);
+	step->timeout_ms = SETTLE_CREATE_MS;
+	step->add = add;
+	step->remove = remove;
+	return add || remove ? settle(step, "change the nodes of", call_nodes) : EXIT_DONE;
 }
 
 static int change(struct step *step)
@@ -356,14 +362,51 @@ static int change(struct step *step)
 	const struct plan *plan = &step->of->plan;
 	int status = EXIT_DONE;
 
-	step->timeout_ms = SETTLE_CREATE_MS;
-	if (plan->add || plan->remove)
-		status = settle(step, "change the nodes of", call_nodes);
-	if (status == EXIT_DONE && plan->description)
+	/* The first containers are made as the description says that is there. */
+	if (step->of->now.nodes == 0 && plan->description)
 		status = change_description(step);
+	if (status == EXIT_DONE)
+		status = change_nodes(step, plan->add, plan->remove);
+	if (status == EXIT_DONE && step->of->now.nodes != 0 && plan->description)
+		status = change_description(step);
+	if (status == EXIT_DONE)
+		status = set_disks(step);
 	if (status == EXIT_DONE)
 		status = set_programs(step->run, step->of);
 	return status;
+}
+
+/* Containers anew around what must stay: without a node the DC keeps its volumes. */
+static int change_anew(struct step *step)
+{
+	struct plan *plan = &step->of->plan;
+	int status = change_nodes(step, 0, step->of->now.nodes);
+
+	if (status != EXIT_DONE)
+		return status;
+	step->of->now.nodes = 0;
+	plan->add = plan->nodes;
+	plan->remove = 0;
+	return change(step);
+}
+
+static int create_anew(struct step *step)
+{
+	bool has_volumes;
+	int status =
+		run_has_volumes(step->run->cli, step->run->admin, step->of->dc->name, &has_volumes);
+
+	if (status != EXIT_DONE)
+		return status;
+	if (has_volumes)
+		return change_anew(step);
+	step->timeout_ms = SETTLE_MS;
+	status = settle(step, "remove", call_remove);
+	if (status != EXIT_DONE)
+		return status;
+	run_free_now(&step->of->now);
+	step->of->plan.add = step->of->plan.nodes;
+	return create(step);
 }
 
 int run_apply(struct run *run, struct run_dc *of, bool recreate)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs down: end the programs of a DC, the last one first, then remove it. */
+/* dvs down: end the programs of a DC, the last one first, then remove it. A DC that has volumes stays as their home, without containers, unless --volumes was given. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "container/program.h"
+#include "manage/compose/down_volumes.h"
 #include "manage/compose/run.h"
 #include "manage/container/settle.h"
 #include "manage/target.h"
@@ -19,7 +20,9 @@ struct down {
 	struct dvk *admin;
 	const char *dc;
 	uint32_t timeout_ms;
+	uint64_t nodes; /* to be taken off */
 	bool must_exist;
+	bool had_volumes; /* they have just been removed */
 };
 
 /* A path, or the name of a file (not a directory) that is there; else it is the name of a DC. */
@@ -29,6 +32,14 @@ static bool is_file(const char *word)
 
 	return strcmp(word, "-") == 0 || strchr(word, '/') ||
 	       (stat(word, &status) == 0 && !S_ISDIR(status.st_mode));
+}
+
+static int enter(struct down *down)
+{
+	int status = reach_open(down->cli, &down->reach);
+
+	down->admin = status == EXIT_DONE ? agents_admin(down->reach.agents) : NULL;
+	return status;
 }
 
 /* ---- one DC ---- */
@@ -74,27 +85,38 @@ static int stop_programs(struct down *down, const struct compose_dc *dc, struct 
 	return status;
 }
 
+/* All of its nodes. */
+static dvs_err call_nodes(void *down_void)
+{
+	struct down *down = down_void;
+	struct dvk_refusal refusal;
+
+	return dvk_container_nodes(down->admin, down->dc, 0, down->nodes, down->timeout_ms,
+				   &refusal);
+}
+
 static dvs_err call_remove(void *down_void)
 {
 	struct down *down = down_void;
 
-	return dvk_container_remove(down->admin, down->dc, 0, down->timeout_ms);
+	return run_remove(down->admin, down->dc, down->had_volumes, down->timeout_ms);
 }
 
-static int remove_dc(struct down *down)
+static int settle(struct down *down, dvs_err (*call)(void *down))
 {
-	char what[DVS_NAME_MAX + 16];
+	char what[DVS_NAME_MAX + 32];
 	struct settle settle = { .cli = down->cli,
 				 .admin = down->admin,
 				 .agents = down->reach.agents,
 				 .nodes = &down->reach.nodes,
 				 .dc = down->dc,
 				 .what = what,
-				 .call = call_remove,
+				 .call = call,
 				 .context = down };
 	dvs_err err;
 
-	(void)snprintf(what, sizeof(what), "remove dc %s", down->dc);
+	(void)snprintf(what, sizeof(what), "remove %sdc %s",
+		       call == call_nodes ? "the containers of " : "", down->dc);
 	err = settle_call(&settle);
 	if (err == DVS_OK || err == DVS_NODC)
 		return EXIT_DONE;
@@ -102,13 +124,50 @@ static int remove_dc(struct down *down)
 		return cli_fail_hint(down->cli, err,
 				     "it goes on: see how far it is with 'dvs dc inspect'", "%s",
 				     what);
-	if (err == DVS_BADSTATE)
+	if (err == DVS_BADSTATE && call == call_remove)
 		return cli_fail_hint(
 			down->cli, err,
 			"programs of the nodes are bound in it ('dvs ep ls' lists them): "
 			"end them, or use 'dvs dc rm --force'",
 			"%s", what);
 	return cli_fail(down->cli, err, "%s", what);
+}
+
+/* RUN about the volumes of the DC: outside of the agents' DC, a process is in one at a time. */
+static int with_volumes(struct down *down, int (*run)(struct cli *cli, const char *dc))
+{
+	int status;
+
+	reach_close(&down->reach);
+	status = run(down->cli, down->dc);
+	if (status == EXIT_DONE)
+		status = enter(down);
+	return status;
+}
+
+/* With its volumes, or as far as they let it. */
+static int remove_dc(struct down *down, const struct plan_now *now)
+{
+	int status = run_has_volumes(down->cli, down->admin, down->dc, &down->had_volumes);
+
+	if (status == EXIT_DONE && down->had_volumes && !cli_has(down->cli, OPTION_VOLUMES)) {
+		down->nodes = now->nodes;
+		if (now->nodes)
+			status = settle(down, call_nodes);
+		if (status == EXIT_DONE)
+			fprintf(down->cli->output.file,
+				"dc %s: removed but for its volumes; 'dvs down --volumes' removes "
+				"them, too\n",
+				down->dc);
+		return status;
+	}
+	if (status == EXIT_DONE && down->had_volumes)
+		status = with_volumes(down, down_volumes);
+	if (status == EXIT_DONE)
+		status = settle(down, call_remove);
+	if (status == EXIT_DONE)
+		fprintf(down->cli->output.file, "dc %s: removed\n", down->dc);
+	return status;
 }
 
 /* DC: of the file; NULL: only its name is known. */
@@ -129,12 +188,13 @@ static int down_one(struct down *down, const char *name, const struct compose_dc
 	}
 	if (status == EXIT_DONE && !now.has_containers)
 		status = reach_find_containers(down->cli, down->admin, name, "remove", &info);
+	/* What cannot be removed is said before anything ends. */
+	if (status == EXIT_DONE && cli_has(down->cli, OPTION_VOLUMES))
+		status = with_volumes(down, down_check_volumes);
 	if (status == EXIT_DONE && info.phase == DVK_RUNS)
 		status = stop_programs(down, dc, &now);
 	if (status == EXIT_DONE)
-		status = remove_dc(down);
-	if (status == EXIT_DONE)
-		fprintf(down->cli->output.file, "dc %s: removed\n", name);
+		status = remove_dc(down, &now);
 	run_free_now(&now);
 	return status;
 }
@@ -145,9 +205,7 @@ static int down_file(struct down *down, const char *path)
 	int status = run_read(down->cli, path, &compose);
 
 	if (status == EXIT_DONE)
-		status = reach_open(down->cli, &down->reach);
-	if (status == EXIT_DONE)
-		down->admin = agents_admin(down->reach.agents);
+		status = enter(down);
 	for (size_t i = compose.n_dcs; i-- > 0 && status == EXIT_DONE;)
 		status = down_one(down, compose.dcs[i].name, &compose.dcs[i]);
 	compose_free(&compose);
@@ -160,10 +218,9 @@ static int down_name(struct down *down, const char *name)
 
 	if (!target_check_dc_name(down->cli, name))
 		return EXIT_USAGE;
-	status = reach_open(down->cli, &down->reach);
+	status = enter(down);
 	if (status != EXIT_DONE)
 		return status;
-	down->admin = agents_admin(down->reach.agents);
 	down->must_exist = true;
 	return down_one(down, name, NULL);
 }

@@ -31,6 +31,8 @@ static const struct cli_option compose_plan_options[] = {
 static const struct cli_option compose_down_options[] = {
 	{ OPTION_TIMEOUT, 't', "timeout", "SECONDS", NULL,
 	  "how long the programs may take to end (default: 60)" },
+	{ OPTION_VOLUMES, 0, "volumes", NULL, NULL,
+	  "its volumes, too, with all that is in them; without it they stay" },
 	COMPOSE_OPTIONS_END,
 };
 
@@ -50,6 +52,7 @@ static const struct cli_example compose_plan_examples[] = {
 static const struct cli_example compose_down_examples[] = {
 	{ "dvs down web.yaml", "end and remove what the file names" },
 	{ "dvs down web", "the same by the name of the DC" },
+	{ "dvs down web --volumes", "and all that its volumes have" },
 	{ NULL, NULL },
 };
 

@@ -19,11 +19,12 @@
 #define COMPOSE_PROGRAM_NAME_MAX (DVS_NAME_MAX - 8u)
 
 struct compose_spot {
-	char *json; /* "memory"; of a program "program/NAME:health.interval_ms" */
+	char *json; /* "memory"; of a program "program/NAME:health.interval_ms", of a volume "disk/NAME:bytes" */
 	char *yaml; /* "memory", "programs.NAME.health.interval" */
 	size_t line, column;
 };
 
+/* Of a volume JSON has what its file says, under the names of its record, but nodes as words and "places" by node. */
 struct compose_program {
 	char name[COMPOSE_PROGRAM_NAME_MAX + 1];
 	json_t *json;
@@ -35,6 +36,8 @@ struct compose_dc {
 	json_t *description;
 	struct compose_program *programs; /* in the order of the file */
 	size_t n_programs;
+	struct compose_program *disks; /* the same of its volumes */
+	size_t n_disks;
 	struct compose_spot *spots;
 	size_t n_spots;
 };
@@ -52,7 +55,7 @@ void compose_free(struct compose *compose);
 
 /* The spot of the field JSON, or of what it is a part of; of the name of the DC if it is none. */
 const struct compose_spot *compose_spot(const struct compose_dc *dc, const char *json);
-/* Make of "JSON PATH: sentence", said about a field of the DC (PREFIX "") or of one of its programs (PREFIX "program/NAME:"), "PATH:LINE:COLUMN: YAML PATH: sentence". */
+/* Make of "JSON PATH: sentence", said about a field of the DC (PREFIX "") or of one of its programs or volumes (PREFIX "program/NAME:", "disk/NAME:"), "PATH:LINE:COLUMN: YAML PATH: sentence". */
 void compose_locate(const struct compose *compose, const struct compose_dc *dc, const char *prefix,
 		    const char *why, char *text);
 

@@ -220,7 +220,8 @@ static void compare(struct planning *planning, const struct field *field, const 
 
 		if (before && after && is_same(before, after))
 			continue;
-		if (field->json[0] == '\0' && planning->now->exists)
+		/* Without a container there is none that would have to be made anew. */
+		if (field->json[0] == '\0' && planning->now->exists && planning->now->nodes)
 			one.anew = needs_new(planning, keys[i], old, new);
 		/* Two levels of what the table knows are the most; then come names of the user's. */
 		if (json_is_object(before) && json_is_object(after) && goes_down(&one))
@@ -295,6 +296,85 @@ static void compare_programs(struct planning *planning)
 	}
 }
 
+/* ---- volumes ---- */
+
+const json_t *plan_disk_now(const struct plan_now *now, const char *name)
+{
+	for (size_t i = 0; i < now->n_disks; i++) {
+		if (strcmp(now->disks[i].name, name) == 0)
+			return now->disks[i].json;
+	}
+	return NULL;
+}
+
+/* Whether each text of A is in B. */
+static bool is_among(const json_t *a, const json_t *b)
+{
+	for (size_t i = 0; i < json_array_size(a); i++) {
+		bool found = false;
+
+		for (size_t k = 0; k < json_array_size(b) && !found; k++)
+			found = json_equal(json_array_get(a, i), json_array_get(b, k));
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* Where replicas are has no order, only where the first one is made; and a place that is not said is the store's own. */
+bool plan_disk_is_same(const char *key, const json_t *wanted, const json_t *now)
+{
+	const char *node;
+	json_t *place;
+
+	if (strcmp(key, "nodes") == 0)
+		return is_among(wanted, now) && is_among(now, wanted);
+	if (strcmp(key, "places") != 0)
+		return json_equal(wanted, now);
+	json_object_foreach((json_t *)(uintptr_t)wanted, node, place)
+	{
+		if (json_object_get(now, node) && !json_equal(place, json_object_get(now, node)))
+			return false;
+	}
+	return true;
+}
+
+/* What the file does not say of a volume that there is stays as it is. */
+static void compare_disk(struct planning *planning, const struct field *field, const json_t *old,
+			 const json_t *new)
+{
+	const char *keys[2 * KEYS_MAX];
+	size_t n = 0;
+
+	keys_of(new, keys, &n);
+	qsort(keys, n, sizeof(keys[0]), by_name);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *before = json_object_get(old, keys[i]);
+		const json_t *after = json_object_get(new, keys[i]);
+		struct field one = below(field, keys[i]);
+
+		if (!plan_disk_is_same(keys[i], after, before))
+			compare_value(planning, &one, before, after);
+	}
+}
+
+static void compare_disks(struct planning *planning)
+{
+	const struct compose_dc *dc = planning->plan->dc;
+
+	for (size_t i = 0; i < dc->n_disks; i++) {
+		const json_t *now = plan_disk_now(planning->now, dc->disks[i].name);
+		struct field field = { .part = SCHEMA_DISK };
+
+		(void)snprintf(field.path, sizeof(field.path), "disks.%s", dc->disks[i].name);
+		(void)snprintf(field.json, sizeof(field.json), "disk/%s:", dc->disks[i].name);
+		if (now)
+			compare_disk(planning, &field, now, dc->disks[i].json);
+		else
+			compare_value(planning, &field, NULL, dc->disks[i].json);
+	}
+}
+
 bool plan_make(const struct compose_dc *dc, const struct plan_now *now, uint64_t nodes,
 	       const char *(*name_of)(const void *context, uint32_t node, char *name),
 	       const void *context, struct plan *plan)
@@ -319,6 +399,7 @@ bool plan_make(const struct compose_dc *dc, const struct plan_now *now, uint64_t
 	compare(&planning, &top, now->exists ? now->description : nothing, dc->description);
 	plan->description = plan->n_changes > n_before;
 	compare_programs(&planning);
+	compare_disks(&planning);
 	json_decref(nothing);
 	return planning.good;
 }

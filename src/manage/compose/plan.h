@@ -18,6 +18,9 @@ struct plan_now {
 	json_t *description;
 	struct compose_program *programs; /* by name */
 	size_t n_programs;
+	/* The volumes of the file that there are: everything that a file can say of them, with the names of nodes. */
+	struct compose_program *disks;
+	size_t n_disks;
 };
 
 enum plan_op { PLAN_ADD = '+', PLAN_REMOVE = '-', PLAN_CHANGE = '~' };
@@ -51,5 +54,10 @@ void plan_free(struct plan *plan);
 /* Whether PROGRAM is another one than the DVS has, which is *AT in NOW; SIZE_MAX: it has none of that name. */
 bool plan_program_differs(const struct plan_now *now, const struct compose_program *program,
 			  size_t *at);
+
+/* What the DVS has of the volume NAME; NULL: there is none. */
+const json_t *plan_disk_now(const struct plan_now *now, const char *name);
+/* Whether KEY of a volume, which the file has as WANTED, is the same in NOW. */
+bool plan_disk_is_same(const char *key, const json_t *wanted, const json_t *now);
 
 #endif

@@ -63,6 +63,22 @@ static bool check_program(const struct reading *reading, const yaml_node_t *node
 	return good;
 }
 
+struct compose_program *reading_add(struct compose_program **list, size_t *n, const char *name)
+{
+	struct compose_program *more = realloc(*list, (*n + 1) * sizeof(*more));
+
+	if (!more)
+		return NULL;
+	*list = more;
+	more += *n;
+	more->json = json_object();
+	if (!more->json)
+		return NULL;
+	(void)snprintf(more->name, sizeof(more->name), "%s", name);
+	++*n;
+	return more;
+}
+
 static bool read_program(struct reading *reading, const struct schema_row *row,
 			 const yaml_node_t *key, const yaml_node_t *node)
 {
@@ -73,14 +89,8 @@ static bool read_program(struct reading *reading, const struct schema_row *row,
 
 	if (!check_name(reading, key))
 		return false;
-	program = realloc(dc->programs, (dc->n_programs + 1) * sizeof(*program));
+	program = reading_add(&dc->programs, &dc->n_programs, reading_text(key));
 	if (!program)
-		return reading_no_memory(reading, node);
-	dc->programs = program;
-	program += dc->n_programs++;
-	(void)snprintf(program->name, sizeof(program->name), "%s", reading_text(key));
-	program->json = json_object();
-	if (!program->json)
 		return reading_no_memory(reading, node);
 	(void)snprintf(prefix, sizeof(prefix), "program/%s:", program->name);
 	if (!reading_enter(reading, key, program->name, prefix, &level) ||

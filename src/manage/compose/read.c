@@ -456,7 +456,10 @@ static void free_dc(struct compose_dc *dc)
 		free(dc->spots[i].json);
 		free(dc->spots[i].yaml);
 	}
+	for (size_t i = 0; i < dc->n_disks; i++)
+		json_decref(dc->disks[i].json);
 	free(dc->programs);
+	free(dc->disks);
 	free(dc->spots);
 }
 

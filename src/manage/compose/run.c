@@ -14,6 +14,8 @@
 /* A DC that is being created or removed is looked at again and again, so long. */
 #define LOOK_NS (50 * CLOCK_NS_PER_MS)
 #define SETTLED_NS (30 * CLOCK_NS_PER_S)
+/* And so long one that has programs of the nodes in it which are about to end. */
+#define LEFT_NS (20 * CLOCK_NS_PER_S)
 
 /* ---- the file ---- */
 
@@ -90,7 +92,10 @@ void run_free_now(struct plan_now *now)
 	json_decref(now->description);
 	for (size_t i = 0; i < now->n_programs; i++)
 		json_decref(now->programs[i].json);
+	for (size_t i = 0; i < now->n_disks; i++)
+		json_decref(now->disks[i].json);
 	free(now->programs);
+	free(now->disks);
 	*now = (struct plan_now){ 0 };
 }
 
@@ -197,10 +202,24 @@ static int check_phase(const struct run *run, const struct run_dc *of)
 	return run_fail(run, of->dc, "", NULL, why);
 }
 
+dvs_err run_remove(struct dvk *admin, const char *dc, bool had_volumes, uint32_t timeout_ms)
+{
+	uint64_t deadline_ns = clock_deadline_ns(LEFT_NS);
+	const struct timespec pause = clock_timespec(LOOK_NS);
+	dvs_err err;
+
+	while ((err = dvk_container_remove(admin, dc, 0, timeout_ms)) == DVS_BADSTATE) {
+		if (!had_volumes || clock_is_past(deadline_ns))
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	return err;
+}
+
 /* ---- nodes ---- */
 
-static int fail_no_node(const struct run *run, const struct compose_dc *dc, const char *prefix,
-			size_t index, const char *word)
+int run_fail_no_node(const struct run *run, const struct compose_dc *dc, const char *prefix,
+		     size_t index, const char *word)
 {
 	const char *names[DVS_NODES_MAX];
 	const char *nearest;
@@ -229,7 +248,7 @@ static int choose(const struct run *run, const struct run_dc *of, uint64_t *chos
 		char why[256];
 
 		if (!node)
-			return fail_no_node(run, of->dc, "", i, word);
+			return run_fail_no_node(run, of->dc, "", i, word);
 		if (*chosen & nodes_bit(node->node)) {
 			(void)snprintf(why, sizeof(why), "nodes[%zu]: node %s stands here twice", i,
 				       node->name);
@@ -278,7 +297,7 @@ static int check_placement(const struct run *run, const struct run_dc *of, uint6
 			const struct dvk_node_info *node = nodes_find(&run->reach.nodes, word);
 
 			if (!node)
-				return fail_no_node(run, of->dc, prefix, k, word);
+				return run_fail_no_node(run, of->dc, prefix, k, word);
 			has_one = has_one || (chosen & nodes_bit(node->node));
 		}
 		if (!has_one)
@@ -352,6 +371,8 @@ static int plan_one(struct run *run, struct run_dc *of)
 		status = check_placement(run, of, chosen);
 	if (status == EXIT_DONE)
 		status = resolve_image(run, of);
+	if (status == EXIT_DONE)
+		status = run_look_disks(run, of);
 	if (status != EXIT_DONE)
 		return status;
 	if (!plan_make(of->dc, &of->now, chosen, name_of, &run->reach.nodes, &of->plan))
@@ -366,10 +387,9 @@ int run_open(struct cli *cli, const char *path, struct run *run)
 	*run = (struct run){ .cli = cli };
 	status = run_read(cli, path, &run->compose);
 	if (status == EXIT_DONE)
-		status = reach_open(cli, &run->reach);
+		status = run_enter(run);
 	if (status != EXIT_DONE)
 		return status;
-	run->admin = agents_admin(run->reach.agents);
 	run->dcs = calloc(run->compose.n_dcs, sizeof(*run->dcs));
 	if (!run->dcs)
 		return cli_fail(cli, DVS_NOMEM, "read %s", path);
@@ -377,6 +397,21 @@ int run_open(struct cli *cli, const char *path, struct run *run)
 		run->dcs[i].dc = &run->compose.dcs[i];
 		status = plan_one(run, &run->dcs[i]);
 	}
+	return status;
+}
+
+void run_leave(struct run *run)
+{
+	reach_close(&run->reach);
+	run->admin = NULL;
+}
+
+int run_enter(struct run *run)
+{
+	int status = reach_open(run->cli, &run->reach);
+
+	if (status == EXIT_DONE)
+		run->admin = agents_admin(run->reach.agents);
 	return status;
 }
 

@@ -19,6 +19,7 @@ struct run_dc {
 	struct plan_now now;
 	uint64_t version; /* of its description */
 	struct plan plan;
+	size_t n_made; /* of its volumes, in the order of the file, the first so many were looked at and are there */
 };
 
 struct run {
@@ -35,6 +36,10 @@ MUST_USE int run_read(struct cli *cli, const char *path, struct compose *compose
 MUST_USE int run_open(struct cli *cli, const char *path, struct run *run);
 void run_close(struct run *run);
 
+/* A process is in one DC at a time, and the agents have one of their own: leave it, and come back. */
+void run_leave(struct run *run);
+MUST_USE int run_enter(struct run *run);
+
 /* What the DVS has of the DC NAME: NOW and INFO; *VERSION is its description's. */
 MUST_USE int run_look(struct cli *cli, struct dvk *admin, const char *name,
 		      struct dvk_container_info *info, struct plan_now *now, uint64_t *version);
@@ -43,6 +48,22 @@ void run_free_now(struct plan_now *now);
 /* Tell "FILE:LINE:COLUMN: FIELD: sentence" for WHY "FIELD: sentence" of DC; PREFIX as compose_locate(). NODE (may be NULL) has said it. Returns EXIT_FAILED. */
 int run_fail(const struct run *run, const struct compose_dc *dc, const char *prefix,
 	     const char *node, const char *why);
+
+/* The same for entry INDEX of the list "nodes": there is no node of the name WORD. */
+int run_fail_no_node(const struct run *run, const struct compose_dc *dc, const char *prefix,
+		     size_t index, const char *word);
+
+/* Its volumes: what the file says of them gets the names of nodes, and NOW what there is. What cannot be done is refused. */
+MUST_USE int run_look_disks(struct run *run, struct run_dc *of);
+/* Make them as planned. WAITS: until the replicas of new ones are there. */
+MUST_USE int run_apply_disks(struct run *run, struct run_dc *of, bool waits);
+/* Remove those that this run has made. */
+void run_forget_disks(struct run *run, struct run_dc *of);
+/* Remove the DC. HAD_VOLUMES: their servers may not have ended yet; they are waited for. As dvk_container_remove(). */
+DVS_MUST_USE dvs_err run_remove(struct dvk *admin, const char *dc, bool had_volumes,
+				uint32_t timeout_ms);
+/* Whether the DC has any volume, be it of the file or not. */
+MUST_USE int run_has_volumes(struct cli *cli, struct dvk *admin, const char *dc, bool *has);
 
 /* The plans for people, or as one JSON document. */
 MUST_USE int run_print(const struct run *run);

@@ -8,12 +8,15 @@
 #define SERVER SCHEMA_SERVER
 #define BOTH (SCHEMA_PROGRAM | SCHEMA_SERVER)
 #define HEALTH SCHEMA_HEALTH
+#define DISK SCHEMA_DISK
 #define TIB (UINT64_C(1) << 40)
 #define MIB (UINT64_C(1) << 20)
 #define HOUR UINT64_C(3600000)
 
 static const char *const networks[] = { "node", "none", NULL };
 static const char *const seccomps[] = { "default", "unconfined", NULL };
+static const char *const stores[] = { "file", "ram", "raw", "nbd", NULL };
+static const char *const accesses[] = { "managers", "dc", NULL };
 static const char *const restarts[] = { "no", "on-failure", "always", NULL };
 
 const struct schema_row schema_rows[] = {
@@ -88,6 +91,30 @@ const struct schema_row schema_rows[] = {
 	  "The path in the DC." },
 	{ SCHEMA_VOLUME, "readonly", "readonly", SCHEMA_BOOL, 0, 0, NULL, 0, false, "false",
 	  "Whether nothing can be written to it." },
+	{ DC, "disks", NULL, SCHEMA_DISKS, 0, 128, NULL, DISK, false, NULL,
+	  "Volumes of the DC (dvs-vol(1)) by name: disks with replicas, which outlive its containers and its nodes." },
+	{ DISK, "size", "bytes", SCHEMA_BYTES, 4096, 16 * TIB, NULL, 0, true, NULL,
+	  "As 512M or 10G, a multiple of 4096 bytes. It grows while it is in use, and does not shrink." },
+	{ DISK, "store", "store", SCHEMA_CHOICE, 0, 0, stores, 0, false, "file",
+	  "Where its replicas keep what is in it: *file*, a sparse file of the node; *ram*, memory; *raw*, a block device; "
+	  "*nbd*, an NBD volume of somebody else." },
+	{ DISK, "replicas", "replicas", SCHEMA_NUMBER, 1, 62, NULL, 0, false, "1",
+	  "On so many nodes of the DVS, those that have the fewest." },
+	{ DISK, "nodes", "nodes", SCHEMA_TEXTS, 1, 62, NULL, 0, false, NULL,
+	  "In place of *replicas*: the nodes, by name or number; the first one begins as the primary." },
+	{ DISK, "places", "places", SCHEMA_PAIRS, 0, 62, NULL, 0, false, NULL,
+	  "The file, device or NBD URI of each node: a mapping, or a list of NODE=PLACE. *raw* and *nbd* need them." },
+	{ DISK, "direct", "direct", SCHEMA_BOOL, 0, 0, NULL, 0, false, "false",
+	  "Whether a *file* is read and written past the page cache." },
+	{ DISK, "async", "async", SCHEMA_BOOL, 0, 0, NULL, 0, false, "false",
+	  "Whether writes are answered before the backups have them: what they lag behind can be lost." },
+	{ DISK, "lag", "lag_bytes", SCHEMA_BYTES, 1, TIB, NULL, 0, false, "64M",
+	  "By how much the backups may lag behind; needs *async*." },
+	{ DISK, "resync_rate", "resync_bytes_per_s", SCHEMA_BYTES, 0, 1024 * TIB, NULL, 0, false,
+	  "0",
+	  "So many bytes in a second for each replica that is brought up to date, such as 100M; 0: as fast as it goes." },
+	{ DISK, "access", "access", SCHEMA_CHOICE, 0, 0, accesses, 0, false, "managers",
+	  "Who may read and write it: *managers* or all programs of the *dc*." },
 	{ DC | BOTH, "env", "env", SCHEMA_PAIRS, 0, 128, NULL, 0, false, NULL,
 	  "Variables of the environment: a mapping, or a list of NAME=VALUE. Those of a program go before "
 	  "those of the DC." },

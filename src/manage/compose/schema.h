@@ -19,6 +19,7 @@ enum schema_part {
 	SCHEMA_DEVICE = 32,
 	SCHEMA_IO = 64,
 	SCHEMA_CAPABILITIES = 128,
+	SCHEMA_DISK = 256,
 };
 
 enum schema_kind {
@@ -45,6 +46,7 @@ enum schema_kind {
 	SCHEMA_DEVICES,	 /* a list of part sub, or of PATH[:rwm] */
 	SCHEMA_LIST,	 /* of part sub */
 	SCHEMA_PROGRAMS, /* a mapping of names to part sub */
+	SCHEMA_DISKS,	 /* the same */
 };
 
 struct schema_row {

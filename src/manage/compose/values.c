@@ -325,6 +325,13 @@ static bool read_programs(struct reading *reading, const struct schema_row *row,
 	return reading_programs(reading, row, node);
 }
 
+static bool read_disks(struct reading *reading, const struct schema_row *row,
+		       const yaml_node_t *node, json_t *into)
+{
+	(void)into;
+	return reading_disks(reading, row, node);
+}
+
 static const value_reader readers[] = {
 	[SCHEMA_NAME] = read_name,
 	[SCHEMA_TEXT] = read_text,
@@ -349,6 +356,7 @@ static const value_reader readers[] = {
 	[SCHEMA_DEVICES] = value_read_devices,
 	[SCHEMA_LIST] = value_read_list,
 	[SCHEMA_PROGRAMS] = read_programs,
+	[SCHEMA_DISKS] = read_disks,
 };
 
 bool reading_value(struct reading *reading, const struct schema_row *row, const yaml_node_t *node,

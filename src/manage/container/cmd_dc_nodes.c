@@ -129,11 +129,11 @@ static int change_nodes(struct change *change)
 	} else {
 		change->remove = nodes_bit(node->node);
 	}
-	err = settle(change, call_nodes, what);
-	if (err == DVS_BADSTATE && !adds && change->info.n_nodes == 1)
-		return cli_fail_hint(cli, err,
+	if (!adds && change->info.n_nodes == 1)
+		return cli_fail_hint(cli, DVS_BADSTATE,
 				     "it is its last node: remove the dc with 'dvs dc rm'", "%s",
 				     what);
+	err = settle(change, call_nodes, what);
 	if (err != DVS_OK)
 		return cli_fail(cli, err, "%s", what);
 	if (change->refusal.err != DVS_OK)

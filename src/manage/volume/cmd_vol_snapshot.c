@@ -233,29 +233,13 @@ static bool find_clone(struct vol *vol, char name[VOLUME_NAME_MAX + 1])
 	return false;
 }
 
-/* Who has it as a block device would get errors. */
-static int check_holders(struct vol *vol)
-{
-	char name[DVS_NAME_MAX + 1];
-	dvs_nodeid node;
-	uint64_t nodes;
-
-	if (!vol_holders(vol, vol->volume.id, &nodes))
-		return EXIT_DONE;
-	node.n = (uint32_t)__builtin_ctzll(nodes);
-	return vol_note(vol,
-			"it is a block device of node %s; take it off with 'dvs vol detach' there",
-			nodes_name(&vol->nodes, node, name));
-}
-
 static int remove_volume(struct vol *vol)
 {
 	char clone[VOLUME_NAME_MAX + 1];
-	int status = check_holders(vol);
+	int status = vol_check_holders(vol);
 
 	if (status != EXIT_DONE)
 		return status;
-
 	if (!vol->volume.of[0] && find_clone(vol, clone))
 		return vol_note(vol, "'%s/%s' is a clone of it; remove that first", vol->dc, clone);
 	if (!cli_has(vol->cli, OPTION_FORCE))

@@ -29,3 +29,17 @@ bool vol_holders(struct vol *vol, const char *id, uint64_t *nodes)
 	}
 	return *nodes != 0;
 }
+
+int vol_check_holders(struct vol *vol)
+{
+	char name[DVS_NAME_MAX + 1];
+	dvs_nodeid node;
+	uint64_t nodes;
+
+	if (!vol_holders(vol, vol->volume.id, &nodes))
+		return EXIT_DONE;
+	node.n = (uint32_t)__builtin_ctzll(nodes);
+	return vol_note(vol,
+			"it is a block device of node %s; take it off with 'dvs vol detach' there",
+			nodes_name(&vol->nodes, node, name));
+}

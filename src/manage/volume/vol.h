@@ -90,6 +90,8 @@ void vol_known(struct vol *vol, char known[VOL_KNOWN_BYTES]);
 
 /* The nodes where the volume ID is a block device; false: nowhere. */
 bool vol_holders(struct vol *vol, const char *id, uint64_t *nodes);
+/* Refuse what would be an error for who has it as a block device: EXIT_DONE if nobody has. */
+MUST_USE int vol_check_holders(struct vol *vol);
 
 /* The record again: somebody may have changed it. */
 DVS_MUST_USE dvs_err vol_reload(struct vol *vol);

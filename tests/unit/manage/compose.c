@@ -90,6 +90,35 @@ TEST(everything_can_be_said_of_a_dc)
 	compose_free(&compose);
 }
 
+TEST(everything_can_be_said_of_volumes)
+{
+	ck_assert_msg(read_yaml("name: web\n"
+				"disks:\n"
+				"  data:\n"
+				"    size: 10G\n"
+				"    store: file\n"
+				"    nodes: [n0, 1]\n"
+				"    places: { n0: /srv/a }\n"
+				"    direct: true\n"
+				"    async: true\n"
+				"    lag: 8M\n"
+				"    resync_rate: 100M\n"
+				"    access: dc\n"
+				"  small: { size: 4K, replicas: 2 }\n") == DVS_OK,
+		      "%s", text);
+	ck_assert_uint_eq(compose.dcs[0].n_disks, 2);
+	ck_assert_uint_eq(compose.dcs[0].n_programs, 0);
+	ck_assert_str_eq(compose.dcs[0].disks[0].name, "data");
+	check_json(compose.dcs[0].disks[0].json,
+		   "{\"access\":\"dc\",\"async\":true,\"bytes\":10737418240,\"direct\":true,"
+		   "\"lag_bytes\":8388608,\"nodes\":[\"n0\",\"1\"],"
+		   "\"places\":{\"n0\":\"/srv/a\"},\"resync_bytes_per_s\":104857600,"
+		   "\"store\":\"file\"}");
+	check_json(compose.dcs[0].disks[1].json, "{\"bytes\":4096,\"replicas\":2}");
+	check_json(compose.dcs[0].description, "{\"root\":{\"kind\":\"host\"}}");
+	compose_free(&compose);
+}
+
 TEST(everything_can_be_said_of_programs_and_servers)
 {
 	ck_assert_msg(
@@ -243,6 +272,21 @@ static const struct mistake mistakes[] = {
 	{ "name: a\n<<: b", "2:5: the DC: '<<' takes a mapping" },
 	{ "x-a: &a { <<: *a }\nname: a\n<<: *a", "1:6: the DC: '<<' goes on over more than 8" },
 	{ "name: &n [*n]", "1:7: name: must be one value" },
+	{ "name: a\ndisks: { d: {} }\n", "2:13: disks.d: lacks the key 'size'" },
+	{ "name: a\ndisks: { d: { size: 5000 } }\n",
+	  "2:21: disks.d.size: must be a multiple of 4096 bytes; the next is 8K" },
+	{ "name: a\ndisks: { d: { size: 17T } }\n", "2:21: disks.d.size: '17T' is not a size" },
+	{ "name: a\ndisks: { -d: { size: 1M } }\n", "2:10: disks: '-d' is not made of 48 letters" },
+	{ "name: a\ndisks:\n  d: { size: 1M, store: tape }\n",
+	  "3:25: disks.d.store: there is no 'tape'; there are 'file', 'ram', 'raw', 'nbd'" },
+	{ "name: a\ndisks:\n  d: { size: 1M, replicas: 2, nodes: [a] }\n",
+	  "3:28: disks.d.replicas: 'nodes' says where they are" },
+	{ "name: a\ndisks:\n  d: { size: 1M, lag: 1M }\n",
+	  "3:23: disks.d.lag: only an asynchronous volume has a lag" },
+	{ "name: a\ndisks:\n  d: { size: 1M, store: ram, direct: true }\n",
+	  "3:38: disks.d.direct: only a store 'file'" },
+	{ "name: a\ndisks: { d: { size: 1M, sizes: 2 } }\n",
+	  "2:25: disks.d: there is no key 'sizes'; did you mean 'size'?" },
 };
 
 TEST(a_mistake_is_named_with_line_column_and_what_would_be_right)
@@ -411,7 +455,8 @@ TEST(a_command_is_split_as_a_shell_does_it_without_expansion)
 }
 
 UNIT_MAIN("manage-compose", a_name_is_enough, everything_can_be_said_of_a_dc,
-	  everything_can_be_said_of_programs_and_servers, anchors_merges_and_several_dcs,
+	  everything_can_be_said_of_volumes, everything_can_be_said_of_programs_and_servers,
+	  anchors_merges_and_several_dcs,
 	  a_mistake_is_named_with_line_column_and_what_would_be_right,
 	  a_billion_laughs_are_cut_short, a_program_that_does_not_fit_is_refused_at_its_place,
 	  what_a_node_says_of_a_field_is_brought_to_its_line, sizes_and_times_have_units,

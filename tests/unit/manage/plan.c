@@ -44,7 +44,9 @@ static const char *plan_lines(struct pair *pair, const char *before, uint64_t no
 					       nodes_before,
 					       pair->before.dcs[0].description,
 					       pair->before.dcs[0].programs,
-					       pair->before.dcs[0].n_programs };
+					       pair->before.dcs[0].n_programs,
+					       pair->before.dcs[0].disks,
+					       pair->before.dcs[0].n_disks };
 	}
 	read_yaml(after, &pair->after);
 	ck_assert(plan_make(&pair->after.dcs[0], &pair->now, nodes, name_of, NULL, &pair->plan));
@@ -152,8 +154,46 @@ TEST(what_needs_new_containers_is_marked)
 		"+ hostname  > \"w\" !\n~ memory 256M > 1G\n~ root host > /srv !\n");
 	ck_assert_msg(strncmp(pair.plan.anew, "hostname: ", 10) == 0, "%s", pair.plan.anew);
 	end(&pair);
+	ck_assert_str_eq(plan_lines(&pair, "name: web\n", 0, "name: web\nhostname: w\n", 1),
+			 "+ nodes  > n0\n+ hostname  > \"w\"\n");
+	end(&pair);
 }
 
-UNIT_MAIN("manage-plan", the_same_file_is_no_change, a_dc_that_is_not_there_is_created_with_all,
+/* What a volume has that the file does not name stays, and volumes that are not in the file do, too. */
+TEST(of_volumes_only_what_the_file_names_is_compared)
+{
+	struct pair pair;
+	const char *const before =
+		"name: web\n"
+		"disks:\n"
+		"  data: { size: 1G, nodes: [n0, n1], async: true, lag: 8M, access: dc,\n"
+		"          places: { n0: /srv/a } }\n"
+		"  old: { size: 1M }\n";
+
+	ck_assert_str_eq(plan_lines(&pair, before, 1, "name: web\n", 1), "");
+	end(&pair);
+	ck_assert_str_eq(plan_lines(&pair, before, 1,
+				    "name: web\n"
+				    "disks: { data: { size: 1024M, nodes: [n1, n0] } }\n",
+				    1),
+			 "");
+	end(&pair);
+	ck_assert_str_eq(
+		plan_lines(
+			&pair, before, 1,
+			"name: web\n"
+			"disks:\n"
+			"  data: { size: 2G, nodes: [n1, n2], async: false, places: { n2: /b } }\n"
+			"  new: { size: 4K }\n",
+			1),
+		"~ disks.data.async true > false\n~ disks.data.size 1G > 2G\n"
+		"~ disks.data.nodes [\"n0\",\"n1\"] > [\"n1\",\"n2\"]\n"
+		"+ disks.new  > {\"bytes\":4096}\n");
+	ck_assert(!pair.plan.description && pair.plan.anew[0] == '\0');
+	end(&pair);
+}
+
+UNIT_MAIN("manage-plan", of_volumes_only_what_the_file_names_is_compared,
+	  the_same_file_is_no_change, a_dc_that_is_not_there_is_created_with_all,
 	  each_field_that_differs_is_a_line_with_the_units_of_the_file,
 	  what_needs_new_containers_is_marked)
