@@ -115,6 +115,7 @@ enum option_id {
 	OPTION_READ_ONLY,
 	OPTION_SHARED,
 	OPTION_VOLUMES,
+	OPTION_ONCE,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */
 	OPTION_IDS,
 };
@@ -230,6 +231,7 @@ int cmd_down(struct cli *cli);
 int cmd_schema(struct cli *cli);
 int cmd_vol_create(struct cli *cli);
 int cmd_vol_ls(struct cli *cli);
+int cmd_vol_stats(struct cli *cli);
 int cmd_vol_inspect(struct cli *cli);
 int cmd_vol_resize(struct cli *cli);
 int cmd_vol_set(struct cli *cli);

@@ -151,6 +151,23 @@ def a_volume_grows_while_it_is_in_use(lab):
     clean(lab)
 
 
+def what_a_volume_does_is_counted(lab):
+    vol(lab, "create", f"{DC}/data", "--size", "8M", "--nodes", "n2,n1", "--store", "ram")
+    load(lab, "data", "fill")
+    rows = lab.json(0, "vol", "stats", DC, "--once", "-i", "0.1")["volumes"]
+    assert [row["volume"] for row in rows] == ["data"], rows
+    assert rows[0]["written_bytes"] == 8 * MIB and rows[0]["writes"] > 0, rows
+    assert rows[0]["flushes"] == rows[0]["trims"] == 0, rows
+    assert {one["name"]: one["state"] for one in rows[0]["replicas"]} == {
+        "n2": "primary", "n1": "in sync"}, rows
+    attached = vol(lab, "attach", f"{DC}/data").strip()
+    lab.run(0, "sync", attached)
+    vol(lab, "detach", attached)
+    row = lab.json(0, "vol", "stats", f"{DC}/data", "--once", "-i", "0.1")["volumes"][0]
+    assert row["flushes"] > 0 and row["written_bytes"] == 8 * MIB, row
+    clean(lab)
+
+
 def what_is_known_of_a_lost_volume_is_told(lab):
     vol(lab, "create", f"{DC}/data", "--size", "1M", "--nodes", "n2")
     lab.kill(2)
@@ -238,6 +255,7 @@ def a_volume_goes_on_when_its_primary_is_lost(lab):
 TESTS = [a_volume_is_created_listed_and_removed, a_volume_is_made_anew_under_its_name,
          what_cannot_be_is_taken_back_and_says_why, many_creators_get_endpoints_of_their_own,
          snapshots_and_clones_are_disks_of_their_own, a_volume_grows_while_it_is_in_use,
+         what_a_volume_does_is_counted,
          what_is_known_of_a_lost_volume_is_told, replicas_come_and_go,
          a_replica_that_cannot_be_is_taken_back, a_primary_is_chosen_and_replicas_are_compared,
          a_volume_goes_on_when_its_primary_is_lost]

@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs stats: what the containers of all nodes use, against what they may. */
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "client/calls.h"
 #include "manage/container/reach.h"
 #include "manage/describe.h"
+#include "manage/live.h"
 #include "manage/target.h"
-#include "manage/terminal.h"
-#include "manage/text.h"
 
-#define INTERVAL_MS_MIN 100u
-#define INTERVAL_MS_MAX (3600u * 1000)
-#define INTERVAL_MS 1000u
 #define NO_LIMIT UINT64_MAX
 #define CONTAINERS_MAX 16384u
 
@@ -38,11 +30,7 @@ struct stats {
 	struct reach reach;
 	struct look now;
 	struct look before;
-	uint32_t interval_ms;
-	uint64_t count;	 /* 0: without end */
 	uint64_t silent; /* nodes that have been named as such */
-	struct terminal terminal;
-	struct interrupts interrupts;
 };
 
 static const struct output_column columns[] = {
@@ -111,8 +99,9 @@ static dvs_err load_node(struct stats *stats, dvs_nodeid node)
 }
 
 /* A node that does not answer is told of once. */
-static int load(struct stats *stats)
+static int load(void *stats_void)
 {
+	struct stats *stats = stats_void;
 	struct look former = stats->before;
 
 	stats->before = stats->now;
@@ -224,8 +213,9 @@ static json_t *describe(const struct stats *stats, const struct figure *figure)
 	return object;
 }
 
-static int print_to(struct stats *stats, const struct output *output)
+static int print_to(void *stats_void, const struct output *output)
 {
+	struct stats *stats = stats_void;
 	json_t *rows = json_array();
 	bool done = rows != NULL;
 
@@ -236,111 +226,10 @@ static int print_to(struct stats *stats, const struct output *output)
 	return done ? EXIT_DONE : cli_fail(stats->cli, DVS_NOMEM, "print the figures");
 }
 
-/* A whole screen: the table, and nothing behind its lines. */
-static int draw(struct stats *stats)
-{
-	struct output output = stats->cli->output;
-	AUTO_FREE char *frame = NULL;
-	size_t len = 0;
-	unsigned n_columns;
-	unsigned n_lines;
-	int status;
-
-	output.file = open_memstream(&frame, &len);
-	if (!output.file)
-		return cli_fail(stats->cli, DVS_NOMEM, "print the figures");
-	status = print_to(stats, &output);
-	if (fclose(output.file) != 0 || status != EXIT_DONE)
-		return EXIT_FAILED;
-	terminal_size(&stats->terminal, &n_columns, &n_lines);
-	terminal_write(&stats->terminal, "\033[H", 3);
-	for (char *line = frame; *line && n_lines > 1; n_lines--) {
-		char *end = strchrnul(line, '\n');
-		char *next = *end ? end + 1 : end;
-
-		*end = '\0';
-		terminal_write(&stats->terminal, line,
-			       output.colour ? strlen(line) : text_cut(line, n_columns));
-		terminal_write(&stats->terminal, "\033[K\r\n", 5);
-		line = next;
-	}
-	terminal_write(&stats->terminal, "q quit\033[K\033[J", 12);
-	return EXIT_DONE;
-}
-
-/* Until the next look; false: somebody wants us to end. */
-static bool pause_between(struct stats *stats)
-{
-	uint64_t deadline_ns = clock_deadline_ns(stats->interval_ms * CLOCK_NS_PER_MS);
-	int keys = stats->terminal.active ? stats->terminal.in_fd : -1;
-
-	for (;;) {
-		enum event event = interrupts_wait(&stats->interrupts, keys, deadline_ns);
-		int key;
-
-		if (event == EVENT_TIME)
-			return true;
-		if (event == EVENT_END)
-			return false;
-		if (event == EVENT_SIZE)
-			return true;
-		if (event == EVENT_STOP) {
-			/* It comes back where it was. */
-			terminal_stop(&stats->terminal);
-			raise(SIGSTOP);
-			if (!terminal_start(&stats->terminal, STDIN_FILENO, STDOUT_FILENO))
-				return false;
-			continue;
-		}
-		key = terminal_read_key(&stats->terminal);
-		if (key == 'q' || key == -1)
-			return false;
-	}
-}
-
-static int watch(struct stats *stats)
-{
-	int status = load(stats);
-	bool live = stats->terminal.active;
-
-	for (uint64_t n = 0; status == EXIT_DONE && (stats->count == 0 || n < stats->count); n++) {
-		/* Rates need two looks. */
-		if (!pause_between(stats))
-			break;
-		status = load(stats);
-		if (status != EXIT_DONE)
-			break;
-		status = live ? draw(stats) : print_to(stats, &stats->cli->output);
-		if (!live && fflush(stats->cli->output.file) != 0)
-			break;
-	}
-	return status;
-}
-
-static int run(struct stats *stats)
-{
-	struct cli *cli = stats->cli;
-	bool live = cli->output.format == OUTPUT_TABLE && !cli_has(cli, OPTION_COUNT) &&
-		    terminal_is_capable(STDOUT_FILENO) && isatty(STDIN_FILENO);
-	int status;
-
-	/* Who does not watch wants one look. */
-	if (!live && stats->count == 0)
-		stats->count = 1;
-	if (!interrupts_open(&stats->interrupts, live))
-		return cli_fail_errno(cli, errno, "", "take signals");
-	/* A terminal that cannot be taken is written to like a file. */
-	if (live)
-		(void)!terminal_start(&stats->terminal, STDIN_FILENO, STDOUT_FILENO);
-	status = watch(stats);
-	terminal_stop(&stats->terminal);
-	interrupts_close(&stats->interrupts);
-	return status;
-}
-
 int cmd_stats(struct cli *cli)
 {
 	AUTO_FREE struct stats *stats = calloc(1, sizeof(*stats));
+	struct live live = { .cli = cli, .load = load, .print = print_to, .context = stats };
 	struct dvk_container_info info;
 	int status;
 
@@ -348,17 +237,14 @@ int cmd_stats(struct cli *cli)
 		return cli_fail(cli, DVS_NOMEM, "read the figures");
 	stats->cli = cli;
 	stats->dc = cli->n_words > 0 ? cli->words[0] : NULL;
-	if ((stats->dc && !target_check_dc_name(cli, stats->dc)) ||
-	    !cli_number(cli, OPTION_COUNT, 1, UINT32_MAX, 0, &stats->count) ||
-	    !cli_seconds(cli, OPTION_INTERVAL, INTERVAL_MS_MIN, INTERVAL_MS_MAX, INTERVAL_MS,
-			 &stats->interval_ms))
+	if ((stats->dc && !target_check_dc_name(cli, stats->dc)) || !live_options(&live))
 		return EXIT_USAGE;
 	status = reach_open(cli, &stats->reach);
 	if (status == EXIT_DONE && stats->dc)
 		status = reach_find_containers(cli, agents_admin(stats->reach.agents), stats->dc,
 					       "watch", &info);
 	if (status == EXIT_DONE)
-		status = run(stats);
+		status = live_run(&live);
 	free(stats->now.figures);
 	free(stats->before.figures);
 	reach_close(&stats->reach);

@@ -1,182 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs vol ls and inspect: what the records say, and what the servers tell. */
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "manage/container/reach.h"
 #include "manage/target.h"
-#include "manage/volume/describe.h"
+#include "manage/volume/walk.h"
 
-/* For a server in a list, which may be one of many that do not answer. */
-#define LIST_MS 2000u
-/* Between two looks at a server that may be paused. */
-#define PAUSE_MS 50
-
-/* What one server told: room for it. */
-struct told {
-	struct vdd_status_rep status;
-	struct vdd_disks_rep disks;
-	struct vol_told of;
-};
-
-/* The sum of its pauses grows as long as there is one. */
-static bool is_paused(const struct vdd_status_rep *before, struct m3 *self, dvs_ep server,
-		      uint32_t timeout_ms)
-{
-	AUTO_FREE struct vdd_status_rep *now = malloc(sizeof(*now));
-
-	if (!now || before->waiting == 0 || before->paused_ms == 0)
-		return false;
-	(void)poll(NULL, 0, PAUSE_MS);
-	return vdd_call_status(self, server, NULL, now, timeout_ms) == DVS_OK && now->waiting > 0 &&
-	       now->paused_ms > before->paused_ms;
-}
-
-static void ask(struct told *told, struct m3 *self, dvs_ep server, uint32_t timeout_ms)
-{
-	static const struct vdd_disks_req request = { .cursor = 0 };
-
-	told->of = (struct vol_told){ .status = NULL };
-	if (vdd_call_status(self, server, NULL, &told->status, timeout_ms) != DVS_OK)
-		return;
-	told->of.status = &told->status;
-	if (vdd_call_disks(self, server, &request, &told->disks, timeout_ms) == DVS_OK)
-		told->of.disks = &told->disks;
-	told->of.is_paused = is_paused(&told->status, self, server, timeout_ms);
-}
+/* How long the server of the one that is inspected may take to be there. */
+#define REACH_SERVER_MS 2000u
 
 /* ---- ls ---- */
 
-struct listing {
-	struct vol vol; /* the one that is looked at */
-	struct told told;
-	struct dvk *dvk; /* in the DC */
-	struct m3 *self;
-	json_t *rows;
-};
-
-static int add_row(struct listing *listing, json_t *row)
+static int add_row(struct walk *walk, json_t *row)
 {
-	if (json_array_append_new(listing->rows, row) == 0)
+	if (json_array_append_new(walk->context, row) == 0)
 		return EXIT_DONE;
-	return cli_fail(listing->vol.cli, DVS_NOMEM, "list the volumes");
+	return cli_fail(walk->vol.cli, DVS_NOMEM, "list the volumes");
 }
 
-/* Of a record that is damaged only its name is known. */
-static int add_damaged(struct listing *listing, const char *name)
+static int add_damaged(struct walk *walk, const char *name)
 {
-	const char *dc = listing->vol.dc;
+	const char *dc = walk->vol.dc;
 
-	return add_row(listing,
+	return add_row(walk,
 		       json_pack("{s:o, s:s, s:s, s:s}", "name", json_sprintf("%s/%s", dc, name),
 				 "dc", dc, "volume", name, "state", "damaged record"));
 }
 
-static int add_volume(struct listing *listing)
+static int add_volume(struct walk *walk)
 {
-	struct vol *vol = &listing->vol;
-	dvs_err err = DVS_OK;
-
-	vol->base = vol->volume;
-	if (vol->volume.of[0])
-		err = volume_get(vol->link.dvk, vol->dc, vol->volume.of, &vol->base, NULL);
-	if (err != DVS_OK)
-		return add_damaged(listing, vol->volume.name);
-	listing->told.of = (struct vol_told){ .status = NULL };
-	if (listing->self)
-		ask(&listing->told, listing->self, dvs_ep_of(vol->volume.endpoint), LIST_MS);
-	return add_row(listing, describe_volume(vol, &listing->told.of));
-}
-
-/* Without a way into the DC there are still the records. */
-static void enter(struct listing *listing)
-{
-	if (volume_dc_open(link_run_dir(listing->vol.cli), listing->vol.dc, &listing->dvk) !=
-	    DVS_OK) {
-		listing->dvk = NULL;
-		return;
-	}
-	if (dvk_bind(listing->dvk, dvs_ep_any(), DVK_LOCAL, &listing->self) != DVS_OK)
-		listing->self = NULL;
-}
-
-static void leave(struct listing *listing)
-{
-	dvk_unbind(listing->self);
-	dvk_close(listing->dvk);
-	listing->self = NULL;
-	listing->dvk = NULL;
-}
-
-static int list_dc(struct listing *listing, const char *dc)
-{
-	struct vol *vol = &listing->vol;
-	char name[VOLUME_NAME_MAX + 1] = "";
-	int status = EXIT_DONE;
-	dvs_err err;
-
-	snprintf(vol->dc, sizeof(vol->dc), "%s", dc);
-	do {
-		err = volume_next(vol->link.dvk, dc, name, &vol->volume, NULL);
-		if (err == DVS_OK && !listing->dvk)
-			enter(listing);
-		if (err == DVS_OK)
-			status = add_volume(listing);
-		else if (err == DVS_BADARG)
-			status = add_damaged(listing, name);
-	} while (status == EXIT_DONE && (err == DVS_OK || err == DVS_BADARG));
-	leave(listing);
-	/* The DC may have gone. */
-	if (status != EXIT_DONE || err == DVS_NOTFOUND || err == DVS_NODC)
-		return status;
-	return cli_fail(vol->cli, err, "list the volumes of dc %s", dc);
-}
-
-static int list_all(struct listing *listing)
-{
-	struct cli *cli = listing->vol.cli;
-	AUTO_FREE struct dvk_container_info *info = malloc(sizeof(*info));
-	struct dvk *admin = listing->vol.link.dvk;
-	uint32_t cursor = 0;
-	int status = EXIT_DONE;
-	dvs_err err = DVS_OK;
-
-	if (!info)
-		return cli_fail(cli, DVS_NOMEM, "list the volumes");
-	if (cli->n_words > 0) {
-		status = reach_find_dc(cli, admin, cli->words[0], "find", info);
-		return status == EXIT_DONE ? list_dc(listing, cli->words[0]) : status;
-	}
-	while (status == EXIT_DONE && (err = dvk_container_next(admin, &cursor, 0, info)) == DVS_OK)
-		status = list_dc(listing, info->name);
-	if (status == EXIT_DONE && err != DVS_NODC)
-		status = cli_fail(cli, err, "list the volumes");
-	return status;
+	return add_row(walk, describe_volume(&walk->vol, &walk->told.of));
 }
 
 int cmd_vol_ls(struct cli *cli)
 {
-	AUTO_FREE struct listing *listing = calloc(1, sizeof(*listing));
+	AUTO_FREE struct walk *walk = calloc(1, sizeof(*walk));
+	const char *dc = cli->n_words > 0 ? cli->words[0] : NULL;
+	json_t *rows;
 	int status;
 
-	if (!listing)
+	if (!walk)
 		return cli_fail(cli, DVS_NOMEM, "list the volumes");
-	listing->vol.cli = cli;
-	if (cli->n_words > 0 && !target_check_dc_name(cli, cli->words[0]))
+	if (dc && !target_check_dc_name(cli, dc))
 		return EXIT_USAGE;
-	status = link_open_admin(cli, &listing->vol.link);
+	walk->volume = add_volume;
+	walk->damaged = add_damaged;
+	walk->context = rows = json_array();
+	status = walk_open(walk, cli);
 	if (status == EXIT_DONE)
-		status = nodes_load(cli, listing->vol.link.dvk, &listing->vol.nodes);
-	listing->rows = json_array();
-	if (status == EXIT_DONE)
-		status = list_all(listing);
-	if (status == EXIT_DONE &&
-	    !output_rows(&cli->output, &describe_volumes_shape, listing->rows))
+		status = walk_all(walk, dc, NULL);
+	if (status == EXIT_DONE && !output_rows(&cli->output, &describe_volumes_shape, rows))
 		status = cli_fail(cli, DVS_NOMEM, "print the volumes");
-	json_decref(listing->rows);
-	link_close(&listing->vol.link);
+	json_decref(rows);
+	walk_close(walk);
 	return status;
 }
 
@@ -227,8 +104,8 @@ static int inspect(struct vol *vol)
 	if (!told)
 		return vol_fail(vol, DVS_NOMEM);
 	/* That it does not answer is told, too. */
-	if (vol_try(vol, LIST_MS) == DVS_OK)
-		ask(told, vol->disk.self, vol->disk.server, VOL_ANSWER_MS);
+	if (vol_try(vol, REACH_SERVER_MS) == DVS_OK)
+		told_ask(told, vol->disk.self, vol->disk.server, VOL_ANSWER_MS);
 	document = json_pack("{s:o, s:o, s:o, s:o}", "volume", describe_volume(vol, &told->of),
 			     "server", describe_server(told->of.status), "replicas",
 			     describe_replicas(vol, &told->of), "disks",

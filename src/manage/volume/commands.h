@@ -49,6 +49,16 @@ static const struct cli_option vol_ls_options[] = {
 	{ .id = OPTION_END },
 };
 
+static const struct cli_option vol_stats_options[] = {
+	{ OPTION_ONCE, 0, "once", NULL, NULL, "one look, as a table, also on a terminal" },
+	{ OPTION_COUNT, 'n', "count", "COUNT", NULL,
+	  "end after COUNT looks (default: 1, on a terminal without end)" },
+	{ OPTION_INTERVAL, 'i', "interval", "SECONDS", NULL,
+	  "time between two looks, 0.1 to 3600 (default: 1)" },
+	{ OPTION_WIDE, 'w', "wide", NULL, NULL, "more columns, as -o wide" },
+	{ .id = OPTION_END },
+};
+
 static const struct cli_option vol_resize_options[] = {
 	{ OPTION_FORCE, 'f', "force", NULL, NULL, "also to a smaller size" },
 	{ .id = OPTION_END },
@@ -121,6 +131,13 @@ static const struct cli_example vol_ls_examples[] = {
 
 static const struct cli_example vol_inspect_examples[] = {
 	{ "dvs vol inspect web/data", "its replicas, snapshots and counters" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example vol_stats_examples[] = {
+	{ "dvs vol stats", "live, on the whole screen; q ends it" },
+	{ "dvs vol stats web/data -n 5", "five looks at one volume" },
+	{ "dvs vol stats --once -o json", "one look, for programs" },
 	{ NULL, NULL },
 };
 
@@ -230,6 +247,18 @@ static const struct cli_example vol_rm_examples[] = {
 		.argument = ARGUMENT_VOLUME,					\
 		.formats = OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON),	\
 		.min_words = 1,							\
+		.max_words = 1,							\
+		.page = "dvs-vol(1)",						\
+	},									\
+	{									\
+		.name = "vol stats",						\
+		.arguments = "[DC|DC/VOLUME]",					\
+		.help = "watch what volumes do",				\
+		.options = vol_stats_options,					\
+		.examples = vol_stats_examples,					\
+		.run = cmd_vol_stats,						\
+		.argument = ARGUMENT_VOLUME,					\
+		.formats = OUTPUT_CAN_ALL,					\
 		.max_words = 1,							\
 		.page = "dvs-vol(1)",						\
 	},									\

@@ -318,6 +318,8 @@ void admin_status(void *state, struct skeleton_request *request, const struct vd
 		.writes = unit->figures.writes,
 		.read_bytes = unit->figures.read_bytes,
 		.written_bytes = unit->figures.written_bytes,
+		.flushes = unit->figures.flushes,
+		.trims = unit->figures.trims,
 		.verify_state = (uint8_t)verify.state,
 		.verify_done_bytes = verify.done_bytes,
 		.verify_total_bytes = verify.total_bytes,

@@ -25,12 +25,14 @@ struct piece {
 struct batch {
 	uint32_t count;
 	uint32_t n_reads;
-	uint32_t n_changes; /* that have no error yet */
-	size_t data_at;	    /* of the request */
-	size_t in_bytes;    /* data of the writes that have no error yet */
-	size_t out_bytes;   /* the whole answer */
-	bool was_done;	    /* the changes, by a former primary; */
-	dvs_err was_err;    /* with this result */
+	uint32_t n_changes; /* that have no error yet; among them: */
+	uint32_t n_flushes;
+	uint32_t n_trims; /* and zeroes */
+	size_t data_at;	  /* of the request */
+	size_t in_bytes;  /* data of the writes that have no error yet */
+	size_t out_bytes; /* the whole answer */
+	bool was_done;	  /* the changes, by a former primary; */
+	dvs_err was_err;  /* with this result */
 	struct piece *pieces;
 	struct item items[];
 };
@@ -97,6 +99,8 @@ static void note(struct batch *batch, const struct item *item)
 		batch->n_changes++;
 	if (item->is.kind == VDD_WRITE)
 		batch->in_bytes += item->is.bytes;
+	batch->n_flushes += item->is.kind == VDD_FLUSH;
+	batch->n_trims += item->is.kind == VDD_TRIM || item->is.kind == VDD_ZERO;
 }
 
 static dvs_err take(struct batch *batch, const struct unit *unit,
@@ -390,10 +394,14 @@ static dvs_err batch_new(const struct unit *unit, const struct skeleton_request 
 
 static void count(struct unit *unit, const struct batch *batch)
 {
-	unit->figures.reads += batch->n_reads;
-	unit->figures.read_bytes += batch->out_bytes - batch->count * sizeof(uint32_t);
-	unit->figures.writes += batch->n_changes;
-	unit->figures.written_bytes += batch->in_bytes;
+	struct unit_figures *figures = &unit->figures;
+
+	figures->reads += batch->n_reads;
+	figures->read_bytes += batch->out_bytes - batch->count * sizeof(uint32_t);
+	figures->writes += batch->n_changes - batch->n_flushes - batch->n_trims;
+	figures->written_bytes += batch->in_bytes;
+	figures->flushes += batch->n_flushes;
+	figures->trims += batch->n_trims;
 }
 
 void ops_batch(void *state, struct skeleton_request *request, const struct vdd_batch_req *req)

@@ -258,6 +258,7 @@ void ops_flush(void *state, struct skeleton_request *request, const struct vdd_f
 		vdd_flush_answer(request, err, NULL);
 		return;
 	}
+	unit->figures.flushes++;
 	job = job_begin(unit, request, change_answer);
 	if (!job)
 		return;
@@ -281,6 +282,7 @@ void ops_trim(void *state, struct skeleton_request *request, const struct vdd_tr
 		vdd_trim_answer(request, err, NULL);
 		return;
 	}
+	unit->figures.trims++;
 	job = job_begin(unit, request, change_answer);
 	if (!job)
 		return;
@@ -304,6 +306,7 @@ void ops_zero(void *state, struct skeleton_request *request, const struct vdd_ze
 		vdd_zero_answer(request, err, NULL);
 		return;
 	}
+	unit->figures.trims++;
 	job = job_begin(unit, request, change_answer);
 	if (!job)
 		return;

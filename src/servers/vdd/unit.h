@@ -28,6 +28,8 @@ struct unit_figures {
 	uint64_t writes;
 	uint64_t read_bytes;
 	uint64_t written_bytes;
+	uint64_t flushes;
+	uint64_t trims; /* and zeroes */
 };
 
 struct unit {

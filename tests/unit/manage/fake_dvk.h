@@ -45,6 +45,8 @@ struct fake_disk {
 	uint64_t rate;
 	uint64_t paused_ms;
 	uint32_t waiting; /* the pause grows by as much at each look */
+	uint64_t counts;  /* the counters grow by as much at each look */
+	uint64_t counted;
 	uint8_t verify_state;
 	uint32_t verify_looks; /* until it is done */
 	uint64_t differs;

@@ -217,13 +217,16 @@ static void answer_status(const struct volume *volume, struct writer *out)
 	status = (struct vdd_status_rep){ .epoch = 7,
 					  .waiting = disk->waiting,
 					  .paused_ms = disk->paused_ms,
-					  .reads = 10,
+					  .reads = 10 + disk->counted,
+					  .flushes = 2 + disk->counted,
+					  .read_bytes = disk->counted << 20,
 					  .verify_state = disk->verify_state,
 					  .verify_done_bytes = 1 << 20,
 					  .verify_total_bytes = 1 << 21,
 					  .verify_differs = disk->differs,
 					  .verify_repaired = disk->repaired };
 	disk->paused_ms += disk->waiting;
+	disk->counted += disk->counts;
 	if (disk->verify_state == 1 && disk->verify_looks > 0 && --disk->verify_looks == 0)
 		disk->verify_state = 2;
 	for (uint32_t i = 0; i < volume->n_replicas; i++) {

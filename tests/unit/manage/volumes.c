@@ -201,6 +201,55 @@ TEST(with_detach_nothing_is_waited_for)
 	ck_assert_ptr_nonnull(fake_kept("web", "volume/d"));
 }
 
+/* ---- stats ---- */
+
+TEST(the_figures_of_volumes_are_rates_between_two_looks)
+{
+	RESULT once = { 0 };
+	RESULT told = { 0 };
+	json_t *row;
+	json_t *document;
+
+	volume_with_two();
+	fake_keep("web", "volume/bad", "{}");
+	fake()->disk.counts = 1 << 20;
+	once = run("vol stats web --once -i 0.1");
+	ck_assert_msg(once.status == 0, "%s", once.err);
+	ck_assert_contains(once.out, "NAME      READS/S ");
+	ck_assert_contains(once.out, "farm* barn  healthy");
+	ck_assert_contains(once.out, "damaged record");
+	told = run("vol stats web/data --once -i 0.1 -o json");
+	ck_assert_msg(told.status == 0, "%s", told.err);
+	document = json_loads(told.out, 0, NULL);
+	row = json_array_get(json_object_get(document, "volumes"), 0);
+	ck_assert_uint_eq(json_array_size(json_object_get(document, "volumes")), 1);
+	/* A million more than before within a tenth of a second, or as long as it took. */
+	ck_assert_int_gt(number_of(row, "reads_rate"), 0);
+	ck_assert_int_gt(number_of(row, "read_bytes_per_s"), number_of(row, "reads_rate"));
+	ck_assert_int_gt(number_of(row, "flushes_rate"), 0);
+	ck_assert_int_eq(number_of(row, "writes_rate"), 0);
+	ck_assert_int_eq(number_of(row, "reads"), number_of(row, "flushes") + 8);
+	ck_assert_uint_eq(json_array_size(json_object_get(row, "replicas")), 2);
+	json_decref(document);
+	ck_assert_int_eq(fake()->n_open, 0);
+}
+
+TEST(the_figures_tell_how_far_a_replica_is)
+{
+	RESULT told = { 0 };
+
+	volume_with_two();
+	fake()->disk.syncing = 1;
+	fake()->disk.sync_looks = 100;
+	told = run("vol stats --once -i 0.1");
+	ck_assert_msg(told.status == 0, "%s", told.err);
+	ck_assert_contains(told.out, "syncing 25%");
+	ck_assert_contains(told.out, "25%, left 32");
+	told = run("vol stats web/date");
+	ck_assert_int_eq(told.status, 1);
+	ck_assert_contains(told.err, "did you mean 'web/data'?");
+}
+
 /* ---- ls and inspect ---- */
 
 TEST(a_list_tells_at_a_glance_what_is_healthy)
@@ -398,6 +447,7 @@ TEST(what_is_damaged_can_be_removed)
 }
 
 UNIT_MAIN("manage-volumes", a_volume_is_a_record_and_is_waited_for,
+	  the_figures_of_volumes_are_rates_between_two_looks, the_figures_tell_how_far_a_replica_is,
 	  everything_that_can_be_said_of_a_volume_is_in_its_record, no_two_volumes_get_one_endpoint,
 	  what_is_wrong_with_a_new_volume_is_said_before_there_is_one,
 	  a_volume_that_a_node_cannot_have_is_taken_back, with_detach_nothing_is_waited_for,
