@@ -42,12 +42,21 @@ static bool is_paused(const struct engine *engine)
 	return engine->readers_wait || (engine->is_changing && engine->n_undone > 0);
 }
 
+/* Who was paused itself, or got no time from its machine, cannot say that others were silent meanwhile. */
+static uint64_t own_time(const struct engine *engine, uint64_t span_ns)
+{
+	uint64_t most_ns = engine->config.lease_ns / 2;
+
+	return span_ns < most_ns ? span_ns : most_ns;
+}
+
 void engine_now(struct engine *engine, uint64_t now_ns)
 {
 	if (now_ns <= engine->now_ns)
 		return;
 	if (is_paused(engine))
 		engine->paused_ns += now_ns - engine->now_ns;
+	engine->quiet_ns += own_time(engine, now_ns - engine->now_ns);
 	engine->now_ns = now_ns;
 }
 

@@ -79,6 +79,8 @@ struct engine_ops {
 	void (*ask_heir)(void *context, uint32_t node, dvs_ep ep);
 	/* Make the member on NODE the service's primary: engine_promoted_other(). */
 	void (*promote)(void *context, uint32_t node, dvs_ep ep);
+	/* Make this replica, a backup, the service's primary, whatever the one does that is: engine_promoted() if that was done. */
+	void (*overtake)(void *context);
 	/* Ask the primary for a stream of that number: engine_join_answered(). */
 	void (*join)(void *context, uint64_t stream);
 	/* Tell NODE of the epoch: engine_view_answered(). */

@@ -84,6 +84,8 @@ struct engine {
 	bool is_asked; /* to look, by somebody else */
 	uint64_t heard_ns;
 	uint64_t look_ns;
+	uint64_t quiet_ns; /* for how long this one has run since it heard of the primary */
+	uint64_t overtake_ns;
 	uint32_t from; /* the primary whose stream it is */
 	dvs_ep from_ep;
 	uint64_t promised_ns;

@@ -81,6 +81,7 @@ void engine_join_answered(struct engine *engine, uint64_t stream, dvs_err err)
 
 static void become_member(struct engine *engine)
 {
+	engine->quiet_ns = 0;
 	engine->is_fresh = false;
 	engine_role_set(engine, ENGINE_MEMBER);
 }
@@ -129,6 +130,28 @@ void engine_looked(struct engine *engine, dvs_err err, bool is_bound)
 	engine_go(engine);
 }
 
+/* Those with a lower number come first, so that not all do it at once. */
+static uint64_t patience_ns(const struct engine *engine)
+{
+	uint64_t before = engine->view.members & (node_bit(engine->config.node) - 1) &
+			  ~node_bit(engine->from);
+	uint64_t evict_ns = engine->config.evict_ns;
+
+	/* A primary that is well has put this one out before. */
+	return evict_ns + evict_ns / 4 + (uint64_t)__builtin_popcountll(before) * evict_ns / 8;
+}
+
+/* A primary that has its binding and gives no sign of life is paused, or hangs. That its promises are over is looked at as of one that was cut off. */
+static void overtake(struct engine *engine)
+{
+	if (engine->role != ENGINE_MEMBER || engine->service != SERVICE_BACKUP ||
+	    engine->is_promoting || engine->quiet_ns < patience_ns(engine) ||
+	    engine->now_ns < engine->overtake_ns)
+		return;
+	engine->overtake_ns = engine->now_ns + engine->config.evict_ns / 4;
+	CALL(engine, overtake);
+}
+
 void member_go(struct engine *engine)
 {
 	bool is_silent = engine->now_ns > engine->heard_ns + engine->config.lease_ns;
@@ -140,6 +163,7 @@ void member_go(struct engine *engine)
 		engine->retry_ns = engine->now_ns + RETRY_NS;
 		CALL(engine, backup);
 	}
+	overtake(engine);
 	if (engine->is_looking || engine->is_reading || !is_free)
 		return;
 	if ((is_silent && engine->now_ns >= engine->look_ns) || engine->is_asked) {
@@ -161,6 +185,7 @@ dvs_err engine_heard(struct engine *engine, uint32_t primary, dvs_ep ep, uint64_
 	if (!is_expected || stream == 0 || stream != engine->stream_in || epoch < engine->epoch)
 		return DVS_BADSTATE;
 	engine->heard_ns = engine->now_ns;
+	engine->quiet_ns = 0;
 	engine->from = primary;
 	engine->from_ep = ep;
 	engine->epoch = epoch;
@@ -229,6 +254,9 @@ dvs_err engine_view_call(struct engine *engine, uint32_t node, dvs_ep ep, uint64
 	engine->view.ep[node] = ep;
 	engine->stream_in = stream;
 	engine->heard_ns = engine->now_ns;
+	engine->quiet_ns = 0;
+	engine->from = node;
+	engine->from_ep = ep;
 	if (engine->role == ENGINE_JOINING)
 		become_member(engine);
 	*received = engine->last;

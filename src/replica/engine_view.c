@@ -43,6 +43,7 @@ static void handed(struct engine *engine, const struct engine_view *view, uint64
 	}
 	engine->stream_in = 0;
 	engine->heard_ns = engine->now_ns;
+	engine->quiet_ns = 0;
 	engine->is_promoting = true;
 	engine_role_set(engine, ENGINE_MEMBER);
 	CALL(engine, promote, to, view->ep[to]);

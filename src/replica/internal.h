@@ -142,7 +142,7 @@ struct job {
 	struct skeleton_request *request;
 };
 
-enum job_kind { JOB_READ, JOB_SET, JOB_LOOK, JOB_DEAD, JOB_TAKE, JOB_KINDS };
+enum job_kind { JOB_READ, JOB_SET, JOB_LOOK, JOB_DEAD, JOB_TAKE, JOB_OVERTAKE, JOB_KINDS };
 
 /* A post to the loop that may outlive the replica. */
 struct turn {
@@ -258,6 +258,7 @@ void worker_set(struct replica *replica, uint64_t version, const struct engine_v
 void worker_look(struct replica *replica);
 void worker_is_dead(struct replica *replica, uint32_t node, dvs_ep ep);
 void worker_take(struct replica *replica, struct skeleton_request *request);
+void worker_overtake(struct replica *replica);
 void turn_post(struct replica *replica);
 
 #endif

@@ -301,6 +301,11 @@ static void op_ask_heir(void *context, uint32_t node, dvs_ep ep)
 	calls_take(context, node, ep, true);
 }
 
+static void op_overtake(void *context)
+{
+	worker_overtake(context);
+}
+
 static void run_join(struct replica *replica, struct notice *notice)
 {
 	struct role_notice *what = CONTAINER_OF(notice, struct role_notice, notice);
@@ -356,6 +361,7 @@ const struct engine_ops replica_ops = {
 	.is_dead = op_is_dead,
 	.promote = op_promote,
 	.ask_heir = op_ask_heir,
+	.overtake = op_overtake,
 	.join = op_join,
 	.view = op_view,
 	.tail = op_tail,

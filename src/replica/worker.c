@@ -251,3 +251,22 @@ void worker_take(struct replica *replica, struct skeleton_request *request)
 	job->request = request;
 	give(replica, job, do_take, end_take);
 }
+
+/* Whether it has become the primary, its handle tells. */
+static void end_overtake(struct replica *replica, struct job *job)
+{
+	log_warning(replica->config.log,
+		    "the primary gives no sign of life; this replica takes over",
+		    LOG_STR("name", replica->config.name),
+		    LOG_STR("answer", dvs_strerror(job->err)));
+	if (job->err == DVS_OK)
+		replica_look_again(replica);
+}
+
+void worker_overtake(struct replica *replica)
+{
+	struct job *job = &replica->jobs[JOB_OVERTAKE];
+
+	if (!job->is_busy)
+		give(replica, job, do_take, end_overtake);
+}

@@ -197,6 +197,9 @@ static void fault_pause(struct world *world, uint32_t number)
 		return;
 	node->is_paused = true;
 	node->paused_until_ns = world->now_ns + delay(world, 3000 * MS);
+	/* Or for longer than the others wait for it. */
+	if (roll(world, 4) == 0)
+		node->paused_until_ns += EVICT_NS + roll(world, 4) * EVICT_NS / 2;
 	say(world, "node %u is paused", number);
 	put(world, (struct event){ .at_ns = node->paused_until_ns,
 				   .order = 0,
@@ -385,6 +388,7 @@ static bool run(uint64_t seed, struct world *tally, bool is_verbose)
 	tally->n_unknown += world.n_unknown;
 	tally->n_odd += world.n_odd;
 	tally->n_refused += world.n_refused;
+	tally->n_overtaken += world.n_overtaken;
 	tally->n_handed += world.n_handed;
 	if (world.failed)
 		printf("# seed %" PRIu64 ": %s\n", seed, world.failed);
@@ -409,10 +413,12 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < seeds && good; i++)
 		good = run(first + i, &tally, false);
 	printf("# %u seeds: %" PRIu64 " writes, %" PRIu64 " reads, %" PRIu64 " primaries, %" PRIu64
-	       " handed over (%" PRIu64 " times nobody was ready), %" PRIu64 " sent again (%" PRIu64
-	       " remembered), %" PRIu64 " without an answer, %" PRIu64 " failed on a disk\n",
+	       " handed over (%" PRIu64 " times nobody was ready), %" PRIu64 " overtaken, %" PRIu64
+	       " sent again (%" PRIu64 " remembered), %" PRIu64 " without an answer, %" PRIu64
+	       " failed on a disk\n",
 	       seeds, tally.n_acknowledged, tally.n_reads, tally.n_primaries, tally.n_handed,
-	       tally.n_refused, tally.n_resent, tally.n_remembered, tally.n_unknown, tally.n_odd);
+	       tally.n_refused, tally.n_overtaken, tally.n_resent, tally.n_remembered,
+	       tally.n_unknown, tally.n_odd);
 	printf("%s 1 - what was acknowledged stays, and no read goes back in time\n",
 	       good ? "ok" : "not ok");
 	return good ? 0 : 1;

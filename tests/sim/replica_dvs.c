@@ -92,6 +92,21 @@ static void bindings_end(struct world *world, uint32_t node)
 		primary_gone(world);
 }
 
+static uint32_t life_of_backup(const struct world *world, uint32_t number);
+
+void dvs_tell_demoted(struct world *world, struct node *node)
+{
+	enum engine_role role = engine_role(node->engine);
+
+	if ((role != ENGINE_PRIMARY && role != ENGINE_CANDIDATE) ||
+	    world->primary == node->number || life_of_backup(world, node->number) != node->life ||
+	    !dvs_is_quorate(world, node->number) || node->is_down)
+		return;
+	say(world, "node %u sees that it was overtaken", node->number);
+	(void)backup_remove(world, node->number);
+	engine_lost(node->engine);
+}
+
 void dvs_process_dead(struct world *world, uint32_t node)
 {
 	/* Of one that is cut off nobody hears that. */
@@ -284,6 +299,34 @@ void ops_ask_heir(void *context, uint32_t number, dvs_ep ep)
 	answer(world, node, 5, life_of_backup(world, number) == 0, number);
 }
 
+static void make_primary(struct world *world, uint32_t number, uint32_t life)
+{
+	uint32_t former = world->primary;
+
+	(void)backup_remove(world, number);
+	world->backup_life[world->n_backups] = world->primary_life;
+	world->backups[world->n_backups++] = former;
+	world->primary = number;
+	world->primary_life = life;
+	later(world, delay(world, 5 * MS), number, on_promoted, 0, 0, 0, NULL);
+	dvs_learn(world);
+	clients_moved(world);
+}
+
+void ops_overtake(void *context)
+{
+	struct node *node = context;
+	struct world *world = world_of(node);
+	uint32_t life = life_of_backup(world, node->number);
+
+	if (!may_change(world, node) || world->primary == NODES_MAX ||
+	    world->primary == node->number || life == 0)
+		return;
+	say(world, "node %u overtakes %u", node->number, world->primary);
+	world->n_overtaken++;
+	make_primary(world, node->number, life);
+}
+
 void ops_promote(void *context, uint32_t number, dvs_ep ep)
 {
 	struct node *node = context;
@@ -295,16 +338,9 @@ void ops_promote(void *context, uint32_t number, dvs_ep ep)
 		answer(world, node, 2, 1, 0);
 		return;
 	}
-	(void)backup_remove(world, number);
-	world->primary = number;
-	world->primary_life = life;
-	world->backups[world->n_backups] = node->number;
-	world->backup_life[world->n_backups++] = node->life;
 	world->n_handed++;
 	say(world, "handed over from %u to %u", node->number, number);
-	later(world, delay(world, 5 * MS), number, on_promoted, 0, 0, 0, NULL);
-	dvs_learn(world);
-	clients_moved(world);
+	make_primary(world, number, life);
 	answer(world, node, 2, 0, 0);
 }
 

@@ -287,6 +287,7 @@ const struct engine_ops node_ops = {
 	.is_dead = ops_is_dead,
 	.promote = ops_promote,
 	.ask_heir = ops_ask_heir,
+	.overtake = ops_overtake,
 	.join = op_join,
 	.view = op_view,
 	.tail = op_tail,
@@ -318,6 +319,7 @@ static void on_tick(struct world *world, const struct event *event)
 	if (node->known_primary == node->number && world->primary == node->number &&
 	    world->primary_life == node->life)
 		engine_promoted(node->engine);
+	dvs_tell_demoted(world, node);
 	engine_tick(node->engine);
 	held_look(world, node);
 	for (uint32_t to = 0; to < world->n_nodes; to++)

@@ -189,7 +189,7 @@ struct world {
 	uint32_t n_history;
 	/* figures */
 	uint64_t n_acknowledged, n_reads, n_primaries, n_resent, n_remembered, n_unknown, n_odd,
-		n_refused, n_handed;
+		n_refused, n_overtaken, n_handed;
 	uint64_t longest_ns, last_ok_ns;
 };
 
@@ -210,6 +210,8 @@ bool dvs_is_quorate(const struct world *world, uint32_t node);
 bool dvs_reaches(const struct world *world, uint32_t from, uint32_t to);
 void dvs_learn(struct world *world);
 void dvs_look(struct world *world);
+/* Somebody else was made the primary: NODE sees that its handle is a backup's. */
+void dvs_tell_demoted(struct world *world, struct node *node);
 void dvs_process_dead(struct world *world, uint32_t node);
 void dvs_components_changed(struct world *world);
 extern const struct engine_ops node_ops;
@@ -221,6 +223,7 @@ void ops_give_up(void *context);
 void ops_look(void *context);
 void ops_is_dead(void *context, uint32_t node, dvs_ep ep);
 void ops_ask_heir(void *context, uint32_t node, dvs_ep ep);
+void ops_overtake(void *context);
 void ops_promote(void *context, uint32_t node, dvs_ep ep);
 
 /* ---- a replica (replica_node.c) ---- */

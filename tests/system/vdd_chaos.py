@@ -181,6 +181,8 @@ class Round:
         self.lab.signal_servers(node, signal.SIGSTOP)
         try:
             self.rest(0.05, 2.5)
+            if self.is_long and self.rng.random() < 0.3:
+                self.rest(8, 20)  # until another one takes over, perhaps
         finally:
             self.lab.signal_servers(node, signal.SIGCONT)
 

@@ -68,6 +68,25 @@ def a_paused_primary_answers_nothing_old(lab, tap):
     tap.comment(lab.judge("pause"))
 
 
+def a_primary_that_stays_paused_is_overtaken(lab, tap):
+    lab.create("stopped", [0, 1])
+    assert lab.wait_healthy("stopped") == 0
+    storms = [lab.storm("stopped", node, "--threads", 3) for node in (0, 2)]
+    wait_for(lambda: lab.inspect("stopped", 2)["server"]["writes"] > 100, "a load")
+    lab.signal_servers(0, signal.SIGSTOP)
+    try:
+        wait_for(lambda: lab.primary("stopped", 2) == 1, "the backup takes over", 90, 0.1)
+        before = lab.inspect("stopped", 2)["server"]["writes"]
+        wait_for(lambda: lab.inspect("stopped", 2)["server"]["writes"] > before + 100, "the load goes on")
+    finally:
+        lab.signal_servers(0, signal.SIGCONT)
+    lab.wait_healthy("stopped", 2)
+    for storm in storms:
+        tap.comment(lab.end_storm(storm))
+    lab.read_all_replicas("stopped", 2)
+    tap.comment(lab.judge("stopped"))
+
+
 def a_lost_node_comes_back(lab, tap):
     lab.create("node", [0, 1])
     assert lab.wait_healthy("node") == 0
@@ -170,7 +189,7 @@ def memory_outlasts_being_cut_off(lab, tap):
 
 
 TESTS = [replicas_have_the_same, a_killed_primary_is_followed_by_its_backup, a_killed_backup_is_brought_up_to_date,
-         a_paused_primary_answers_nothing_old, a_lost_node_comes_back, copies_are_the_same_on_all_replicas, replicas_come_and_go,
+         a_paused_primary_answers_nothing_old, a_primary_that_stays_paused_is_overtaken, a_lost_node_comes_back, copies_are_the_same_on_all_replicas, replicas_come_and_go,
          what_cannot_be_read_is_read_elsewhere_and_made_anew, memory_outlasts_being_cut_off]
 
 
