@@ -177,6 +177,8 @@ void engine_call_failed(struct engine *engine, uint32_t node, uint64_t stream, d
 MUST_USE dvs_err engine_join(struct engine *engine, uint32_t node, dvs_ep ep, uint64_t stream);
 void engine_is_current(struct engine *engine, uint32_t node);
 void engine_set_nodes(struct engine *engine, uint64_t nodes);
+/* On any. What is not done yet is waited for as is said now. */
+void engine_set_mode(struct engine *engine, bool is_async, uint64_t lag_bytes);
 void engine_hand_over(struct engine *engine, uint32_t node);
 void engine_heir_answered(struct engine *engine, uint32_t node, dvs_err err);
 /* Its store does not give what it should: let a member that has everything take over, and join anew. False: there is none, and it is the primary still. */

@@ -197,6 +197,13 @@ void engine_set_nodes(struct engine *engine, uint64_t nodes)
 	engine_go(engine);
 }
 
+void engine_set_mode(struct engine *engine, bool is_async, uint64_t lag_bytes)
+{
+	engine->config.is_async = is_async;
+	engine->config.lag_bytes = lag_bytes;
+	engine_go(engine);
+}
+
 void engine_call_failed(struct engine *engine, uint32_t node, uint64_t stream, dvs_err err)
 {
 	if (engine->role != ENGINE_PRIMARY || engine->peers[node].stream != stream)

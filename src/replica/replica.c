@@ -444,6 +444,13 @@ void replica_set_nodes(struct replica *replica, uint64_t nodes)
 	engine_set_nodes(replica_enter(replica), nodes);
 }
 
+void replica_set_mode(struct replica *replica, enum replica_mode mode, uint64_t lag_bytes)
+{
+	replica->config.mode = mode;
+	replica->config.lag_bytes = lag_bytes;
+	engine_set_mode(replica_enter(replica), mode == REPLICA_ASYNC, lag_bytes);
+}
+
 void replica_hand_over(struct replica *replica, dvs_nodeid node,
 		       void (*done)(void *context, dvs_err err), void *context)
 {

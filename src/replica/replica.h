@@ -158,6 +158,8 @@ void replica_answer(struct replica *replica, struct replica_heard *heard, dvs_er
 void replica_is_current(struct replica *replica, dvs_nodeid node);
 /* The set of nodes has changed (replica add, rm). */
 void replica_set_nodes(struct replica *replica, uint64_t nodes);
+/* How it replicates has changed: what is not done yet is done in that way. */
+void replica_set_mode(struct replica *replica, enum replica_mode mode, uint64_t lag_bytes);
 /* Let member NODE take over. DONE once: OK; NOTFOUND: it is no member; NOPROC: it has not bound the endpoint as backup yet; BADSTATE, NOQUORUM. Nothing was changed when it is NOTFOUND or NOPROC. */
 void replica_hand_over(struct replica *replica, dvs_nodeid node,
 		       void (*done)(void *context, dvs_err err), void *context);

@@ -187,6 +187,11 @@ dvs_err skeleton_run(struct skeleton *skeleton)
 	return err;
 }
 
+void skeleton_set_users(struct skeleton *skeleton, bool users_are_all)
+{
+	skeleton->users_are_all = users_are_all;
+}
+
 void skeleton_listen(struct skeleton *skeleton, struct m3 *self)
 {
 	pthread_mutex_lock(&skeleton->listen_lock);

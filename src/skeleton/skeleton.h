@@ -115,6 +115,8 @@ void skeleton_answer(struct skeleton_request *request, dvs_err err, const void *
 /* The same with BYTES of data, which may be the window of skeleton_window(): then nothing is copied. More than the client takes: it gets TOOBIG. */
 void skeleton_answer_data(struct skeleton_request *request, dvs_err err, const void *payload,
 			  size_t len, const void *data, size_t bytes);
+/* users_are_all of the configuration is that from the next request on. */
+void skeleton_set_users(struct skeleton *skeleton, bool users_are_all);
 /* Without an answer: another server gives it, or nobody waits any more. Frees REQUEST. */
 void skeleton_drop(struct skeleton_request *request);
 /* Where the data of the answer can be written in place; NULL when the client is gone. *CAP is at most REQUEST->reply_cap. To be written and answered before the handler (or

@@ -237,6 +237,28 @@ def a_primary_is_chosen_and_replicas_are_compared(lab):
     clean(lab)
 
 
+def how_a_volume_is_kept_is_changed_while_it_is_in_use(lab):
+    name = f"{DC}/data"
+    vol(lab, "create", name, "--size", "16M", "--store", "ram")
+    load(lab, "data", "fill")
+    vol(lab, "set", name, "--async", "on", "--access", "dc", "--resync-rate", "10M")
+    row = listed(lab)["data"]
+    assert (row["mode"], row["lag_bytes"], row["access"], row["resync_bytes_per_s"]) == \
+        ("async", 64 * MIB, "dc", 10 * MIB), row
+    vol(lab, "set", name, "--lag", "8M")
+    row = listed(lab)["data"]
+    assert (row["mode"], row["lag_bytes"], row["access"]) == ("async", 8 * MIB, "dc"), row
+    vol(lab, "replica", "add", name, "n1")
+    vol(lab, "set", name, "--async", "off", "--access", "managers")
+    row = listed(lab)["data"]
+    assert (row["mode"], row["lag_bytes"], row["access"], row["state"]) == ("sync", 0, "managers", "healthy"), row
+    load(lab, "data", "check")
+    assert "synchronous" in vol(lab, "set", name, "--lag", "8M", status=1)
+    assert "leave it out" in vol(lab, "set", name, "--lag", "8M", "--async", "off", status=2)
+    assert "say what" in vol(lab, "set", name, status=2)
+    clean(lab)
+
+
 def a_volume_goes_on_when_its_primary_is_lost(lab):
     vol(lab, "create", f"{DC}/data", "--size", "16M", "--nodes", "n1,n0,n2")
     load(lab, "data", "fill")
@@ -258,7 +280,7 @@ TESTS = [a_volume_is_created_listed_and_removed, a_volume_is_made_anew_under_its
          what_a_volume_does_is_counted,
          what_is_known_of_a_lost_volume_is_told, replicas_come_and_go,
          a_replica_that_cannot_be_is_taken_back, a_primary_is_chosen_and_replicas_are_compared,
-         a_volume_goes_on_when_its_primary_is_lost]
+         how_a_volume_is_kept_is_changed_while_it_is_in_use, a_volume_goes_on_when_its_primary_is_lost]
 
 
 def main():

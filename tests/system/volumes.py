@@ -107,18 +107,35 @@ def a_server_ends_with_its_last_volume(node):
     assert not node.folder("w").exists()
 
 
+def ask(node, endpoint, who, uid=None):
+    """Wrong requests of WHO, and whether those are refused that are to be; what it says when something was wrong."""
+    done = subprocess.run([BAD, node.control(DC), str(endpoint), who], check=False, timeout=60,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, user=uid)
+    return "" if done.returncode == 0 else f"{who} at {endpoint}: {done.stdout}{done.stderr}"
+
+
 def what_is_wrong_is_refused(node):
     node.volume(access="dc")
     node.volume("w", endpoint=301)
+    for endpoint, who, uid in ((300, "manager", None), (301, "manager", None), (300, "user", STRANGER),
+                               (301, "stranger", STRANGER)):
+        why = ask(node, endpoint, who, uid)
+        assert not why, why
 
-    def ask(endpoint, who, uid=None):
-        done = subprocess.run([BAD, node.control(DC), str(endpoint), who], check=False, timeout=60,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, user=uid)
-        assert done.returncode == 0, f"{who} at {endpoint}: {done.stdout}{done.stderr}"
-    ask(300, "manager")
-    ask(301, "manager")
-    ask(300, "user", STRANGER)
-    ask(301, "stranger", STRANGER)
+
+def what_is_set_changes_in_place(node):
+    """What is in memory stays, and whoever uses it notices nothing."""
+    volume = node.volume()
+    node.load("fill")
+    pid = node.server()
+    assert not ask(node, 300, "stranger", STRANGER)
+    record(node.run_dir, DC, "v", volume | {"access": "dc", "async": True, "lag_bytes": MIB})
+    node.load("check")
+    wait_for(lambda: not ask(node, 300, "user", STRANGER), "all of the DC may use it")
+    record(node.run_dir, DC, "v", volume)
+    wait_for(lambda: not ask(node, 300, "stranger", STRANGER), "only managers may use it")
+    assert node.server() == pid
+    assert node.log_text().count(b"volume=v role=primary") == 1, "it began anew"
 
 
 def a_volume_is_made_anew_under_its_name(node):
@@ -300,7 +317,7 @@ def main():
         print("1..0 # SKIP needs root and crun")
         return 0
     return Tap().run([a_volume_is_there_when_its_record_is, the_judge_sees_what_no_disk_does,
-                      a_server_ends_with_its_last_volume, what_is_wrong_is_refused,
+                      a_server_ends_with_its_last_volume, what_is_wrong_is_refused, what_is_set_changes_in_place,
                       a_volume_is_made_anew_under_its_name, a_killed_server_is_started_again,
                       a_server_outlives_its_agent_and_dvsd, memory_outlasts_bindings, a_dc_takes_its_volumes_along,
                       what_cannot_be_served_is_told_and_tried_again, a_file_keeps_what_was_written,

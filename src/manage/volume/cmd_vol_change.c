@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "manage/container/limits.h"
+#include "manage/volume/create.h"
 #include "manage/volume/describe.h"
 #include "manage/volume/volumes.h"
 #include "manage/volume/watch.h"
@@ -81,23 +82,59 @@ int cmd_vol_resize(struct cli *cli)
 
 /* ---- set ---- */
 
-static int set_rate(struct vol *vol, void *rate)
+/* What was not given stays. */
+struct settings {
+	uint64_t resync_bytes_per_s;
+	uint64_t lag_bytes; /* 0: not given */
+	const char *async;
+	const char *access;
+};
+
+static int take_settings(struct cli *cli, struct settings *settings)
 {
-	vol->base.resync_bytes_per_s = *(uint64_t *)rate;
+	int status = volumes_rate(cli, &settings->resync_bytes_per_s);
+
+	settings->lag_bytes = 0;
+	settings->async = cli->values[OPTION_ASYNC];
+	settings->access = cli->values[OPTION_ACCESS];
+	if (status == EXIT_DONE && cli_has(cli, OPTION_LAG))
+		status = volumes_lag(cli, &settings->lag_bytes);
+	if (status == EXIT_DONE && settings->lag_bytes && settings->async &&
+	    strcmp(settings->async, "off") == 0)
+		return cli_usage(cli, "--lag is for asynchronous volumes; leave it out with "
+				      "--async off");
+	return status;
+}
+
+static int apply_settings(struct vol *vol, void *settings_void)
+{
+	const struct settings *settings = settings_void;
+	struct volume *base = &vol->base;
+
+	if (vol->volume.of[0])
+		return vol_note(vol, "a clone is kept as its volume is; name that: %s/%s", vol->dc,
+				vol->volume.of);
+	if (cli_has(vol->cli, OPTION_RESYNC_RATE))
+		base->resync_bytes_per_s = settings->resync_bytes_per_s;
+	if (settings->async)
+		base->async = strcmp(settings->async, "on") == 0;
+	if (settings->lag_bytes && !base->async)
+		return vol_note(vol, "it is synchronous: --lag is for --async on");
+	if (settings->lag_bytes || !base->async)
+		base->lag_bytes = settings->lag_bytes;
+	else if (base->lag_bytes == 0)
+		base->lag_bytes = VOL_LAG_DEFAULT;
+	if (settings->access)
+		base->access_dc = strcmp(settings->access, "dc") == 0;
 	return EXIT_DONE;
 }
 
-static int set(struct vol *vol)
+/* The servers follow the record; the rate they are told also. */
+static void tell_rate(struct vol *vol, uint64_t bytes_per_s)
 {
-	struct vdd_tune_req request;
-	dvs_err err;
-	int status = volumes_rate(vol->cli, &request.bytes_per_s);
+	struct vdd_tune_req request = { .bytes_per_s = bytes_per_s };
+	dvs_err err = vol_try(vol, VOL_ANSWER_MS);
 
-	if (status == EXIT_DONE)
-		status = vol_change(vol, set_rate, &request.bytes_per_s);
-	if (status != EXIT_DONE)
-		return status;
-	err = vol_try(vol, VOL_ANSWER_MS);
 	if (err == DVS_OK)
 		err = vdd_call_tune(vol->disk.self, vol->disk.server, &request, NULL, NULL, 0, NULL,
 				    0, NULL, VOL_ANSWER_MS);
@@ -105,18 +142,36 @@ static int set(struct vol *vol)
 		cli_note(vol->cli,
 			 "set volume %s: kept for its next start; its server could not be told: %s",
 			 vol->text, dvs_strerror(err));
+}
+
+static int set(struct vol *vol)
+{
+	const struct volume *base = &vol->base;
+	struct settings settings;
+	int status = take_settings(vol->cli, &settings);
+
+	if (status == EXIT_DONE)
+		status = vol_change(vol, apply_settings, &settings);
+	if (status != EXIT_DONE)
+		return status;
+	if (cli_has(vol->cli, OPTION_RESYNC_RATE))
+		tell_rate(vol, settings.resync_bytes_per_s);
 	return cli_result(vol->cli, vol->text,
-			  json_pack("{s:s, s:I}", "name", vol->text, "resync_bytes_per_s",
-				    (json_int_t)request.bytes_per_s));
+			  json_pack("{s:s, s:I, s:b, s:I, s:s}", "name", vol->text,
+				    "resync_bytes_per_s", (json_int_t)base->resync_bytes_per_s,
+				    "async", base->async, "lag_bytes", (json_int_t)base->lag_bytes,
+				    "access", base->access_dc ? "dc" : "managers"));
 }
 
 int cmd_vol_set(struct cli *cli)
 {
-	uint64_t rate;
+	struct settings settings;
 
-	if (!cli_has(cli, OPTION_RESYNC_RATE))
-		return cli_usage(cli, "say what to change: --resync-rate");
-	if (volumes_rate(cli, &rate) != EXIT_DONE)
+	if (!cli_has(cli, OPTION_RESYNC_RATE) && !cli_has(cli, OPTION_ASYNC) &&
+	    !cli_has(cli, OPTION_LAG) && !cli_has(cli, OPTION_ACCESS))
+		return cli_usage(cli,
+				 "say what to change: --resync-rate, --async, --lag or --access");
+	if (take_settings(cli, &settings) != EXIT_DONE)
 		return EXIT_USAGE;
 	return vol_with(cli, cli->words[0], "set", VOL_VOLUME, set);
 }

@@ -20,11 +20,7 @@ static int take_lag(struct cli *cli, struct volume *volume)
 		return EXIT_DONE;
 	if (!volume->async)
 		return cli_usage(cli, "--lag is for asynchronous volumes; give --async, too");
-	if (!limits_size(text, &volume->lag_bytes) || volume->lag_bytes == 0 ||
-	    volume->lag_bytes > VOLUME_LAG_MAX)
-		return cli_usage(cli, "--lag does not take '%s'; give bytes up to 1T, as 64M",
-				 text);
-	return EXIT_DONE;
+	return volumes_lag(cli, &volume->lag_bytes);
 }
 
 static void take_store(struct cli *cli, struct volume *volume)

@@ -64,7 +64,16 @@ static const struct cli_option vol_resize_options[] = {
 	{ .id = OPTION_END },
 };
 
-static const struct cli_option vol_set_options[] = { VOL_RATE_OPTION, { .id = OPTION_END } };
+static const struct cli_option vol_set_options[] = {
+	VOL_RATE_OPTION,
+	{ OPTION_ASYNC, 0, "async", "WHETHER", "on off",
+	  "on: answer writes before the backups have them; off: when all have them" },
+	{ OPTION_LAG, 0, "lag", "BYTES", NULL,
+	  "by how much backups may lag behind while it is asynchronous" },
+	{ OPTION_ACCESS, 0, "access", "WHO", "managers dc",
+	  "who may read and write: managers or all programs of the DC" },
+	{ .id = OPTION_END },
+};
 
 static const struct cli_option vol_replica_options[] = {
 	{ OPTION_PLACE, 0, "place", "PLACE", NULL, "add: its file, device or NBD URI there" },
@@ -150,6 +159,7 @@ static const struct cli_example vol_resize_examples[] = {
 static const struct cli_example vol_set_examples[] = {
 	{ "dvs vol set web/data --resync-rate 100M", "at most 100 MiB a second for each" },
 	{ "dvs vol set web/data --resync-rate none", "as fast as it goes" },
+	{ "dvs vol set web/data --async on --lag 16M", "answer before the backups have it" },
 	{ NULL, NULL },
 };
 

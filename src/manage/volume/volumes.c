@@ -40,6 +40,15 @@ int volumes_rate(struct cli *cli, uint64_t *bytes_per_s)
 			 text);
 }
 
+int volumes_lag(struct cli *cli, uint64_t *bytes)
+{
+	const char *text = cli->values[OPTION_LAG];
+
+	if (limits_size(text, bytes) && *bytes > 0 && *bytes <= VOLUME_LAG_MAX)
+		return EXIT_DONE;
+	return cli_usage(cli, "--lag does not take '%s'; give bytes up to 1T, as 64M", text);
+}
+
 /* ---- places ---- */
 
 /* The entry of --place: NODE=PATH. */

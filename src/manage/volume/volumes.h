@@ -11,6 +11,8 @@
 MUST_USE int volumes_size(struct cli *cli, const char *text, uint64_t *bytes);
 /* --resync-rate; 0 when it is "none" or was not given. */
 MUST_USE int volumes_rate(struct cli *cli, uint64_t *bytes_per_s);
+/* --lag, which was given. */
+MUST_USE int volumes_lag(struct cli *cli, uint64_t *bytes);
 /* What --place says for each of the nodes in REPLICAS of VOLUME; what its store needs must be there. */
 MUST_USE int volumes_places(struct vol *vol, struct volume *volume);
 /* A new UUID. False, with errno: the kernel gives no random bytes. */

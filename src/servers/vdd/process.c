@@ -275,8 +275,7 @@ static bool is_same(const struct volume *a, const struct volume *b)
 /* What can only be changed by beginning anew. */
 static bool needs_restart(const struct volume *a, const struct volume *b)
 {
-	return a->async != b->async || a->lag_bytes != b->lag_bytes ||
-	       a->access_dc != b->access_dc || a->endpoint != b->endpoint;
+	return a->endpoint != b->endpoint;
 }
 
 static void follow(struct process *process, const struct volume *volume)

@@ -223,6 +223,10 @@ static void follow_record(struct unit *unit, const struct volume *volume)
 		replica_set_nodes(unit->replica, nodes_of(volume));
 	if (volume->resync_bytes_per_s != unit->volume.resync_bytes_per_s)
 		sync_tune(unit->sync, volume->resync_bytes_per_s);
+	if (volume->async != unit->volume.async || volume->lag_bytes != unit->volume.lag_bytes)
+		replica_set_mode(unit->replica, volume->async ? REPLICA_ASYNC : REPLICA_SYNC,
+				 volume->lag_bytes);
+	skeleton_set_users(unit->skeleton, volume->access_dc);
 	unit->volume = *volume;
 }
 
