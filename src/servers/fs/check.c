@@ -438,7 +438,9 @@ static dvs_err check_tables(struct check *check)
 
 static void found_in_image(void *context, const char *text)
 {
-	say(context, "%s", text);
+	const struct check *check = context;
+
+	check->found(check->context, text);
 }
 
 dvs_err fs_check(struct fs *fs, bool repair, void (*found)(void *context, const char *text),

@@ -166,8 +166,7 @@ dvs_err fs_pin(struct fs *fs, uint64_t ino)
 	if (inode->pins == UINT32_MAX)
 		return DVS_FULL;
 	inode->pins++;
-	if (!inode->was && !inode->is_touched)
-		list_remove(&inode->link);
+	fs_inode_place(fs, inode);
 	return DVS_OK;
 }
 
@@ -192,8 +191,7 @@ dvs_err fs_unpin(struct fs *fs, uint64_t ino)
 		inode->is_unpinned = true;
 	}
 	inode->pins--;
-	if (!inode->was && !inode->is_touched && inode->pins == 0)
-		list_add_head(&fs->recent, &inode->link);
+	fs_inode_place(fs, inode);
 	return DVS_OK;
 }
 

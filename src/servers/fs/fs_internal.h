@@ -68,6 +68,7 @@ struct fs_inode {
 	uint64_t parent;       /* a directory's; the root's is itself */
 	uint32_t flags;
 	uint32_t pins;
+	bool is_recent;		  /* in fs.recent */
 	bool is_new;		  /* made in this change set, */
 	bool is_added;		  /* and the row is there already */
 	bool is_removed;	  /* in this change set */
@@ -99,6 +100,7 @@ struct fs {
 	uint32_t n_inodes;
 	uint32_t max_inodes; /* beyond it, those that nobody needs go */
 	uint32_t n_touched;
+	uint32_t n_recent;
 	struct list recent; /* in no use, last used first */
 	struct list touched;
 	struct list changed;
@@ -155,6 +157,8 @@ DVS_MUST_USE dvs_err fs_inode_change(struct fs *fs, struct fs_inode *inode);
 void fs_inode_stamp(struct fs_inode *inode, uint32_t times);
 /* It was read: the access time as relatime says, in memory; fs_commit() writes it. No change set is needed. */
 void fs_inode_touch(struct fs *fs, struct fs_inode *inode);
+/* To the list where it belongs, when its pins have changed. */
+void fs_inode_place(struct fs *fs, struct fs_inode *inode);
 /* The file is gone, with contents and extended attributes: nobody has it open, and it has no name. */
 DVS_MUST_USE dvs_err fs_inode_remove(struct fs *fs, struct fs_inode *inode);
 /* Rows of all that changed are written: statements see what the cache has. */

@@ -8,6 +8,7 @@
 #include "servers/fs/fs_internal.h"
 
 #define INODES_MAX 65536u
+#define RECENT_MIN 16u /* stay in any case: more than one operation has to do with */
 #define BUCKETS_MIN 1024u
 #define TOUCHED_MAX 8192u /* access times that wait to be written; more are not noted */
 #define DAY_S 86400
@@ -85,21 +86,26 @@ static void forget(struct fs *fs, struct fs_inode *inode)
 		at = &(*at)->next;
 	*at = inode->next;
 	list_remove(&inode->link);
+	fs->n_recent -= inode->is_recent;
 	fs->n_inodes--;
 	free(inode->was);
 	free(inode);
 }
 
-/* To the list where it belongs. */
-static void place(struct fs *fs, struct fs_inode *inode)
+void fs_inode_place(struct fs *fs, struct fs_inode *inode)
 {
 	list_remove(&inode->link);
-	if (inode->was)
+	fs->n_recent -= inode->is_recent;
+	inode->is_recent = false;
+	if (inode->was) {
 		list_add_tail(&fs->changed, &inode->link);
-	else if (inode->is_touched)
+	} else if (inode->is_touched) {
 		list_add_tail(&fs->touched, &inode->link);
-	else if (inode->pins == 0)
+	} else if (inode->pins == 0) {
 		list_add_head(&fs->recent, &inode->link);
+		inode->is_recent = true;
+		fs->n_recent++;
+	}
 }
 
 /* An inode in the table, in no list; it is not filled. */
@@ -110,7 +116,7 @@ static struct fs_inode *enter(struct fs *fs, uint64_t ino)
 
 	if (!inode)
 		return NULL;
-	while (fs->n_inodes >= fs->max_inodes && !list_is_empty(&fs->recent))
+	while (fs->n_inodes >= fs->max_inodes && fs->n_recent > RECENT_MIN)
 		forget(fs, CONTAINER_OF(fs->recent.prev, struct fs_inode, link));
 	if (fs->n_inodes >= fs->n_buckets)
 		grow(fs);
@@ -184,7 +190,7 @@ dvs_err fs_inode_get(struct fs *fs, uint64_t ino, struct fs_inode **inode)
 		if (found->is_removed)
 			return DVS_STALE;
 		if (!found->was && !found->is_touched && found->pins == 0)
-			place(fs, found);
+			fs_inode_place(fs, found);
 		*inode = found;
 		return DVS_OK;
 	}
@@ -204,7 +210,7 @@ dvs_err fs_inode_get(struct fs *fs, uint64_t ino, struct fs_inode **inode)
 		forget(fs, found);
 		return DVS_CORRUPT;
 	}
-	place(fs, found);
+	fs_inode_place(fs, found);
 	*inode = found;
 	return DVS_OK;
 }
@@ -229,7 +235,7 @@ dvs_err fs_inode_add(struct fs *fs, struct fs_inode **inode)
 	fs->whole.files++;
 	added->is_new = true;
 	added->attr.version = 1;
-	place(fs, added);
+	fs_inode_place(fs, added);
 	*inode = added;
 	return DVS_OK;
 }
@@ -246,7 +252,7 @@ dvs_err fs_inode_change(struct fs *fs, struct fs_inode *inode)
 	}
 	*inode->was = (struct fs_inode_was){ inode->attr, inode->parent, inode->flags };
 	inode->was->attr.version--;
-	place(fs, inode);
+	fs_inode_place(fs, inode);
 	return DVS_OK;
 }
 
@@ -288,7 +294,7 @@ void fs_inode_touch(struct fs *fs, struct fs_inode *inode)
 			return;
 		inode->is_touched = true;
 		fs->n_touched++;
-		place(fs, inode);
+		fs_inode_place(fs, inode);
 	}
 	fs_inode_stamp(inode, FS_ATIME);
 }
@@ -421,7 +427,7 @@ static void settle_one(struct fs *fs, struct fs_inode *inode, bool is_well)
 	inode->is_added = false;
 	free(inode->was);
 	inode->was = NULL;
-	place(fs, inode);
+	fs_inode_place(fs, inode);
 }
 
 void fs_inodes_settle(struct fs *fs, bool is_well)
@@ -435,6 +441,6 @@ void fs_inodes_settle(struct fs *fs, bool is_well)
 
 		inode->is_touched = false;
 		fs->n_touched--;
-		place(fs, inode);
+		fs_inode_place(fs, inode);
 	}
 }

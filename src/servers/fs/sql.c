@@ -85,21 +85,14 @@ static const char *const texts[FS_SQL_N] = {
 
 dvs_err fs_sql_error(const struct fs *fs)
 {
-	switch (sqlite3_errcode(fs->db)) {
-	case SQLITE_FULL:
-		return DVS_NOSPACE;
-	case SQLITE_NOMEM:
-		return DVS_NOMEM;
-	case SQLITE_READONLY:
-		return DVS_READONLY;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_CONSTRAINT:
-	case SQLITE_ERROR: /* of our own statements: the tables are not ours */
+	int rc = sqlite3_extended_errcode(fs->db);
+	dvs_err err;
+
+	/* Of our own statements: the tables, or what is in them, are not ours. */
+	if ((rc & 0xff) == SQLITE_CONSTRAINT || (rc & 0xff) == SQLITE_ERROR)
 		return DVS_CORRUPT;
-	default:
-		return DVS_IO;
-	}
+	err = fsimage_sql(fs->image, rc);
+	return err == DVS_OK ? DVS_IO : err;
 }
 
 sqlite3_stmt *fs_sql(struct fs *fs, enum fs_sql_id id)

@@ -20,6 +20,12 @@ sqlite3 *fsimage_db(struct fsimage *image)
 	return image->db;
 }
 
+dvs_err fsimage_sql(struct fsimage *image, int rc)
+{
+	(void)image;
+	return rc == SQLITE_OK ? DVS_OK : DVS_IO;
+}
+
 dvs_err fsimage_begin(struct fsimage *image)
 {
 	if (image->why)
