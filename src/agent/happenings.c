@@ -30,7 +30,8 @@ static void dc_changed(struct agent *agent, const struct dvk_event *event)
 		reconcile_look_at(agent->reconcile, event->dc);
 	if (strcmp(event->what, "dc.removed") == 0)
 		volumes_dc_removed(agent->volumes, event->dc);
-	else if (!begins(event->text, "record ") || begins(event->text, "record volume/"))
+	else if (!begins(event->text, "record ") || begins(event->text, "record volume/") ||
+		 begins(event->text, "record fs/"))
 		volumes_look(agent->volumes);
 }
 

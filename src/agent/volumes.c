@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The processes that serve the volumes of this node: one for each DC that has any. Which volumes it serves each finds by itself, from the records of its DC.
+/* The processes that serve the volumes and file systems of this node: one for each DC that has volumes here, which finds by itself which, and one for each file system. The records of the DCs say what is wanted.
  *
- * What a DC had in its volumes goes with it, but only when this agent was told that the DC was removed. Of a DC that merely is not there (the state may be that of a DVS
+ * What a DC had in them goes with it, but only when this agent was told that the DC was removed. Of a DC that merely is not there (the state may be that of a DVS
  * that was set up anew, and this the last copy) all files stay. */
 #include "agent/volumes.h"
 
@@ -22,10 +22,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "client/fs_record.h"
 #include "client/volume.h"
 #include "container/tree.h"
 
-#define PROGRAM "dvs-vdd"
 #define BACKOFF_FIRST_NS (100 * CLOCK_NS_PER_MS)
 #define BACKOFF_LAST_NS (10 * CLOCK_NS_PER_S)
 /* Who lived that long begins with the shortest back-off again. */
@@ -35,18 +35,34 @@
 #define RETRY_NS CLOCK_NS_PER_S
 #define EXIT_CANNOT_EXECUTE 127
 
-/* A DC with volumes, as far as this node has to do with it. */
+struct server_kind {
+	const char *program; /* beside this one */
+	const char *option;  /* that names which of a DC's it is to serve; NULL: all */
+	const char *folder;  /* in LIB_DIR, with a directory for each DC */
+	const char *what;    /* for the log */
+};
+
+enum { KIND_VOLUMES, KIND_FS, N_KINDS };
+
+static const struct server_kind kinds[N_KINDS] = {
+	[KIND_VOLUMES] = { "dvs-vdd", NULL, "volumes", "the server of volumes" },
+	[KIND_FS] = { "dvs-fs", "--fs", "fs", "the file server" },
+};
+
+/* A server that a DC has or had on this node. */
 struct home {
 	struct list of_volumes;
 	struct volumes *volumes;
+	const struct server_kind *kind;
 	char dc[DVS_NAME_MAX + 1];
-	bool is_there;	 /* the DC was there at the last look */
-	bool is_wanted;	 /* and had a volume of this node */
-	bool is_removed; /* so it was told */
-	bool is_to_go;	 /* its files, too */
-	bool is_going;	 /* a worker removes them */
-	bool was_told;	 /* to end */
-	pid_t pid;	 /* 0: it does not run */
+	char name[DVS_NAME_MAX + 1]; /* "": of all that the DC has */
+	bool is_there;		     /* the DC was there at the last look */
+	bool is_wanted;		     /* and had something of this node to serve */
+	bool is_removed;	     /* so it was told */
+	bool is_to_go;		     /* its files, too */
+	bool is_going;		     /* a worker removes them */
+	bool was_told;		     /* to end */
+	pid_t pid;		     /* 0: it does not run */
 	int pidfd;
 	uint64_t started_ns;
 	uint64_t backoff_ns;
@@ -62,17 +78,18 @@ struct look {
 	struct work work;
 	struct volumes *volumes;
 	dvs_err err;
-	struct seen_dc {
+	struct seen {
+		char dc[DVS_NAME_MAX + 1];
 		char name[DVS_NAME_MAX + 1];
-		bool is_wanted;
-	} * dcs;
-	size_t n_dcs;
+		const struct server_kind *kind; /* NULL: the DC is there, no more */
+	} * seen;
+	size_t n_seen;
 };
 
 struct volumes {
 	struct agent *agent;
 	int node_mounts;
-	char program[512];
+	char folder[512]; /* of the programs, ending in a slash */
 	struct list homes;
 	bool is_looking;
 	bool is_dirty;
@@ -106,7 +123,8 @@ static dvs_err spawn_server(const struct home *home, pid_t *pid)
 {
 	const struct agent *agent = home->volumes->agent;
 	char node[16];
-	const char *wanted[] = { home->volumes->program,
+	char program[sizeof(home->volumes->folder) + 32];
+	const char *wanted[] = { program,
 				 "--run-dir",
 				 agent->options.run_dir,
 				 "--lib-dir",
@@ -117,10 +135,14 @@ static dvs_err spawn_server(const struct home *home, pid_t *pid)
 				 node,
 				 "--log-level",
 				 log_level_name(agent->options.log_level),
+				 home->kind->option,
+				 home->name,
 				 NULL };
 	char *args[ARRAY_LEN(wanted)];
 
 	(void)snprintf(node, sizeof(node), "%u", agent->node);
+	(void)snprintf(program, sizeof(program), "%s%s", home->volumes->folder,
+		       home->kind->program);
 	/* execv() only reads them */
 	memcpy(args, wanted, sizeof(args));
 	*pid = fork();
@@ -159,8 +181,9 @@ static void server_ended(struct loop_watch *watch, uint32_t events)
 	if (clock_now_ns() - home->started_ns > LIVED_NS)
 		home->backoff_ns = 0;
 	if (home->is_wanted)
-		log_warning(&agent->log, "the server of volumes has ended and is started again",
-			    LOG_STR("dc", home->dc), LOG_I64("pid", home->pid),
+		log_warning(&agent->log, "a server has ended and is started again",
+			    LOG_STR("server", home->kind->what), LOG_STR("dc", home->dc),
+			    LOG_STR("name", home->name), LOG_I64("pid", home->pid),
 			    LOG_U64("signal", WIFSIGNALED(status) ? (unsigned)WTERMSIG(status) : 0),
 			    LOG_U64("status",
 				    WIFEXITED(status) ? (unsigned)WEXITSTATUS(status) : 0));
@@ -199,12 +222,14 @@ static void home_start(struct home *home)
 		}
 	}
 	if (!err) {
-		log_info(&agent->log, "the server of volumes is started", LOG_STR("dc", home->dc),
+		log_info(&agent->log, "a server is started", LOG_STR("server", home->kind->what),
+			 LOG_STR("dc", home->dc), LOG_STR("name", home->name),
 			 LOG_I64("pid", home->pid));
 		return;
 	}
 	home->pid = 0;
-	log_error(&agent->log, "cannot start the server of volumes", LOG_STR("dc", home->dc),
+	log_error(&agent->log, "a server cannot be started", LOG_STR("server", home->kind->what),
+		  LOG_STR("dc", home->dc), LOG_STR("name", home->name),
 		  LOG_STR("why", dvs_strerror(err)));
 	start_later(home);
 }
@@ -238,7 +263,8 @@ static void remove_run(struct work *work)
 	char path[256];
 	AUTO_CLOSE int dir = -1;
 
-	(void)snprintf(path, sizeof(path), "%s/volumes", home->volumes->agent->options.lib_dir);
+	(void)snprintf(path, sizeof(path), "%s/%s", home->volumes->agent->options.lib_dir,
+		       home->kind->folder);
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	home->err = DVS_OK;
 	if (dir >= 0)
@@ -250,8 +276,9 @@ static void remove_done(struct work *work)
 	struct home *home = CONTAINER_OF(work, struct home, work);
 
 	if (home->err)
-		log_error(&home->volumes->agent->log, "the files of volumes stay",
-			  LOG_STR("dc", home->dc), LOG_STR("why", home->why));
+		log_error(&home->volumes->agent->log, "the files of a server stay",
+			  LOG_STR("server", home->kind->what), LOG_STR("dc", home->dc),
+			  LOG_STR("why", home->why));
 	home->is_going = home->is_to_go = false;
 	home_settle(home);
 }
@@ -261,6 +288,19 @@ static void home_forget(struct home *home)
 	loop_timer_cancel(home->volumes->agent->loop, &home->timer);
 	list_remove(&home->of_volumes);
 	free(home);
+}
+
+/* Whether another server of the DC has not ended yet: the last one's end takes the files of all. */
+static bool has_others(const struct home *home)
+{
+	LIST_FOREACH(link, &home->volumes->homes) {
+		const struct home *other = CONTAINER_OF(link, struct home, of_volumes);
+
+		if (other != home && other->kind == home->kind && other->pid &&
+		    strcmp(other->dc, home->dc) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Do what is next. HOME may be freed. */
@@ -273,6 +313,8 @@ static void home_settle(struct home *home)
 			home_stop(home);
 		return;
 	}
+	if (home->is_to_go && has_others(home))
+		home->is_to_go = false;
 	if (home->is_to_go) {
 		home->is_going = true;
 		workers_add(home->volumes->agent->workers, &home->work, remove_run, remove_done);
@@ -305,51 +347,88 @@ static dvs_err look_at(struct agent *agent, const char *dc, bool *is_wanted)
 	return err == DVS_NOTFOUND || err == DVS_NODC ? DVS_OK : err;
 }
 
+static dvs_err see(struct look *look, const struct server_kind *kind, const char *dc,
+		   const char *name)
+{
+	struct seen *more = realloc(look->seen, (look->n_seen + 1) * sizeof(*more));
+	struct seen *seen;
+
+	if (!more)
+		return DVS_NOMEM;
+	look->seen = more;
+	seen = &more[look->n_seen++];
+	memset(seen, 0, sizeof(*seen));
+	seen->kind = kind;
+	(void)snprintf(seen->dc, sizeof(seen->dc), "%s", dc);
+	(void)snprintf(seen->name, sizeof(seen->name), "%s", name);
+	return DVS_OK;
+}
+
+/* The file systems of DC that have a server here. */
+static dvs_err look_at_fs(struct look *look, const char *dc)
+{
+	struct agent *agent = look->volumes->agent;
+	char name[FS_RECORD_NAME_MAX + 1] = "";
+	struct fs_record record;
+	dvs_err err = DVS_OK;
+
+	while (!err) {
+		err = fs_record_next(agent->admin, dc, name, &record, NULL);
+		if (err == DVS_BADARG)
+			err = DVS_OK;
+		else if (!err && fs_record_is_on(&record, agent->node))
+			err = see(look, &kinds[KIND_FS], dc, name);
+	}
+	return err == DVS_NOTFOUND || err == DVS_NODC ? DVS_OK : err;
+}
+
+static dvs_err look_at_dc(struct look *look, const struct dvk_container_info *info)
+{
+	bool is_wanted = false;
+	dvs_err err = see(look, NULL, info->name, "");
+
+	/* Of a DC that goes nothing is wanted any more. */
+	if (err || info->n_records == 0 || info->phase == DVK_FAILED || info->phase == DVK_REMOVING)
+		return err;
+	err = look_at(look->volumes->agent, info->name, &is_wanted);
+	if (!err && is_wanted)
+		err = see(look, &kinds[KIND_VOLUMES], info->name, "");
+	return err ? err : look_at_fs(look, info->name);
+}
+
 static void look_run(struct work *work)
 {
 	struct look *look = CONTAINER_OF(work, struct look, work);
-	struct agent *agent = look->volumes->agent;
 	struct dvk_container_info info;
 	uint32_t cursor = 0;
 	dvs_err err;
 
-	while (!(err = dvk_container_next(agent->admin, &cursor, 0, &info))) {
-		struct seen_dc *more = realloc(look->dcs, (look->n_dcs + 1) * sizeof(*more));
-
-		if (!more) {
-			err = DVS_NOMEM;
-			break;
-		}
-		look->dcs = more;
-		memset(&more[look->n_dcs], 0, sizeof(*more));
-		memcpy(more[look->n_dcs].name, info.name, sizeof(info.name));
-		/* Of a DC that goes nothing is wanted any more. */
-		if (info.n_records > 0 && info.phase != DVK_FAILED && info.phase != DVK_REMOVING)
-			err = look_at(agent, info.name, &more[look->n_dcs].is_wanted);
-		look->n_dcs++;
+	while (!(err = dvk_container_next(look->volumes->agent->admin, &cursor, 0, &info))) {
+		err = look_at_dc(look, &info);
 		if (err)
 			break;
 	}
 	look->err = err == DVS_NODC ? DVS_OK : err;
 }
 
-static struct home *home_get(struct volumes *volumes, const char *dc, bool is_wanted)
+static struct home *home_get(struct volumes *volumes, const struct seen *seen)
 {
 	struct home *home;
 
 	LIST_FOREACH(link, &volumes->homes) {
 		home = CONTAINER_OF(link, struct home, of_volumes);
-		if (strcmp(home->dc, dc) == 0)
+		if (home->kind == seen->kind && strcmp(home->dc, seen->dc) == 0 &&
+		    strcmp(home->name, seen->name) == 0)
 			return home;
 	}
-	if (!is_wanted)
-		return NULL;
 	home = calloc(1, sizeof(*home));
 	if (!home)
 		return NULL;
 	home->volumes = volumes;
 	home->pidfd = -1;
-	(void)snprintf(home->dc, sizeof(home->dc), "%s", dc);
+	home->kind = seen->kind;
+	memcpy(home->dc, seen->dc, sizeof(home->dc));
+	memcpy(home->name, seen->name, sizeof(home->name));
 	list_add_tail(&volumes->homes, &home->of_volumes);
 	return home;
 }
@@ -365,23 +444,36 @@ static void home_lost(struct home *home)
 	home->is_to_go = home->is_removed;
 	if (!home->is_removed)
 		log_warning(&home->volumes->agent->log,
-			    "a DC is not there any more; the files of its volumes stay",
-			    LOG_STR("dc", home->dc));
+			    "a DC is not there any more; the files of its server stay",
+			    LOG_STR("server", home->kind->what), LOG_STR("dc", home->dc));
+}
+
+/* All that DC had here, as far as is known. */
+static void dc_seen(struct volumes *volumes, const char *dc)
+{
+	LIST_FOREACH(link, &volumes->homes) {
+		struct home *home = CONTAINER_OF(link, struct home, of_volumes);
+
+		if (strcmp(home->dc, dc) != 0)
+			continue;
+		home->is_there = true;
+		home->is_removed = false;
+		home->is_wanted = false;
+	}
 }
 
 static void follow(struct volumes *volumes, const struct look *look)
 {
 	LIST_FOREACH(link, &volumes->homes)
 		CONTAINER_OF(link, struct home, of_volumes)->is_there = false;
-	for (size_t i = 0; i < look->n_dcs; i++) {
-		const struct seen_dc *seen = &look->dcs[i];
-		struct home *home = home_get(volumes, seen->name, seen->is_wanted);
+	for (size_t i = 0; i < look->n_seen; i++) {
+		const struct seen *seen = &look->seen[i];
+		struct home *home = seen->kind ? home_get(volumes, seen) : NULL;
 
-		if (home) {
-			home->is_there = true;
-			home->is_removed = false;
-			home->is_wanted = seen->is_wanted;
-		}
+		if (!seen->kind)
+			dc_seen(volumes, seen->dc);
+		if (home)
+			home->is_there = home->is_wanted = true;
 	}
 	LIST_FOREACH_SAFE(link, &volumes->homes) {
 		struct home *home = CONTAINER_OF(link, struct home, of_volumes);
@@ -405,8 +497,8 @@ static void looked(struct work *work)
 	else
 		loop_timer_set(volumes->agent->loop, &volumes->again, clock_deadline_ns(RETRY_NS),
 			       again_fired);
-	free(look->dcs);
-	look->dcs = NULL;
+	free(look->seen);
+	look->seen = NULL;
 	if (volumes->is_dirty)
 		volumes_look(volumes);
 }
@@ -423,24 +515,26 @@ void volumes_look(struct volumes *volumes)
 
 void volumes_dc_removed(struct volumes *volumes, const char *dc)
 {
-	struct home *home = home_get(volumes, dc, false);
+	LIST_FOREACH(link, &volumes->homes) {
+		struct home *home = CONTAINER_OF(link, struct home, of_volumes);
 
-	if (home)
-		home->is_removed = true;
+		if (strcmp(home->dc, dc) == 0)
+			home->is_removed = true;
+	}
 	volumes_look(volumes);
 }
 
-/* Beside this program. */
-static bool find_program(char *path, size_t size)
+/* Where this program is. */
+static bool find_folder(char *path, size_t size)
 {
 	ssize_t len = readlink("/proc/self/exe", path, size - 1);
 	char *slash;
 
 	path[len > 0 ? len : 0] = '\0';
 	slash = strrchr(path, '/');
-	if (!slash || (size_t)(slash + 1 - path) + sizeof(PROGRAM) > size)
+	if (!slash)
 		return false;
-	memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
+	slash[1] = '\0';
 	return true;
 }
 
@@ -448,7 +542,7 @@ dvs_err volumes_open(struct agent *agent, int node_mounts, struct volumes **out)
 {
 	struct volumes *volumes = calloc(1, sizeof(*volumes));
 
-	if (!volumes || !find_program(volumes->program, sizeof(volumes->program))) {
+	if (!volumes || !find_folder(volumes->folder, sizeof(volumes->folder))) {
 		free(volumes);
 		return DVS_NOMEM;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps a dvs-vdd for each DC that has a volume with a replica on this node (docs/decisions/0021). It outlives this agent: the next one starts another, which waits until
+/* Keeps a dvs-vdd for each DC that has a volume with a replica on this node (docs/decisions/0021), and a dvs-fs for each file system that has a server here (0026). They outlive this agent: the next one starts another, which waits until
  * the former has ended. */
 #ifndef AGENT_VOLUMES_H
 #define AGENT_VOLUMES_H

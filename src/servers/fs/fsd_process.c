@@ -48,8 +48,9 @@ static dvs_err take_lock(struct fsd *fsd)
 	(void)snprintf(path, sizeof(path), "%s/fs/%s", options->lib_dir, options->dc);
 	if (!err)
 		err = make_dir(path);
+	/* By the id, so that nothing of one that had the name before is taken for this one's. */
 	(void)snprintf(fsd->dir, sizeof(fsd->dir), "%s/fs/%s/%s", options->lib_dir, options->dc,
-		       options->name);
+		       fsd->record.id);
 	if (!err)
 		err = make_dir(fsd->dir);
 	if (err)
@@ -141,7 +142,8 @@ static void look_now(struct fsd *fsd)
 	if (err == DVS_NOTFOUND || err == DVS_NODC ||
 	    (!err && (strcmp(record.id, fsd->record.id) != 0 ||
 		      !fs_record_is_on(&record, fsd->options.node)))) {
-		fsd->is_over = err != DVS_OK || strcmp(record.id, fsd->record.id) != 0;
+		fsd->is_over = err == DVS_NOTFOUND ||
+			       (!err && strcmp(record.id, fsd->record.id) != 0);
 		fsd->is_stopping = true;
 		skeleton_stop(fsd->skeleton);
 		return;
@@ -346,6 +348,22 @@ static dvs_err start_threads(struct fsd *fsd)
 	return DVS_OK;
 }
 
+/* The file system was removed: what this node kept of it goes. A place that was named stays, as a device does. */
+static void remove_files(struct fsd *fsd)
+{
+	static const char *const names[] = { "image", "made", "lock" };
+	char path[512];
+
+	log_info(&fsd->log, "the file system is not wanted any more",
+		 LOG_STR("name", fsd->options.name));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", fsd->dir, names[i]);
+		(void)unlink(path);
+	}
+	if (rmdir(fsd->dir) != 0)
+		log_warning(&fsd->log, "its directory stays", LOG_STR("dir", fsd->dir));
+}
+
 dvs_err fsd_run(struct fsd *fsd)
 {
 	sigset_t set;
@@ -358,9 +376,9 @@ dvs_err fsd_run(struct fsd *fsd)
 	sigaddset(&set, SIGINT);
 	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
 		return DVS_NOMEM;
-	err = take_lock(fsd);
+	err = link_up(fsd);
 	if (!err)
-		err = link_up(fsd);
+		err = take_lock(fsd);
 	if (!err)
 		err = open_skeleton(fsd);
 	if (!err)
@@ -374,8 +392,7 @@ dvs_err fsd_run(struct fsd *fsd)
 	fsd->is_stopping = true;
 	give_up(fsd, err == DVS_OK);
 	if (fsd->is_over)
-		log_info(&fsd->log, "the file system is not wanted any more",
-			 LOG_STR("name", fsd->options.name));
+		remove_files(fsd);
 	/* The other threads end with the process. */
 	return err;
 }
