@@ -58,6 +58,7 @@ static const char tail[] =
 	"\t\tfile) offer=file ;;\n"
 	"\t\tfile-or-dc) words=$(_dvs_ask dc ls -q; compgen -f -- \"$cur\") ;;\n"
 	"\t\tvolume) words=$(_dvs_ask vol ls -q) ;;\n"
+	"\t\tfilesystem) words=$(_dvs_ask fs ls -q) ;;\n"
 	"\t\treplica) words=\"add rm $(_dvs_ask vol ls -q)\" ;;\n"
 	"\t\tshell) words=bash ;;\n"
 	"\t\tcommand) words=$(_dvs_words '') ;;\n"
@@ -215,6 +216,8 @@ static const char *kind_word(enum argument_kind kind)
 		return "volume";
 	case ARGUMENT_REPLICA:
 		return "replica";
+	case ARGUMENT_FS:
+		return "filesystem";
 	}
 	return "none";
 }

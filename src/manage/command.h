@@ -142,6 +142,7 @@ enum argument_kind {
 	ARGUMENT_SHELL,
 	ARGUMENT_VOLUME,
 	ARGUMENT_REPLICA, /* what to do, then a volume */
+	ARGUMENT_FS,
 };
 
 struct cli_example {
@@ -241,6 +242,13 @@ int cmd_vol_replica(struct cli *cli);
 int cmd_vol_promote(struct cli *cli);
 int cmd_vol_verify(struct cli *cli);
 int cmd_vol_rm(struct cli *cli);
+int cmd_fs_create(struct cli *cli);
+int cmd_fs_ls(struct cli *cli);
+int cmd_fs_inspect(struct cli *cli);
+int cmd_fs_check(struct cli *cli);
+int cmd_fs_grow(struct cli *cli);
+int cmd_fs_quota(struct cli *cli);
+int cmd_fs_rm(struct cli *cli);
 int cmd_vol_export(struct cli *cli);
 int cmd_vol_attach(struct cli *cli);
 int cmd_vol_detach(struct cli *cli);

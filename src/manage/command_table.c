@@ -5,6 +5,7 @@
 #include "manage/command.h"
 #include "manage/compose/commands.h"
 #include "manage/container/commands.h"
+#include "manage/filesystem/commands.h"
 #include "manage/image/commands.h"
 #include "manage/lab/commands.h"
 #include "manage/output.h"
@@ -192,7 +193,7 @@ static const struct command commands[] = {
 		.formats = FORMATS_LINES,
 		.page = "dvs-events(1)",
 	},
-	COMPOSE_COMMANDS CONTAINER_PROGRAM_COMMANDS VOLUME_COMMANDS{
+	COMPOSE_COMMANDS CONTAINER_PROGRAM_COMMANDS VOLUME_COMMANDS FILESYSTEM_COMMANDS{
 		.name = "ep ls",
 		.arguments = "[DC]",
 		.help = "list the endpoints of one or all DCs",

@@ -77,6 +77,26 @@ static void give_up(struct fsd *fsd, bool in_order)
 	fsd->fs = NULL;
 }
 
+/* A record says why this node cannot serve it, for 'dvs fs ls'. Nothing is lost when it cannot be written. */
+static void tell_why(struct fsd *fsd, const char *why)
+{
+	const char *dc = fsd->options.dc;
+	char key[DVS_NAME_MAX + 1];
+	char known[DVK_VALUE_MAX];
+	size_t len = 0;
+	dvs_err err;
+
+	(void)snprintf(key, sizeof(key), "fs-why/%s/%u", fsd->record.id, fsd->options.node);
+	err = dvk_record_get(fsd->admin, dc, key, known, &len, NULL);
+	if (why && (err || len != strlen(why) || memcmp(known, why, len) != 0))
+		err = dvk_record_set(fsd->admin, dc, key, DVK_VERSION_ANY, why, strlen(why), NULL);
+	else if (!why && !err)
+		err = dvk_record_remove(fsd->admin, dc, key);
+	if (err && err != DVS_NOTFOUND)
+		log_debug(&fsd->log, "cannot tell how the file system is",
+			  LOG_STR("why", dvs_strerror(err)));
+}
+
 void fsd_take_over(struct fsd *fsd)
 {
 	uint64_t random = 0;
@@ -98,8 +118,12 @@ void fsd_take_over(struct fsd *fsd)
 	}
 	if (!err) {
 		log_info(&fsd->log, "serves the file system", LOG_STR("name", fsd->options.name));
+		tell_why(fsd, NULL);
 		return;
 	}
+	/* What passes by itself is told by nobody. */
+	if (err != DVS_NODEST && err != DVS_NODEDOWN && err != DVS_NOQUORUM && err != DVS_TIMEOUT)
+		tell_why(fsd, fsd->why[0] ? fsd->why : dvs_strerror(err));
 	fsd->retry_ns = clock_deadline_ns(RETRY_NS);
 	log_warning(&fsd->log, "the file system cannot be opened",
 		    LOG_STR("name", fsd->options.name),
