@@ -146,6 +146,7 @@ static dvs_err measure(const struct opening *opening, struct volume_disk *disk)
 	disk->minor = request.minor;
 	disk->bytes = reply.bytes;
 	disk->block_bytes = reply.block_bytes;
+	disk->life = reply.life;
 	disk->is_read_only = reply.flags & FLAG_READ_ONLY;
 	disk->trims = reply.flags & FLAG_TRIMS;
 	return DVS_OK;

@@ -219,6 +219,13 @@ static void tick(struct skeleton_timer *timer)
 	if (!fsd->fs)
 		return;
 	fsd_recalls_tick(fsd);
+	/* What it is on is out of reach: whoever opens it anew finds what was answered. */
+	if (fsimage_why(fs_image(fsd->fs)) && fsd->record.store == FS_STORE_VOLUME) {
+		give_up(fsd, false);
+		if (is_primary(fsd))
+			fsd_take_over(fsd);
+		return;
+	}
 	if (clock_now_ns() - synced_ns < SYNC_NS)
 		return;
 	synced_ns = clock_now_ns();

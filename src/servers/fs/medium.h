@@ -40,7 +40,7 @@ DVS_MUST_USE dvs_err medium_ram_open(uint64_t bytes, struct medium **medium);
  * sentence. NOTFOUND, EXISTS, INUSE, DENIED, NOSPACE, BADARG, IO, NOMEM. */
 DVS_MUST_USE dvs_err medium_file_open(const char *path, uint64_t bytes, struct medium **medium,
 				      char *why);
-/* Volume NAME of the DC that DVK is in, through ADMIN and DVK, which stay the caller's and live longer. From now on writes of openings before this one are refused. WHY as above. NOTFOUND, DENIED, INUSE, NODEST, READONLY, NOMEM. */
+/* Volume NAME of the DC that DVK is in, through ADMIN and DVK, which stay the caller's and live longer. Who loses an endpoint of it (this node was cut off) has lost it: STALE from then on; it is to be opened anew by whoever is to serve then. WHY as above. NOTFOUND, DENIED, INUSE, NODEST, READONLY, NOMEM. */
 DVS_MUST_USE dvs_err medium_volume_open(struct dvk *admin, struct dvk *dvk, const char *dc,
 					const char *name, struct medium **medium, char *why);
 

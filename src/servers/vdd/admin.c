@@ -33,12 +33,14 @@ static dvs_err find(const struct unit *unit, uint32_t minor, struct disk_info *i
 void admin_geometry(void *state, struct skeleton_request *request,
 		    const struct vdd_geometry_req *req)
 {
+	const struct unit *unit = state;
 	struct disk_info info;
 	dvs_err err = find(state, req->minor, &info);
 	struct vdd_geometry_rep rep = { .block_bytes = DISK_BLOCK_BYTES, .flags = GEOMETRY_TRIMS };
 
 	if (!err) {
 		rep.bytes = info.bytes;
+		rep.life = disks_life(unit->disks);
 		rep.flags |= info.kind == KIND_SNAPSHOT ? GEOMETRY_READ_ONLY : 0;
 	}
 	vdd_geometry_answer(request, err, &rep);

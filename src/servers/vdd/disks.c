@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 
 void disks_close(struct disks *disks)
@@ -202,6 +204,23 @@ void disks_mark_dirty(struct disks *disks, uint32_t minor, uint64_t chunk)
 bool disks_are_broken(const struct disks *disks)
 {
 	return store_broken(disks->store) != DVS_OK || dirty_is_broken(disks->dirty);
+}
+
+uint64_t disks_life(const struct disks *disks)
+{
+	return disks->life;
+}
+
+void disks_set_life(struct disks *disks, uint64_t life)
+{
+	disks->life = life;
+}
+
+void disks_new_life(struct disks *disks)
+{
+	/* Early in the life of a machine there may be no random bytes yet; nobody is to guess it. */
+	if (getrandom(&disks->life, sizeof(disks->life), GRND_NONBLOCK) != sizeof(disks->life))
+		disks->life = clock_now_ns();
 }
 
 void disks_cool(struct disks *disks)

@@ -115,6 +115,12 @@ DVS_MUST_USE dvs_err disks_destroy(const char *dir);
 /* It has all that the volume ever had, or (false) must be compared with others as a whole. Kept across restarts. */
 DVS_MUST_USE dvs_err disks_set_current(struct disks *disks, bool is_current);
 
+/* A number that stays the same as long as everything is there that was ever answered, flushed or not: drawn when the disks are opened, taken over from the primary by who is brought up to date. */
+uint64_t disks_life(const struct disks *disks);
+void disks_set_life(struct disks *disks, uint64_t life);
+/* Draw another one: something that was answered may be lost. */
+void disks_new_life(struct disks *disks);
+
 /* A flush of what they are stored in has failed: nobody knows what the medium has, and nothing is written any more until they are opened anew. Then they must be compared as a whole. */
 bool disks_are_broken(const struct disks *disks);
 

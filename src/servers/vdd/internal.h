@@ -100,6 +100,7 @@ struct disks {
 	uint32_t next_layer;
 	uint64_t next_born;
 	int dir; /* -1: in memory */
+	uint64_t life;
 	/* Requests in the order of submission, until they are over. */
 	struct list order;
 	struct list ready; /* those that wait for nothing any more */

@@ -325,6 +325,7 @@ dvs_err disks_open(const struct disks_config *config, struct disks **disks, bool
 		return err;
 	}
 	*is_empty = !made->meta.is_current;
+	disks_new_life(made);
 	*disks = made;
 	tidy_kick(made);
 	return DVS_OK;

@@ -21,7 +21,7 @@
 #define SYNC_JOBS_MAX 1024u
 /* After an error it is tried again. */
 #define SYNC_RETRY_NS CLOCK_NS_PER_S
-#define SYNC_LAYOUT_BYTES_MAX (DISK_MINORS_MAX * 128u)
+#define SYNC_LAYOUT_BYTES_MAX (DISK_MINORS_MAX * 128u + 8u)
 #define SYNC_MARKS_BYTES_MAX (1u << 20)
 #define SYNC_HELLO_VERSION 2u
 

@@ -13,6 +13,7 @@
 enum { KIND_VOLUME = 1, KIND_SNAPSHOT = 2, KIND_CLONE = 3 };
 
 struct layout {
+	uint64_t life;
 	uint32_t n;
 	/* Each disk behind the one that it was made of; snapshots of one disk by age, the oldest first. */
 	struct disk_info at[DISK_MINORS_MAX];
@@ -78,6 +79,7 @@ size_t sync_layout_encode(const struct disks *disks, uint8_t *buffer)
 	struct layout layout;
 
 	look(disks, &layout);
+	writer_u64(&out, disks_life(disks));
 	for (uint32_t i = 0; i < layout.n; i++) {
 		const struct disk_info *info = &layout.at[i];
 
@@ -107,6 +109,7 @@ static dvs_err decode(struct layout *layout, const void *data, size_t len)
 	struct cursor in = cursor_over(data, len);
 
 	memset(layout, 0, sizeof(*layout));
+	layout->life = cursor_u64(&in);
 	while (cursor_left(&in) > 0 && layout->n < DISK_MINORS_MAX) {
 		struct disk_info *info = &layout->at[layout->n];
 
@@ -308,6 +311,8 @@ void sync_layout_heard(struct sync *sync, struct replica_heard *heard, bool only
 		replica_answer(sync->replica, heard, err, NULL, 0);
 		return;
 	}
+	if (!only_look)
+		disks_set_life(sync->disks, want.life);
 	change->sync = sync;
 	change->heard = heard;
 	sync->n_jobs_open++;

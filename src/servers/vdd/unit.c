@@ -94,6 +94,9 @@ static void has_role(void *context, enum replica_role role, uint64_t epoch, uint
 	log_info(log_of(unit), "a replica's role", LOG_STR("volume", unit->volume.name),
 		 LOG_STR("role", role_name(role)), LOG_U64("epoch", epoch),
 		 LOG_U64("members", view_members));
+	/* Of what was answered before the backups had it something may be lost. */
+	if (role == REPLICA_PRIMARY && unit->volume.async)
+		disks_new_life(unit->disks);
 	if (role != REPLICA_PRIMARY) {
 		jobs_drop(unit);
 		sync_stop(unit->sync);
