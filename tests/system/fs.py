@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""dvs fs in a lab: file systems are made, checked, limited, grown and removed, with the real servers."""
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from dvsd import Tap
+from lab import Lab, requires_lab, wait_for
+
+DC = "web"
+MIB = 1 << 20
+
+
+def fs(lab, *words, node=0, status=0, timeout=90):
+    """Run 'dvs fs WORDS'; its standard output, or its messages when it is to fail."""
+    done = lab.exec(node, "dvs", "fs", *words, timeout=timeout)
+    assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+    return done.stdout if status == 0 else done.stderr
+
+
+def listed(lab, node=0):
+    return {row["name"]: row for row in lab.json(node, "fs", "ls", DC)["file systems"]}
+
+
+def inspected(lab, name, node=0):
+    return lab.json(node, "fs", "inspect", f"{DC}/{name}")
+
+
+def servers(name):
+    """The numbers of the processes dvs-fs that serve NAME."""
+    found = []
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (proc / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"/dvs-fs") and name.encode() in words:
+            found.append(int(proc.name))
+    return found
+
+
+def wrong_words_make_nothing(lab):
+    """Nothing is made, and the sentence says what to do."""
+    for words, text in (
+            (("create", "site", "--size", "1G"), "DC/NAME"),
+            (("create", f"{DC}/-x", "--size", "1G"), "no name"),
+            (("create", f"{DC}/a"), "--size 10G"),
+            (("create", f"{DC}/a", "--size", "1M"), "16M to 16T"),
+            (("create", f"{DC}/a", "--size", "17T"), "16M to 16T"),
+            (("create", f"{DC}/a", "--size", "1G", "--volume", "v"), "leave it out"),
+            (("create", f"{DC}/a", "--store", "volume"), "--volume NAME"),
+            (("create", f"{DC}/a", "--store", "raw"), "--device PATH"),
+            (("create", f"{DC}/a", "--device", "sda"), "absolute path"),
+            (("create", f"{DC}/a", "--size", "1G", "--nodes", "n0,n1"), "backups"),
+            (("quota", f"{DC}/a"), "no such file system")):
+        status = 1 if words[0] == "quota" else 2
+        said = fs(lab, *words, status=status)
+        assert text in said, (words, said)
+    assert "nowhere" in fs(lab, "create", "nowhere/a", "--size", "16M", status=1)
+    assert "no volume" in fs(lab, "create", f"{DC}/a", "--volume", "v", status=1)
+    said = fs(lab, "create", f"{DC}/a", "--device", "/dev/null", status=1)
+    assert "/dev/null" in said, said
+    assert not listed(lab)
+
+
+def a_file_system_in_a_file(lab):
+    fs(lab, "create", f"{DC}/site", "--size", "64M", "--nodes", "n1")
+    row = listed(lab)[f"{DC}/site"]
+    assert row["state"] == "served" and row["nodes"] == "n1" and row["bytes"] == 64 * MIB, row
+    assert "did you mean 'web/site'" in fs(lab, "inspect", f"{DC}/siet", status=1)
+    assert "of that name" in fs(lab, "create", f"{DC}/site", "--size", "64M", status=1)
+    fs(lab, "check", f"{DC}/site")
+    fs(lab, "quota", f"{DC}/site", "--size", "10M", "--count", "100")
+    told = inspected(lab, "site", node=2)
+    assert told["quota_bytes"] == 10 * MIB and told["quota_files"] == 100, told
+    # Its server is killed: another one opens what is there.
+    pid, = servers("site")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: listed(lab)[f"{DC}/site"]["state"] == "served" and servers("site") != [pid],
+             "another server", 30)
+    assert inspected(lab, "site")["quota_files"] == 100
+    assert "--force" in fs(lab, "rm", f"{DC}/site", status=1)
+    fs(lab, "rm", "--force", f"{DC}/site")
+    wait_for(lambda: not servers("site"), "the server to end", 30)
+    assert not listed(lab)
+
+
+def a_backup_takes_over_a_volume(lab):
+    """A backup opens it when the primary's node is gone."""
+    lab.run(0, "dvs", "vol", "create", f"{DC}/data", "--size", "64M", "--nodes", "n0,n1,n2",
+            "--store", "ram")
+    fs(lab, "create", f"{DC}/data", "--volume", "data", "--nodes", "n0,n1")
+    assert "is on that volume" in fs(lab, "create", f"{DC}/more", "--volume", "data", status=1)
+    fs(lab, "quota", f"{DC}/data", "--count", "77")
+    wait_for(lambda: len(servers("data")) == 2, "a backup", 30)
+    lab.run(0, "dvs", "vol", "resize", f"{DC}/data", "128M")
+    fs(lab, "grow", f"{DC}/data")
+    assert inspected(lab, "data")["bytes"] == 128 * MIB
+    first = lab.json(0, "fs", "inspect", f"{DC}/data")
+    assert first["state"] == "served", first
+    lab.kill(0)
+    wait_for(lambda: listed(lab, 2)[f"{DC}/data"]["state"] == "served", "the backup", 60)
+    told = inspected(lab, "data", node=2)
+    assert told["quota_files"] == 77 and told["bytes"] == 128 * MIB, told
+    fs(lab, "check", f"{DC}/data", node=2)
+
+
+TESTS = [wrong_words_make_nothing, a_file_system_in_a_file, a_backup_takes_over_a_volume]
+
+
+def main():
+    requires_lab()
+    tap = Tap()
+    with Lab(3) as lab:
+        lab.run(0, "dvs", "dc", "create", DC, "--no-container")
+        for test in TESTS:
+            if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
+                continue
+            title = test.__name__.replace("_", " ")
+            try:
+                test(lab)
+                tap.ok(True, title)
+            except Exception:
+                tap.ok(False, title, traceback.format_exc())
+        if tap.failed:
+            lab.show_logs()
+    print(f"1..{tap.n}")
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
