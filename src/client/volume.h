@@ -95,7 +95,8 @@ struct volume_disk {
 	uint32_t block_bytes;
 	bool is_read_only;
 	bool trims; /* what is trimmed takes no space any more */
-	uint64_t life; /* the same as at an earlier opening: nothing that was answered since is lost, flushed or not */
+	uint64_t
+		life; /* the same as at an earlier opening: nothing that was answered since is lost, flushed or not */
 };
 
 /* Open DC/VOLUME[@SNAPSHOT] for the calling thread: a link with the DC, an endpoint, the geometry. RUN_DIR as in dvk_admin_open(). Waits up to TIMEOUT_MS for its server. NODC, NOTFOUND, DENIED, NODEST: no server runs (yet). WHY gets a sentence. */

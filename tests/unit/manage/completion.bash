@@ -18,6 +18,7 @@ dvs()
 	'dc ls -q') echo web ;;
 	'ps -q') echo web/httpd ;;
 	'vol ls -q') echo web/data ;;
+	'fs ls -q') echo web/site ;;
 	'ep ls -q') printf '%s\n' web/17 web/1025 ;;
 	*) echo "unexpected: $*" >&2 && return 1 ;;
 	esac
@@ -53,7 +54,7 @@ offers()
 }
 
 offers 'a beginning is completed' 'inspect' ins
-offers 'the commands are offered' 'dc node verify events up plan down schema run exec attach ps logs kill wait stats cp vol ep top proxy inspect trace image doctor ca init node join leave lab bench version help completion' ''
+offers 'the commands are offered' 'dc node verify events up plan down schema run exec attach ps logs kill wait stats cp vol fs ep top proxy inspect trace image doctor ca init node join leave lab bench version help completion' ''
 offers 'a group offers its commands' 'create ls inspect set add-node rm-node freeze thaw rm' dc ''
 offers 'a group offers what begins so' 'create' dc c
 offers 'options of a command' '--force' dc rm --fo
