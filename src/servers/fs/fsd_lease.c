@@ -141,13 +141,6 @@ static bool is_held(const struct leased *leased, const struct fsd_session *sessi
 	return false;
 }
 
-bool fsd_is_leased(const struct fsd *fsd, const struct fsd_session *session, uint64_t ino)
-{
-	const struct leased *leased = find(fsd, ino);
-
-	return leased && is_held(leased, session);
-}
-
 /* ---- telling sessions ---- */
 
 static void tell(struct fsd *fsd, struct fsd_session *session)
@@ -193,6 +186,19 @@ static void recall(struct fsd *fsd, struct leased *leased, const struct fsd_sess
 		list_add_tail(&hold->session->to_recall, &hold->to_recall);
 		tell(fsd, hold->session);
 	}
+}
+
+bool fsd_is_leased(struct fsd *fsd, const struct fsd_session *session, uint64_t ino)
+{
+	struct leased *leased = find(fsd, ino);
+
+	if (!leased)
+		return false;
+	if (is_held(leased, session))
+		return true;
+	/* Who need not wait for others tells them all the same. */
+	recall(fsd, leased, session);
+	return false;
 }
 
 /* ---- requests that wait ---- */
