@@ -393,13 +393,25 @@ dvs_err volume_print(const struct volume *volume, char **text)
 	return DVS_OK;
 }
 
+static bool replicas_equal(const struct volume *a, const struct volume *b)
+{
+	if (a->n_replicas != b->n_replicas)
+		return false;
+	for (uint32_t i = 0; i < a->n_replicas; i++) {
+		if (a->replicas[i].node != b->replicas[i].node ||
+		    strcmp(a->replicas[i].place, b->replicas[i].place) != 0)
+			return false;
+	}
+	return true;
+}
+
 bool volume_equal(const struct volume *a, const struct volume *b)
 {
-	AUTO_FREE char *one = NULL;
-	AUTO_FREE char *other = NULL;
-
-	return strcmp(a->name, b->name) == 0 && volume_print(a, &one) == DVS_OK &&
-	       volume_print(b, &other) == DVS_OK && strcmp(one, other) == 0;
+	return strcmp(a->name, b->name) == 0 && strcmp(a->id, b->id) == 0 && a->bytes == b->bytes &&
+	       a->endpoint == b->endpoint && a->minor == b->minor && a->store == b->store &&
+	       a->direct == b->direct && a->first == b->first && a->async == b->async &&
+	       a->lag_bytes == b->lag_bytes && a->resync_bytes_per_s == b->resync_bytes_per_s &&
+	       a->access_dc == b->access_dc && strcmp(a->of, b->of) == 0 && replicas_equal(a, b);
 }
 
 /* ---- over a link ---- */

@@ -69,7 +69,7 @@ DVS_MUST_USE dvs_err volume_parse(const char *name, const void *value, size_t le
 				  struct volume *volume, char why[VOLUME_WHY_MAX + 1]);
 /* *TEXT is malloc'ed. NOMEM. TOOBIG: more than DVK_VALUE_MAX. */
 DVS_MUST_USE dvs_err volume_print(const struct volume *volume, char **text);
-/* Whether they say the same. False also when memory is short. */
+/* Whether they say the same. */
 bool volume_equal(const struct volume *a, const struct volume *b);
 /* Over an admin link. NODC, NOTFOUND, BADARG. *VERSION may be NULL. */
 DVS_MUST_USE dvs_err volume_get(struct dvk *admin, const char *dc, const char *name,

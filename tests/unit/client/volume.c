@@ -233,6 +233,47 @@ TEST(what_is_printed_is_read_again)
 			    "\"async\": true, \"lag_bytes\": 5, \"resync_bytes_per_s\": 6}");
 }
 
+/* Each of these is a record of its own. */
+static const char *const different[] = {
+	"{" LEAST ", " ONE "}",
+	"{\"id\": \"6f0c7a52-14a4-4b52-9a3c-0d1f5ab4c1de\", \"bytes\": 8192, \"endpoint\": 256, " ONE
+	"}",
+	"{\"id\": \"" ID "\", \"bytes\": 4096, \"endpoint\": 256, " ONE "}",
+	"{\"id\": \"" ID "\", \"bytes\": 8192, \"endpoint\": 257, " ONE "}",
+	"{" LEAST ", \"of\": \"a\", \"minor\": 1}",
+	"{" LEAST ", \"of\": \"a\", \"minor\": 2}",
+	"{" LEAST ", \"of\": \"b\", \"minor\": 1}",
+	"{" LEAST ", " ONE ", \"store\": \"ram\"}",
+	"{" LEAST ", " ONE ", \"direct\": true}",
+	"{" LEAST ", \"replicas\": [{\"node\": 2}]}",
+	"{" LEAST ", \"replicas\": [{\"node\": 1, \"place\": \"/a\"}]}",
+	"{" LEAST ", \"replicas\": [{\"node\": 1}, {\"node\": 2}]}",
+	"{" LEAST ", \"replicas\": [{\"node\": 1}, {\"node\": 2}], \"first\": 2}",
+	"{" LEAST ", " ONE ", \"async\": true, \"lag_bytes\": 1}",
+	"{" LEAST ", " ONE ", \"async\": true, \"lag_bytes\": 2}",
+	"{" LEAST ", " ONE ", \"resync_bytes_per_s\": 1}",
+	"{" LEAST ", " ONE ", \"access\": \"dc\"}",
+};
+#define N_DIFFERENT (sizeof(different) / sizeof(different[0]))
+
+TEST(volumes_are_equal_when_they_say_the_same)
+{
+	static struct volume all[N_DIFFERENT];
+
+	for (size_t i = 0; i < N_DIFFERENT; i++) {
+		ck_assert_msg(parse(different[i]) == DVS_OK, "%s: %s", different[i], why);
+		all[i] = volume;
+	}
+	for (size_t i = 0; i < N_DIFFERENT; i++) {
+		ck_assert(parse(different[i]) == DVS_OK);
+		for (size_t k = 0; k < N_DIFFERENT; k++)
+			ck_assert_msg(volume_equal(&volume, &all[k]) == (i == k), "%s\n%s",
+				      different[i], different[k]);
+	}
+	memcpy(volume.name, "other", 6);
+	ck_assert(!volume_equal(&volume, &all[N_DIFFERENT - 1]));
+}
+
 TEST(a_record_that_does_not_fit_is_too_big)
 {
 	char *text;
@@ -282,4 +323,5 @@ UNIT_MAIN("client-volume", a_volume_with_one_replica_needs_few_words, everything
 	  a_clone_has_the_replicas_of_its_origin, a_mistake_is_named_with_its_place,
 	  names_that_could_be_paths_or_options_are_refused, a_volume_and_its_snapshot_have_one_name,
 	  what_is_printed_is_read_again, a_record_that_does_not_fit_is_too_big,
+	  volumes_are_equal_when_they_say_the_same,
 	  the_volumes_of_a_dc_are_told_one_after_the_other)
