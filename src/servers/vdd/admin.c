@@ -128,16 +128,21 @@ static void copies_changed(struct unit *unit)
 	unit->has_copies = disks_look(unit->disks, 1, &info) == DVS_OK;
 }
 
+static void answer_made(struct skeleton_request *request, dvs_err err, uint32_t minor)
+{
+	struct vdd_snapshot_rep snapshot = { .minor = minor };
+	struct vdd_clone_rep clone = { .minor = minor };
+
+	if (request->op == VDD_SNAPSHOT)
+		vdd_snapshot_answer(request, err, &snapshot);
+	else
+		vdd_clone_answer(request, err, &clone);
+}
+
 static void made_answer(struct job *job)
 {
-	struct vdd_snapshot_rep rep = { .minor = job->change.one.made };
-	struct vdd_clone_rep clone = { .minor = job->change.one.made };
-
 	copies_changed(job->unit);
-	if (job->op == VDD_SNAPSHOT)
-		vdd_snapshot_answer(job->request, job->err, &rep);
-	else
-		vdd_clone_answer(job->request, job->err, &clone);
+	answer_made(job->request, job->err, job->change.one.made);
 }
 
 /* What a former primary made is found by its name. */
@@ -161,56 +166,50 @@ static bool job_name(struct job *job, const char *name)
 	return job->data != NULL;
 }
 
-void admin_snapshot(void *state, struct skeleton_request *request,
-		    const struct vdd_snapshot_req *req)
+static void put_make(struct job *job, uint32_t minor)
 {
-	struct unit *unit = state;
-	const struct vdd_entry_snapshot_req head = { .minor = req->minor,
-						     .now_ns = clock_real_ns() };
-	struct vdd_snapshot_rep rep = { .minor = 0 };
+	const struct vdd_entry_snapshot_req snapshot = { .minor = minor,
+							 .now_ns = clock_real_ns() };
+	const struct vdd_entry_clone_req clone = { .minor = minor, .now_ns = clock_real_ns() };
+
+	if (job->op == VDD_SNAPSHOT)
+		CHANGE_HEAD(&job->entry, snapshot, SNAPSHOT, &snapshot);
+	else
+		CHANGE_HEAD(&job->entry, clone, CLONE, &clone);
+}
+
+/* A snapshot or a clone of MINOR, as the request's operation says. */
+static void make(struct unit *unit, struct skeleton_request *request, uint32_t minor,
+		 const char *name)
+{
 	struct job *job;
 	dvs_err err = ops_check_role(unit);
 
-	if (!err && !req->name[0])
+	if (!err && !name[0])
 		err = DVS_BADARG;
 	if (err || job_was_done(unit, request, &err)) {
-		rep.minor = minor_named(unit, req->name);
-		vdd_snapshot_answer(request, err, &rep);
+		answer_made(request, err, minor_named(unit, name));
 		return;
 	}
 	job = job_begin(unit, request, made_answer);
 	if (!job)
 		return;
 	unit->has_copies = true;
-	CHANGE_HEAD(&job->entry, snapshot, SNAPSHOT, &head);
-	if (job_name(job, req->name))
+	put_make(job, minor);
+	if (job_name(job, name))
 		job_submit(job);
 	job_less(job, job->data ? DVS_OK : DVS_NOMEM);
 }
 
+void admin_snapshot(void *state, struct skeleton_request *request,
+		    const struct vdd_snapshot_req *req)
+{
+	make(state, request, req->minor, req->name);
+}
+
 void admin_clone(void *state, struct skeleton_request *request, const struct vdd_clone_req *req)
 {
-	struct unit *unit = state;
-	const struct vdd_entry_clone_req head = { .minor = req->minor, .now_ns = clock_real_ns() };
-	struct vdd_clone_rep rep = { .minor = 0 };
-	struct job *job;
-	dvs_err err = ops_check_role(unit);
-
-	if (!err && !req->name[0])
-		err = DVS_BADARG;
-	if (err || job_was_done(unit, request, &err)) {
-		rep.minor = minor_named(unit, req->name);
-		vdd_clone_answer(request, err, &rep);
-		return;
-	}
-	job = job_begin(unit, request, made_answer);
-	if (!job)
-		return;
-	unit->has_copies = true;
-	CHANGE_HEAD(&job->entry, clone, CLONE, &head);
-	if (job_name(job, req->name))
-		job_submit(job);
-	job_less(job, job->data ? DVS_OK : DVS_NOMEM);
+	make(state, request, req->minor, req->name);
 }
 
 static void removed_answer(struct job *job)
