@@ -125,9 +125,10 @@ static void run_role(struct replica *replica, struct notice *notice)
 	struct role_notice *role = CONTAINER_OF(notice, struct role_notice, notice);
 	const struct replica_owner *owner = replica->config.owner;
 
-	log_info(replica->config.log, "replica", LOG_STR("name", replica->config.name),
-		 LOG_U64("role", role->role), LOG_U64("epoch", role->epoch),
-		 LOG_U64("members", role->members));
+	/* Its owner tells people, in words of its own. */
+	log_debug(replica->config.log, "role", LOG_STR("view", replica->config.name),
+		  LOG_U64("role", role->role), LOG_U64("epoch", role->epoch),
+		  LOG_U64("members", role->members));
 	if (role->role == REPLICA_PRIMARY && replica->service && replica->is_primary &&
 	    !replica->is_closing)
 		skeleton_listen(replica->config.skeleton, replica->service);
