@@ -50,6 +50,7 @@ void inbox_clear(struct replica *replica)
 	inbox->n_said = 0;
 	inbox->n_open = 0;
 	inbox->stream = 0;
+	inbox->round++;
 	inbox->batch = 1;
 	inbox->parsed = engine_last(replica->engine);
 }
@@ -92,7 +93,7 @@ void inbox_answer_word(struct replica *replica, struct replica_heard *heard, dvs
 		memcpy(said.data, answer, n);
 		said.bytes = (uint32_t)n;
 	}
-	if (incoming->stream != replica->inbox.stream) {
+	if (incoming->round != replica->inbox.round) {
 		free(said.data);
 	} else {
 		replica->inbox.n_open--;
@@ -141,7 +142,7 @@ static void run_heard(struct replica *replica, struct notice *notice)
 	const struct replica_owner *owner = replica->config.owner;
 
 	replica->inbox.is_telling = false;
-	if (incoming->stream == replica->inbox.stream && !replica->is_closing)
+	if (incoming->round == replica->inbox.round && !replica->is_closing)
 		owner->heard(owner->context, &incoming->heard);
 	else
 		incoming_free(incoming);
@@ -210,7 +211,7 @@ static bool begin_item(struct replica *replica)
 	list_init(&incoming->notice.queued);
 	inbox->partial = incoming;
 	inbox->n_partial = 0;
-	incoming->stream = inbox->stream;
+	incoming->round = inbox->round;
 	incoming->from = inbox->from;
 	replica_item_get(&in, &incoming->item);
 	incoming->kind = incoming->item.kind;

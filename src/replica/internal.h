@@ -87,7 +87,7 @@ struct incoming {
 	uint8_t *data;	     /* WORD, TABLE */
 	struct replica_heard heard;
 	struct notice notice;
-	uint64_t stream;
+	uint64_t round; /* of the inbox, when it came */
 	uint32_t from;
 };
 
@@ -112,6 +112,8 @@ struct held {
 
 struct inbox {
 	uint64_t stream;
+	uint64_t
+		round; /* how often it was cleared: a stream that ended can begin anew with its number */
 	uint32_t from;
 	bool is_telling; /* a word is on its way to the owner */
 	uint64_t batch;	 /* the next one */

@@ -54,7 +54,11 @@ static void run_apply(struct replica *replica, struct notice *notice)
 	struct block *block = CONTAINER_OF(notice, struct block, apply);
 	const struct replica_owner *owner = replica->config.owner;
 
-	owner->apply(owner->context, block->entry);
+	/* The owner could not tell any more when it has carried it out; nobody was told that it would be. */
+	if (replica->is_closing)
+		engine_applied(replica_enter(replica), &block->e, DVS_BADSTATE);
+	else
+		owner->apply(owner->context, block->entry);
 }
 
 static void op_apply(void *context, struct engine_entry *entry)
