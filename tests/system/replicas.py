@@ -20,7 +20,7 @@ NODES = 3
 
 
 class Server:
-    """One replica. `roles` are those that it had, in order: (name, epoch, members)."""
+    """One replica. `roles` are those that it had, in order: (name, epoch, members). LAB starts it: popen(), and run_dir when that is not a node's."""
 
     def __init__(self, lab, node, directory):
         self.lab, self.node, self.directory = lab, node, directory
@@ -29,7 +29,7 @@ class Server:
     def start(self):
         self.roles, self.handed = [], []
         self.process = self.lab.popen(
-            self.node, ACTOR, "serve", "/run/dvs", "web", SERVICE, self.node, f"{(1 << NODES) - 1:x}",
+            self.node, ACTOR, "serve", run_dir(self.lab), "web", SERVICE, self.node, f"{(1 << NODES) - 1:x}",
             0, self.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self.reader.start()
@@ -56,6 +56,10 @@ class Server:
         self.reader.join(30)
 
 
+def run_dir(lab):
+    return getattr(lab, "run_dir", "/run/dvs")
+
+
 def primary(servers):
     found = [one for one in servers if one.process.poll() is None and one.role[0] == "primary"]
     return max(found, key=lambda one: one.role[1]) if found else None
@@ -67,7 +71,7 @@ def all_are_members(servers):
 
 
 def count(lab, node, client, ms):
-    return lab.popen(node, ACTOR, "count", "/run/dvs", "web", SERVICE, client, ms,
+    return lab.popen(node, ACTOR, "count", run_dir(lab), "web", SERVICE, client, ms,
                      stdout=subprocess.PIPE, text=True)
 
 
