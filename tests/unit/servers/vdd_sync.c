@@ -416,7 +416,7 @@ TEST(a_huge_disk_of_holes_is_gone_over_at_once)
 	world_close(w);
 }
 
-UNIT_MAIN_TIMEOUT("vdd-sync", 60, an_empty_replica_gets_everything,
+UNIT_MAIN_TIMEOUT("vdd-sync", 180, an_empty_replica_gets_everything,
 		  what_is_not_there_any_more_goes_away, what_is_equal_is_not_sent,
 		  only_what_was_written_is_compared, who_joins_takes_over_what_others_lack,
 		  who_was_left_out_is_compared_as_a_whole, writes_meanwhile_are_kept,

@@ -257,6 +257,6 @@ TEST(disks_that_come_and_go_are_the_same)
 	}
 }
 
-UNIT_MAIN_TIMEOUT("vdd-sync-disks", 60, snapshots_that_were_made_meanwhile_are_made,
+UNIT_MAIN_TIMEOUT("vdd-sync-disks", 180, snapshots_that_were_made_meanwhile_are_made,
 		  what_nobody_else_has_is_removed, a_snapshot_in_the_middle_was_removed,
 		  other_sizes_become_the_same, disks_that_come_and_go_are_the_same)
