@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "replica/internal.h"
 
-/* Of one call: while its bytes are on the way, the next ones are packed and the former ones carried out. */
+/* Of one call, with the rest of the entry that goes beyond it: while its bytes are on the way, the next ones are packed and the former ones carried out. */
 #define BATCH_BYTES ((size_t)256 << 10)
 /* The loop waits so long for dvsd to tell where another replica is, */
 #define LOOK_UP_MS 50u
@@ -284,13 +284,13 @@ static size_t pack(struct stream *stream, uint8_t *window)
 		struct item *item = CONTAINER_OF(stream->items.next, struct item, queued);
 		uint8_t head[REPLICA_ITEM_BYTES_MAX];
 		size_t n_head = item_head(item, head);
-		size_t some = slice(window + n, BATCH_BYTES - n, head, n_head, stream->at);
+		size_t some = slice(window + n, DVS_DATA_MAX - n, head, n_head, stream->at);
 
 		stream->at += some;
 		n += some;
 		if (stream->at < n_head)
 			break;
-		some = slice(window + n, BATCH_BYTES - n, item_data(item), item_bytes(item),
+		some = slice(window + n, DVS_DATA_MAX - n, item_data(item), item_bytes(item),
 			     stream->at - n_head);
 		stream->at += some;
 		n += some;
@@ -522,7 +522,7 @@ static uint32_t slot_of(const struct stream *stream, const struct caller *caller
 {
 	uint32_t slot = 0;
 
-	while (slot < CALLERS - 1 && stream->callers[slot] != caller)
+	while (stream->callers[slot] != caller)
 		slot++;
 	return slot;
 }
