@@ -144,7 +144,7 @@ void fs_statfs(struct fs *fs, struct fs_statfs_rep *rep);
 #define FS_RUNS_MAX 64u
 struct fs_run {
 	uint64_t
-		bytes; /* of the file; the sum of all is what was asked for, cut at the end of the file */
+		bytes; /* of the file; the sum of all is what was asked for, cut at the end of the file, and where there is no room for more runs */
 	uint64_t place; /* byte of the medium; 0: zeroes */
 };
 /* Where bytes OFFSET and on are, up to FS_RUNS_MAX runs. Contents that stand in the row: *INLINE_DATA, valid until the next call, and no runs. */
@@ -161,7 +161,9 @@ DVS_MUST_USE dvs_err fs_write(struct fs *fs, uint64_t ino, uint64_t offset, cons
 DVS_MUST_USE dvs_err fs_truncate(struct fs *fs, uint64_t ino, uint64_t bytes);
 DVS_MUST_USE dvs_err fs_allocate(struct fs *fs, uint64_t ino, uint32_t mode, uint64_t offset,
 				 uint64_t bytes, struct fs_attr *attr, bool *must_sync);
-/* WHENCE: 3 data, 4 hole. NODATA. */
+#define FS_SEEK_DATA 3u
+#define FS_SEEK_HOLE 4u
+/* NODATA. Space that was given and not written is a hole. */
 DVS_MUST_USE dvs_err fs_seek(struct fs *fs, uint64_t ino, uint32_t whence, uint64_t offset,
 			     uint64_t *found);
 DVS_MUST_USE dvs_err fs_copy(struct fs *fs, uint64_t from, uint64_t from_offset, uint64_t to,

@@ -47,6 +47,11 @@ enum fs_sql_id {
 	FS_SQL_ANSWER_PUT,
 	FS_SQL_ANSWER_GET,
 	FS_SQL_ANSWER_REMOVE,
+	FS_SQL_EXTENTS_FROM,
+	FS_SQL_EXTENT_BEFORE,
+	FS_SQL_EXTENT_ADD,
+	FS_SQL_EXTENT_PUT,
+	FS_SQL_EXTENT_REMOVE,
 	FS_SQL_N
 };
 
@@ -192,8 +197,54 @@ DVS_MUST_USE dvs_err fs_permit(struct fs *fs, const struct fs_who *who, struct f
 DVS_MUST_USE dvs_err fs_drop_privileges(struct fs *fs, const struct fs_who *who,
 					struct fs_inode *inode);
 
-/* ---- file*.c ---- */
+/* ---- file_extents.c ---- */
+#define FS_BLOCK ((uint64_t)MEDIUM_BLOCK_BYTES)
+#define FS_BLOCKS_MAX (UINT64_C(1) << 51) /* of a file */
+
+/* Blocks of a file that stand together on the medium. Unwritten ones read as zeroes, whatever stands there. */
+struct fs_extent {
+	uint64_t first;
+	uint64_t blocks;
+	uint64_t place; /* block of the medium */
+	uint64_t epoch; /* in which it was written first; 0 of an unwritten one */
+	bool is_unwritten;
+};
+
+/* Begin with the first extent that ends behind BLOCK, then fs_extents_next(); NOTFOUND: that was all. Nothing may be changed before the end, or fs_extents_stop(). */
+DVS_MUST_USE dvs_err fs_extents_from(struct fs *fs, uint64_t ino, uint64_t block,
+				     struct fs_extent *extent);
+DVS_MUST_USE dvs_err fs_extents_next(struct fs *fs, struct fs_extent *extent);
+void fs_extents_stop(struct fs *fs);
+/* One alone. */
+DVS_MUST_USE dvs_err fs_extent_at(struct fs *fs, uint64_t ino, uint64_t block,
+				  struct fs_extent *extent);
+/* The last one that begins before BLOCK. NOTFOUND. */
+DVS_MUST_USE dvs_err fs_extent_before(struct fs *fs, uint64_t ino, uint64_t block,
+				      struct fs_extent *extent);
+/* Where none is; joined with its neighbours if they are of one kind. */
+DVS_MUST_USE dvs_err fs_extent_add(struct fs *fs, uint64_t ino, const struct fs_extent *extent);
+/* No extent has blocks [FROM, TO) any more. DO_FREE: their places are freed, too, and not counted any more. After fs_inode_change(). */
+DVS_MUST_USE dvs_err fs_extents_cut(struct fs *fs, struct fs_inode *inode, uint64_t from,
+				    uint64_t to, bool do_free);
+/* Up to BLOCKS blocks from block FIRST on, which is in no extent: *EXTENT is an unwritten one, counted, not yet added. QUOTA, NOSPACE and *MUST_SYNC as fsimage_alloc(). */
+DVS_MUST_USE dvs_err fs_extent_make(struct fs *fs, struct fs_inode *inode, uint64_t first,
+				    uint64_t blocks, struct fs_extent *extent, bool *must_sync);
 /* Extents (rows, space and what they count in the quota) of a file that is removed. */
 DVS_MUST_USE dvs_err fs_extents_remove(struct fs *fs, struct fs_inode *inode);
+
+/* ---- file_data.c ---- */
+/* The inode if it is a regular file: ISDIR, BADARG otherwise. */
+DVS_MUST_USE dvs_err fs_file_get(struct fs *fs, uint64_t ino, struct fs_inode **inode);
+/* BYTES at OFFSET of a file go to EXTENT, which has these blocks. What is in a block besides is kept, unless it is FRESH or behind the end of the file: then it is zeroes. DATA NULL: zeroes. */
+DVS_MUST_USE dvs_err fs_data_put(struct fs *fs, const struct fs_inode *inode,
+				 const struct fs_extent *extent, bool is_fresh, uint64_t offset,
+				 const uint8_t *data, uint64_t bytes);
+/* What stands in the row goes to blocks. After fs_inode_change(). */
+DVS_MUST_USE dvs_err fs_data_spill(struct fs *fs, struct fs_inode *inode, bool *must_sync);
+/* Zeroes at OFFSET, as far as something else is there; extents stay. */
+DVS_MUST_USE dvs_err fs_data_zero(struct fs *fs, const struct fs_inode *inode, uint64_t offset,
+				  uint64_t bytes);
+/* The file is BYTES long from now on: what is behind its end in its last block must not be seen then. */
+DVS_MUST_USE dvs_err fs_data_extend(struct fs *fs, struct fs_inode *inode, uint64_t bytes);
 
 #endif

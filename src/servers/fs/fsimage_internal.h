@@ -106,8 +106,6 @@ static inline uint64_t image_chunk_blocks(const struct fsimage *image)
 	return image->super.chunk_bytes / BLOCK;
 }
 
-/* Nothing can be changed any more; said once in the log. */
-void fsimage_break(struct fsimage *image, const char *format, ...) PRINTF_LIKE(2, 3);
 /* medium_flush(), counted; an error breaks the image. */
 DVS_MUST_USE dvs_err fsimage_flush(struct fsimage *image);
 

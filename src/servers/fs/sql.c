@@ -80,6 +80,18 @@ static const char *const texts[FS_SQL_N] = {
 		"SELECT session, ep, node FROM sessions WHERE session > ?1 ORDER BY session LIMIT 1",
 	[FS_SQL_ANSWER_PUT] = "INSERT OR REPLACE INTO answers VALUES(?1, ?2, ?3)",
 	[FS_SQL_ANSWER_GET] = "SELECT call, answer FROM answers WHERE client = ?1",
+	[FS_SQL_EXTENTS_FROM] =
+		"SELECT first, blocks, place, epoch, is_unwritten FROM extents WHERE ino = ?1 AND first >="
+		" coalesce((SELECT first FROM extents WHERE ino = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1), ?2)"
+		" ORDER BY first",
+	[FS_SQL_EXTENT_BEFORE] =
+		"SELECT first, blocks, place, epoch, is_unwritten FROM extents WHERE ino = ?1 AND first < ?2"
+		" ORDER BY first DESC LIMIT 1",
+	[FS_SQL_EXTENT_ADD] = "INSERT INTO extents(ino, first, blocks, place, epoch, is_unwritten)"
+			      " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+	[FS_SQL_EXTENT_PUT] =
+		"UPDATE extents SET blocks = ?3, epoch = ?5 WHERE ino = ?1 AND first = ?2",
+	[FS_SQL_EXTENT_REMOVE] = "DELETE FROM extents WHERE ino = ?1 AND first = ?2",
 	[FS_SQL_ANSWER_REMOVE] = "DELETE FROM answers WHERE client = ?1",
 };
 
