@@ -21,9 +21,8 @@ dvs_err fs_file_get(struct fs *fs, uint64_t ino, struct fs_inode **inode)
 }
 
 /* Part of one block: AT, BYTES within it. */
-static dvs_err put_part(struct fs *fs, const struct fs_inode *inode, uint64_t place,
-			uint64_t block, bool is_fresh, uint64_t at, const uint8_t *data,
-			uint64_t bytes)
+static dvs_err put_part(struct fs *fs, const struct fs_inode *inode, uint64_t place, uint64_t block,
+			bool is_fresh, uint64_t at, const uint8_t *data, uint64_t bytes)
 {
 	struct medium *medium = fsimage_medium(fs->image);
 	uint64_t begin = block * FS_BLOCK, size = inode->attr.size;
@@ -115,8 +114,8 @@ dvs_err fs_data_zero(struct fs *fs, const struct fs_inode *inode, uint64_t offse
 		uint64_t begin, end;
 		dvs_err err = fs_extent_at(fs, inode->attr.ino, offset / FS_BLOCK, &extent);
 
-		if (err == DVS_NOTFOUND || (err == DVS_OK && extent.first * FS_BLOCK >=
-								    offset + bytes))
+		if (err == DVS_NOTFOUND ||
+		    (err == DVS_OK && extent.first * FS_BLOCK >= offset + bytes))
 			return DVS_OK;
 		if (err != DVS_OK)
 			return err;
