@@ -330,7 +330,10 @@ static dvs_err container_begin(struct bench_lab *lab, const struct bench_options
 	(void)options;
 	if (geteuid() != 0)
 		return bench_fail(fault, DVS_DENIED, "containers need root");
-	return bench_net_start(NULL, NODES, TOKEN_BUSY_MS, &lab->net, fault);
+	return bench_net_start(&(struct bench_net_setup){ .n_nodes = NODES,
+							  .token_ms = TOKEN_BUSY_MS,
+							  .has_keys = true },
+			       &lab->net, fault);
 }
 
 static dvs_err container_cell(struct bench_lab *lab, const struct bench_options *options,

@@ -264,7 +264,7 @@ static dvs_err neighbour_begin(struct bench_lab *lab, const struct bench_options
 	if (geteuid() != 0)
 		return bench_fail(fault, DVS_DENIED, "containers need root");
 	snprintf(cpu, sizeof(cpu), "%d", lab->cpus[0]);
-	err = bench_net_start(NULL, 1, 0, &lab->net, fault);
+	err = bench_net_start(&(struct bench_net_setup){ .n_nodes = 1 }, &lab->net, fault);
 	if (err != DVS_OK)
 		return err;
 	err = bench_commands_run(

@@ -79,18 +79,23 @@ static dvs_err run_dvs(const char *const *argv, struct bench_fault *fault)
 
 /* ---- the lab ---- */
 
-static dvs_err make_lab(struct bench_net *net, const char *name, unsigned n_nodes,
-			unsigned token_ms, struct bench_fault *fault)
+static dvs_err make_lab(struct bench_net *net, const char *name,
+			const struct bench_net_setup *setup, struct bench_fault *fault)
 {
 	char count[8], token[16];
-	/* The token is the last word, so that it can be left out. */
-	const char *up[] = { "dvs",	  "lab", "up",	    count, "--name", name,
-			     "--filters", "tls", "--token", token, NULL };
+	const char *up[12] = { "dvs", "lab", "up", count, "--name", name };
+	size_t n = 6;
 
-	snprintf(count, sizeof(count), "%u", n_nodes);
-	snprintf(token, sizeof(token), "%u", token_ms);
-	if (token_ms == 0)
-		up[ARRAY_LEN(up) - 3] = NULL;
+	snprintf(count, sizeof(count), "%u", setup->n_nodes);
+	snprintf(token, sizeof(token), "%u", setup->token_ms);
+	if (setup->has_keys) {
+		up[n++] = "--filters";
+		up[n++] = "tls";
+	}
+	if (setup->token_ms != 0) {
+		up[n++] = "--token";
+		up[n++] = token;
+	}
 	net->is_ours = true;
 	return run_dvs(up, fault);
 }
@@ -112,9 +117,10 @@ static dvs_err open_lab(struct bench_net *net, const char *name, unsigned n_node
 	return DVS_OK;
 }
 
-dvs_err bench_net_start(const char *name, unsigned n_nodes, unsigned token_ms,
-			struct bench_net **result, struct bench_fault *fault)
+dvs_err bench_net_start(const struct bench_net_setup *setup, struct bench_net **result,
+			struct bench_fault *fault)
 {
+	const char *name = setup->name;
 	struct bench_net *net = calloc(1, sizeof(*net));
 	char own_name[32];
 	dvs_err err = DVS_OK;
@@ -127,9 +133,9 @@ dvs_err bench_net_start(const char *name, unsigned n_nodes, unsigned token_ms,
 	if (net->own_pids < 0)
 		err = bench_fail_errno(fault, "/proc/self/ns/pid");
 	if (err == DVS_OK && !name)
-		err = make_lab(net, own_name, n_nodes, token_ms, fault);
+		err = make_lab(net, own_name, setup, fault);
 	if (err == DVS_OK)
-		err = open_lab(net, name ? name : own_name, n_nodes, fault);
+		err = open_lab(net, name ? name : own_name, setup->n_nodes, fault);
 	if (err == DVS_OK)
 		*result = net;
 	else

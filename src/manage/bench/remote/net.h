@@ -19,10 +19,16 @@ struct bench_way {
 	enum config_filter filters[CONFIG_FILTERS_MAX];
 };
 
-/* Find the lab NAME, which has at least N_NODES; or (NULL) bring one up of N_NODES, which ends with bench_net_stop().
- * TOKEN_MS: corosync's, 0: as the lab has it. */
-DVS_MUST_USE dvs_err bench_net_start(const char *name, unsigned n_nodes, unsigned token_ms,
-				     struct bench_net **net, struct bench_fault *fault);
+struct bench_net_setup {
+	const char *
+		name; /* of a lab that is there, with at least so many nodes; NULL: bring one up, which ends with bench_net_stop() */
+	unsigned n_nodes;
+	unsigned token_ms; /* corosync's; 0: as labs have it */
+	bool has_keys; /* one that is brought up has them, and its proxies encrypt: bench_net_choose() can choose both */
+};
+
+DVS_MUST_USE dvs_err bench_net_start(const struct bench_net_setup *setup, struct bench_net **net,
+				     struct bench_fault *fault);
 /* NULL is fine. */
 void bench_net_stop(struct bench_net *net);
 

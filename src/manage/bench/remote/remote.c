@@ -14,7 +14,11 @@ static bool needs_three(enum bench_pattern pattern)
 static dvs_err remote_begin(struct bench_lab *lab, const struct bench_options *options,
 			    struct bench_fault *fault)
 {
-	return bench_net_start(options->lab, 2, TOKEN_BUSY_MS, &lab->net, fault);
+	return bench_net_start(&(struct bench_net_setup){ .name = options->lab,
+							  .n_nodes = 2,
+							  .token_ms = TOKEN_BUSY_MS,
+							  .has_keys = true },
+			       &lab->net, fault);
 }
 
 /* The patterns with three nodes come last, and have a lab of their own. */
@@ -30,7 +34,10 @@ static dvs_err remote_cell(struct bench_lab *lab, const struct bench_options *op
 	bench_peer_iperf3.stop(lab);
 	bench_net_stop(lab->net);
 	lab->net = NULL;
-	return bench_net_start(NULL, 3, TOKEN_DEFAULT_MS, &lab->net, fault);
+	return bench_net_start(&(struct bench_net_setup){ .n_nodes = 3,
+							  .token_ms = TOKEN_DEFAULT_MS,
+							  .has_keys = true },
+			       &lab->net, fault);
 }
 
 static void remote_end(struct bench_lab *lab)

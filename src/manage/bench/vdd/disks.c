@@ -10,6 +10,8 @@
 
 #define COMMAND(...) .argv = { __VA_ARGS__, NULL }
 
+enum { TOKEN_BUSY_MS = 3000 };
+
 static dvs_err run_on(const struct bench_lab *lab, unsigned node, const struct bench_command *list,
 		      size_t n, struct bench_heard *heard, struct bench_fault *fault)
 {
@@ -56,7 +58,10 @@ dvs_err bench_disks_open(struct bench_lab *lab, struct bench_fault *fault)
 	lab->disks = calloc(1, sizeof(*lab->disks));
 	if (!lab->disks)
 		return bench_fail_errno(fault, "allocate");
-	err = bench_net_start(NULL, DISKS_NODES, 3000, &lab->net, fault);
+	/* Without filters: what stands beside it does not encrypt either. */
+	err = bench_net_start(&(struct bench_net_setup){ .n_nodes = DISKS_NODES,
+							 .token_ms = TOKEN_BUSY_MS },
+			      &lab->net, fault);
 	if (!err)
 		err = bench_net_make_dc(lab->net, fault);
 	for (unsigned node = 0; node < DISKS_NODES && !err; node++)

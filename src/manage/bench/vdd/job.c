@@ -8,13 +8,26 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+uint64_t job_n_places(const struct job *job)
+{
+	return job->span_bytes / job->bytes;
+}
+
+void job_places_start(struct job_places *places, const struct job *job, uint64_t begin_ns)
+{
+	*places = (struct job_places){
+		.job = job,
+		.n_most = job->is_once ? job_n_places(job) : 0,
+		.end_ns = begin_ns + job->duration_ns,
+	};
+}
+
 bool job_place(struct job_places *places, uint64_t *random, uint64_t *offset)
 {
 	const struct job *job = places->job;
-	uint64_t n_places = job->span_bytes / job->bytes;
 	uint64_t place = __atomic_fetch_add(&places->next, 1, __ATOMIC_RELAXED);
 
-	if (job->is_once ? place >= n_places : clock_now_ns() >= places->end_ns)
+	if (places->n_most ? place >= places->n_most : clock_now_ns() >= places->end_ns)
 		return false;
 	if (job->is_random) {
 		*random ^= *random >> 12;
@@ -22,7 +35,7 @@ bool job_place(struct job_places *places, uint64_t *random, uint64_t *offset)
 		*random ^= *random >> 27;
 		place = *random * UINT64_C(0x2545f4914f6cdd1d);
 	}
-	*offset = place % n_places * job->bytes;
+	*offset = place % job_n_places(job) * job->bytes;
 	return true;
 }
 
@@ -60,6 +73,7 @@ struct crowd {
 struct member {
 	struct crowd *crowd;
 	pthread_t id;
+	unsigned index;
 	uint64_t random;
 	struct job_done done;
 	dvs_err err;
@@ -70,19 +84,34 @@ static dvs_err member_request(struct member *member, void *handle, void *room, u
 	const struct crowd *crowd = member->crowd;
 	const struct job *job = crowd->job;
 	uint64_t begin_ns = clock_now_ns();
+	const void *data = room;
 	dvs_err err;
 
 	if (job->writes) {
 		job_stamp(job, room, offset);
 		err = crowd->thread->write(handle, offset, room, job->bytes);
 	} else {
-		err = crowd->thread->read(handle, offset, room, job->bytes);
-		if (!err && !job_check(job, room, offset))
+		err = crowd->thread->read(handle, offset, room, job->bytes, &data);
+		if (!err && !job_check(job, data, offset))
 			err = DVS_CORRUPT;
 	}
 	member->done.latency_ns += (double)(clock_now_ns() - begin_ns);
 	member->done.n++;
 	return err;
+}
+
+/* With the request that is not counted. */
+static void member_begin(struct member *member, void *room, void **handle)
+{
+	const struct crowd *crowd = member->crowd;
+	uint64_t offset = member->index % job_n_places(crowd->job) * crowd->job->bytes;
+
+	member->err = room ? crowd->thread->open(crowd->context, handle) : DVS_NOMEM;
+	if (room)
+		memset(room, 0x5a, crowd->job->bytes);
+	if (!member->err)
+		member->err = member_request(member, *handle, room, offset);
+	member->done = (struct job_done){ .n = 0 };
 }
 
 static void *member_run(void *argument)
@@ -93,9 +122,7 @@ static void *member_run(void *argument)
 	void *handle = NULL;
 	uint64_t offset;
 
-	member->err = room ? crowd->thread->open(crowd->context, &handle) : DVS_NOMEM;
-	if (room)
-		memset(room, 0x5a, crowd->job->bytes);
+	member_begin(member, room, &handle);
 	pthread_barrier_wait(&crowd->ready);
 	pthread_barrier_wait(&crowd->ready);
 	while (!member->err && job_place(&crowd->places, &member->random, &offset))
@@ -109,6 +136,7 @@ static dvs_err start_all(struct crowd *crowd, struct member *members, struct ben
 {
 	for (unsigned i = 0; i < crowd->job->depth; i++) {
 		members[i].crowd = crowd;
+		members[i].index = i;
 		members[i].random = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
 		/* Those that were begun wait at the barrier: they end with the process. */
 		if (pthread_create(&members[i].id, NULL, member_run, &members[i]))
@@ -126,7 +154,6 @@ dvs_err job_run_threads(const struct job *job, const struct job_thread *thread, 
 		.job = job,
 		.thread = thread,
 		.context = context,
-		.places = { .job = job },
 	};
 	uint64_t begin_ns;
 	dvs_err err;
@@ -137,7 +164,7 @@ dvs_err job_run_threads(const struct job *job, const struct job_thread *thread, 
 		return err;
 	pthread_barrier_wait(&crowd.ready);
 	begin_ns = clock_now_ns();
-	crowd.places.end_ns = begin_ns + job->duration_ns;
+	job_places_start(&crowd.places, job, begin_ns);
 	pthread_barrier_wait(&crowd.ready);
 	*done = (struct job_done){ .n = 0 };
 	for (unsigned i = 0; i < job->depth; i++) {

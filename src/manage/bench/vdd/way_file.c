@@ -17,10 +17,12 @@ static void thread_close(void *handle)
 	(void)handle;
 }
 
-static dvs_err thread_read(void *handle, uint64_t offset, void *room, size_t bytes)
+static dvs_err thread_read(void *handle, uint64_t offset, void *room, size_t bytes,
+			   const void **data)
 {
 	const int *fd = handle;
 
+	*data = room;
 	return pread(*fd, room, bytes, (off_t)offset) == (ssize_t)bytes ? DVS_OK : DVS_IO;
 }
 

@@ -126,14 +126,17 @@ static dvs_err run_nbd(const struct job *job, struct job_done *done, struct benc
 
 	if (!run || !all)
 		return bench_fail(fault, DVS_NOMEM, "out of memory");
-	*run = (struct run){ .job = job, .done = done, .places = { .job = job }, .random = 1 };
+	*run = (struct run){ .job = job, .done = done, .random = 1 };
 	make_rooms(run, all);
 	err = connect_to(job, &run->nbd, fault);
 	if (err)
 		return err;
+	/* What is not counted: each room once. */
+	run->places = (struct job_places){ .job = job, .n_most = job->depth };
+	run_all(run);
 	*done = (struct job_done){ .n = 0 };
 	begin_ns = clock_now_ns();
-	run->places.end_ns = begin_ns + job->duration_ns;
+	job_places_start(&run->places, job, begin_ns);
 	run_all(run);
 	done->elapsed_ns = clock_now_ns() - begin_ns;
 	if (run->is_wrong)
