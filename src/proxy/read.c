@@ -13,6 +13,14 @@ struct reading {
 	size_t why_bytes;
 };
 
+/* So much of the buffer is used to read LEFT bytes and what comes behind them. */
+static size_t reading_most(const struct lane *lane, size_t left)
+{
+	return lane->class == LINK_BULK && left < READ_BYTES - READ_AHEAD_BYTES ?
+		       left + READ_AHEAD_BYTES :
+		       READ_BYTES;
+}
+
 static bool reading_fails(struct reading *reading, const char *why)
 {
 	snprintf(reading->why, reading->why_bytes, "%s", why);
@@ -73,7 +81,8 @@ static bool reading_data(struct reading *reading, uint8_t *at, size_t left)
 	lane->start = 0;
 	lane->end = 0;
 	while (left > 0) {
-		struct iovec room[STREAM_IOV_MAX] = { { at, left }, { lane->buffer, READ_BYTES } };
+		size_t most = reading_most(lane, at ? 0 : left);
+		struct iovec room[STREAM_IOV_MAX] = { { at, left }, { lane->buffer, most } };
 		size_t got = reading_fill(reading, at ? room : room + 1, at ? 2 : 1);
 		size_t part = got < left ? got : left;
 
@@ -189,7 +198,8 @@ void lane_read(struct lane *lane, struct stream *stream, char *why, size_t why_b
 		memmove(lane->buffer, lane->buffer + lane->start, lane->end - lane->start);
 		lane->end -= lane->start;
 		lane->start = 0;
-		room = (struct iovec){ lane->buffer + lane->end, READ_BYTES - lane->end };
+		room = (struct iovec){ lane->buffer + lane->end,
+				       reading_most(lane, 0) - lane->end };
 		got = reading_fill(&reading, &room, 1);
 		if (got == 0)
 			return;

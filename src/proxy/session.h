@@ -36,6 +36,8 @@
 /* Sent without waiting for more. */
 #define GATHER_DATA_BYTES ((size_t)512 << 10)
 #define READ_BYTES ((size_t)256 << 10)
+/* Of bulk no more is read ahead: what comes to the buffer of a frame's data has to be copied from there. */
+#define READ_AHEAD_BYTES ((size_t)4 << 10)
 
 /* Frames that wait to be sent: headers and bodies in one piece of memory, data where its owner has it. */
 struct gather {

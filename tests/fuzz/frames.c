@@ -63,7 +63,7 @@ static void on_idle(void *context, enum link_class class)
 	(void)class;
 }
 
-static void run_lane(const uint8_t *bytes, size_t len, size_t piece)
+static void run_class(const uint8_t *bytes, size_t len, size_t piece, enum link_class class)
 {
 	struct heard heard = { .room = NULL };
 	const struct link_events events = {
@@ -76,7 +76,7 @@ static void run_lane(const uint8_t *bytes, size_t len, size_t piece)
 	struct feed feed;
 	char why[100] = "";
 
-	fed_lane_init(fed, &events);
+	fed_lane_init(fed, class, &events);
 	feed_init(&feed, bytes, len);
 	feed.piece = piece;
 	lane_read(fed->lane, &feed.stream, why, sizeof(why));
@@ -84,6 +84,12 @@ static void run_lane(const uint8_t *bytes, size_t len, size_t piece)
 	fed_lane_free(fed);
 	free(heard.room);
 	free(fed);
+}
+
+static void run_lane(const uint8_t *bytes, size_t len, size_t piece)
+{
+	run_class(bytes, len, piece, LINK_MESSAGES);
+	run_class(bytes, len, piece, LINK_BULK);
 }
 
 /* A frame of what DATA says; its length there. */

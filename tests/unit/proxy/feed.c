@@ -69,14 +69,14 @@ void feed_init(struct feed *feed, const void *bytes, size_t len)
 	feed->len = len;
 }
 
-void fed_lane_init(struct fed_lane *fed, const struct link_events *events)
+void fed_lane_init(struct fed_lane *fed, enum link_class class, const struct link_events *events)
 {
 	memset(fed, 0, sizeof(*fed));
 	fed->link.log.fd = -1;
 	fed->link.setup.events = *events;
-	fed->lane = &fed->link.lanes[LINK_MESSAGES];
+	fed->lane = &fed->link.lanes[class];
 	fed->lane->link = &fed->link;
-	fed->lane->class = LINK_MESSAGES;
+	fed->lane->class = class;
 	fed->lane->buffer = malloc(READ_BYTES);
 	fed->lane->gather.bytes = malloc(GATHER_BYTES);
 	pthread_mutex_init(&fed->lane->send_lock, NULL);

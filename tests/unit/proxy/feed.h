@@ -25,7 +25,7 @@ struct fed_lane {
 	struct peer_link link;
 	struct lane *lane;
 };
-void fed_lane_init(struct fed_lane *fed, const struct link_events *events);
+void fed_lane_init(struct fed_lane *fed, enum link_class class, const struct link_events *events);
 void fed_lane_free(struct fed_lane *fed);
 
 #endif
