@@ -14,6 +14,9 @@
 /* As much as is read at once: what a hole shows who reads in place. */
 #define ZEROES_BYTES (1u << 20)
 #define PAGE_BYTES 4096u
+/* See copy_far(). */
+#define FAR_PAGES 4u
+#define FAR_STEP_BYTES 512u
 
 struct store_ram {
 	struct store store;
@@ -34,6 +37,24 @@ static uint64_t granules_of(uint64_t bytes)
 	return (bytes + DISK_GRANULE_BYTES - 1) / DISK_GRANULE_BYTES;
 }
 
+/* As memcpy(), from memory or to memory that is in no cache: CPUs fetch ahead within a page only, and from several pages at once they get more in the same time. */
+static void copy_far(uint8_t *to, const uint8_t *from, uint64_t bytes)
+{
+	size_t step = FAR_STEP_BYTES;
+
+	/* No constant for the compiler: the library copies so little faster than what would be put in its place. */
+	__asm__("" : "+r"(step));
+	for (; bytes >= FAR_PAGES * PAGE_BYTES; bytes -= FAR_PAGES * PAGE_BYTES) {
+		for (size_t at = 0; at < PAGE_BYTES; at += step)
+			for (size_t page = 0; page < FAR_PAGES; page++)
+				memcpy(to + page * PAGE_BYTES + at, from + page * PAGE_BYTES + at,
+				       step);
+		to += FAR_PAGES * PAGE_BYTES;
+		from += FAR_PAGES * PAGE_BYTES;
+	}
+	memcpy(to, from, bytes);
+}
+
 static void ram_read(struct store_ram *ram, const struct store_io *io)
 {
 	uint64_t end = io->offset + io->bytes;
@@ -48,7 +69,7 @@ static void ram_read(struct store_ram *ram, const struct store_io *io)
 
 		to = to * DISK_GRANULE_BYTES < end ? to * DISK_GRANULE_BYTES : end;
 		if (has)
-			memcpy(out, ram->memory + at, to - at);
+			copy_far(out, ram->memory + at, to - at);
 		else
 			memset(out, 0, to - at);
 		out += to - at;
@@ -112,7 +133,7 @@ static void ram_submit(struct store *store, struct store_io *io)
 		ram_read(ram, io);
 		break;
 	case STORE_WRITE:
-		memcpy(ram->memory + io->offset, io->buffer, io->bytes);
+		copy_far(ram->memory + io->offset, io->buffer, io->bytes);
 		mark(ram, io->offset, io->bytes);
 		break;
 	case STORE_ZERO:
