@@ -10,12 +10,9 @@
 #include <string.h>
 
 #define HEAD_BYTES 5u
-#define TAG_BYTES 16u
-#define IV_BYTES 12u
-#define KEY_BYTES_MAX 32u
 #define PLAIN_BYTES ((size_t)16384)
 /* Content, its type, and the tag. */
-#define SEALED_BYTES(plain) ((plain) + 1 + TAG_BYTES)
+#define SEALED_BYTES(plain) ((plain) + 1 + AEAD_TAG_BYTES)
 /* What a peer may send: with padding, which ours do not use. */
 #define SEALED_BYTES_MAX (PLAIN_BYTES + 256)
 /* Sent when there is as much. */
@@ -30,12 +27,11 @@ static const uint8_t key_update[] = { 24, 0, 0, 1, 0 };
 
 /* The keys of one direction. */
 struct direction {
-	EVP_CIPHER_CTX *context;
+	struct aead *aead;
 	const EVP_MD *digest;
 	struct record_secret secret;
-	uint8_t iv[IV_BYTES];
+	uint8_t iv[AEAD_NONCE_BYTES];
 	uint64_t seq;
-	bool seals;
 };
 
 struct record {
@@ -93,12 +89,10 @@ static bool derive(const struct direction *direction, const char *label, uint8_t
 
 static bool direction_use_secret(struct direction *direction)
 {
-	uint8_t key[KEY_BYTES_MAX];
-	size_t key_bytes = (size_t)EVP_CIPHER_CTX_get_key_length(direction->context);
-	bool is_done =
-		key_bytes <= sizeof(key) && derive(direction, "key", key, key_bytes) &&
-		derive(direction, "iv", direction->iv, IV_BYTES) &&
-		EVP_CipherInit_ex(direction->context, NULL, NULL, key, NULL, direction->seals) == 1;
+	uint8_t key[AEAD_KEY_BYTES_MAX];
+	bool is_done = derive(direction, "key", key, direction->aead->key_bytes) &&
+		       derive(direction, "iv", direction->iv, AEAD_NONCE_BYTES) &&
+		       aead_use_key(direction->aead, key);
 
 	OPENSSL_cleanse(key, sizeof(key));
 	direction->seq = 0;
@@ -115,47 +109,33 @@ static bool direction_next_secret(struct direction *direction)
 	return is_done && direction_use_secret(direction);
 }
 
-static bool direction_open(struct direction *direction, const SSL_CIPHER *cipher,
-			   const struct record_secret *secret, bool seals)
+static bool direction_open(struct direction *direction, const struct record_setup *setup,
+			   bool seals)
 {
-	const EVP_CIPHER *which = EVP_get_cipherbynid(SSL_CIPHER_get_cipher_nid(cipher));
-
-	direction->digest = SSL_CIPHER_get_handshake_digest(cipher);
-	direction->secret = *secret;
-	direction->seals = seals;
-	direction->context = EVP_CIPHER_CTX_new();
-	return which && direction->digest && direction->context &&
-	       secret->len == (size_t)EVP_MD_get_size(direction->digest) &&
-	       EVP_CipherInit_ex(direction->context, which, NULL, NULL, NULL, seals) == 1 &&
-	       EVP_CIPHER_CTX_get_iv_length(direction->context) == (int)IV_BYTES &&
+	direction->digest = SSL_CIPHER_get_handshake_digest(setup->cipher);
+	direction->secret = seals ? *setup->sending : *setup->receiving;
+	direction->aead = aead_open(setup->cipher, seals, setup->library);
+	return direction->digest && direction->aead &&
+	       direction->secret.len == (size_t)EVP_MD_get_size(direction->digest) &&
 	       direction_use_secret(direction);
 }
 
 static void direction_close(struct direction *direction)
 {
-	EVP_CIPHER_CTX_free(direction->context);
+	aead_close(direction->aead);
 	OPENSSL_cleanse(direction, sizeof(*direction));
 }
 
 /* Begin the next record, whose head is HEAD. */
 static bool direction_begin(struct direction *direction, const uint8_t head[HEAD_BYTES])
 {
-	uint8_t nonce[IV_BYTES];
-	int n;
+	uint8_t nonce[AEAD_NONCE_BYTES];
 
 	memcpy(nonce, direction->iv, sizeof(nonce));
 	for (size_t i = 0; i < sizeof(direction->seq); i++)
-		nonce[IV_BYTES - 1 - i] ^= (uint8_t)(direction->seq >> 8 * i);
+		nonce[AEAD_NONCE_BYTES - 1 - i] ^= (uint8_t)(direction->seq >> 8 * i);
 	direction->seq++;
-	return EVP_CipherInit_ex(direction->context, NULL, NULL, NULL, nonce, -1) == 1 &&
-	       EVP_CipherUpdate(direction->context, NULL, &n, head, HEAD_BYTES) == 1;
-}
-
-static bool direction_update(struct direction *direction, uint8_t *out, const void *in, size_t len)
-{
-	int n = 0;
-
-	return EVP_CipherUpdate(direction->context, out, &n, in, (int)len) == 1 && n == (int)len;
+	return aead_begin(direction->aead, nonce, head, HEAD_BYTES);
 }
 
 /* ---- sending ---- */
@@ -169,7 +149,6 @@ static bool record_seal(struct record *record, struct iovec **pieces, size_t *n,
 	uint8_t *at = head + HEAD_BYTES;
 	const uint8_t type = (uint8_t)content;
 	size_t sealed = SEALED_BYTES(len);
-	int none;
 
 	assert(len <= PLAIN_BYTES && record->n_out + HEAD_BYTES + sealed <= OUT_ROOM);
 	head[0] = CONTENT_DATA;
@@ -182,15 +161,13 @@ static bool record_seal(struct record *record, struct iovec **pieces, size_t *n,
 	while (len > 0) {
 		size_t part = (*pieces)->iov_len < len ? (*pieces)->iov_len : len;
 
-		if (!direction_update(sending, at, (*pieces)->iov_base, part))
+		if (!aead_update(sending->aead, at, (*pieces)->iov_base, part))
 			return false;
 		at += part;
 		len -= part;
 		stream_advance(pieces, n, part);
 	}
-	if (!direction_update(sending, at, &type, 1) ||
-	    EVP_CipherFinal_ex(sending->context, at + 1, &none) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(sending->context, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, at + 1) != 1)
+	if (!aead_update(sending->aead, at, &type, 1) || !aead_tag(sending->aead, at + 1))
 		return false;
 	record->n_out += HEAD_BYTES + sealed;
 	return true;
@@ -267,15 +244,11 @@ static ssize_t record_open(struct record *record, const uint8_t *head, size_t se
 {
 	struct direction *receiving = &record->receiving;
 	const uint8_t *at = head + HEAD_BYTES;
-	size_t len = sealed - 1 - TAG_BYTES;
-	uint8_t tag[TAG_BYTES];
-	int none;
+	size_t len = sealed - 1 - AEAD_TAG_BYTES;
 
-	memcpy(tag, at + len + 1, sizeof(tag));
-	if (!direction_begin(receiving, head) || !direction_update(receiving, out, at, len) ||
-	    !direction_update(receiving, type, at + len, 1) ||
-	    EVP_CIPHER_CTX_ctrl(receiving->context, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) != 1 ||
-	    EVP_CipherFinal_ex(receiving->context, tag, &none) != 1)
+	if (!direction_begin(receiving, head) || !aead_update(receiving->aead, out, at, len) ||
+	    !aead_update(receiving->aead, type, at + len, 1) ||
+	    !aead_check(receiving->aead, at + len + 1))
 		return record_broken(record, "a record that was not sealed by the peer");
 	return (ssize_t)len;
 }
@@ -301,7 +274,7 @@ static ssize_t record_take(struct record *record, uint8_t *out, size_t out_bytes
 		return record_broken(record, "a record of impossible length");
 	if (here < HEAD_BYTES + sealed)
 		return 0;
-	fits = sealed - 1 - TAG_BYTES <= out_bytes;
+	fits = sealed - 1 - AEAD_TAG_BYTES <= out_bytes;
 	len = record_open(record, head, sealed, fits ? out : record->plain, &type);
 	if (len < 0)
 		return len;
@@ -419,8 +392,8 @@ struct stream *record_stream(struct stream *lower, const struct record_setup *se
 	record->in = malloc(IN_BYTES);
 	record->plain = malloc(SEALED_BYTES_MAX);
 	if (!record->out || !record->in || !record->plain || setup->ahead_bytes > IN_BYTES ||
-	    !direction_open(&record->sending, setup->cipher, setup->sending, true) ||
-	    !direction_open(&record->receiving, setup->cipher, setup->receiving, false)) {
+	    !direction_open(&record->sending, setup, true) ||
+	    !direction_open(&record->receiving, setup, false)) {
 		record_close(&record->stream);
 		return NULL;
 	}

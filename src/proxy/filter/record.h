@@ -9,6 +9,7 @@
 
 #include <openssl/ssl.h>
 
+#include "proxy/filter/aead.h"
 #include "proxy/stream.h"
 
 #define RECORD_SECRET_MAX 48u /* of SHA-384 */
@@ -20,6 +21,7 @@ struct record_secret {
 
 struct record_setup {
 	const SSL_CIPHER *cipher;
+	const struct aead_ipsec *library; /* NULL: OpenSSL does it; lives as long as the stream */
 	/* client's and server's application traffic secrets, as for this side */
 	const struct record_secret *sending;
 	const struct record_secret *receiving;

@@ -24,6 +24,7 @@ struct tls_filter {
 	struct filter filter;
 	SSL_CTX *context;
 	BIO_METHOD *method;
+	struct aead_ipsec *library; /* NULL: none */
 	uint64_t rekey_records;
 	char cluster[CONFIG_NAME_MAX + 1];
 	char peer[NAME_BYTES];
@@ -250,6 +251,7 @@ static dvs_err tls_use(const struct tls_filter *filter, const struct handshake *
 {
 	const struct record_setup setup = {
 		.cipher = SSL_get_current_cipher(handshake->ssl),
+		.library = filter->library,
 		.sending = listens ? &handshake->server : &handshake->client,
 		.receiving = listens ? &handshake->client : &handshake->server,
 		.rekey_records = filter->rekey_records,
@@ -288,6 +290,7 @@ static void tls_filter_close(struct filter *base)
 {
 	struct tls_filter *filter = CONTAINER_OF(base, struct tls_filter, filter);
 
+	aead_ipsec_close(filter->library);
 	SSL_CTX_free(filter->context);
 	BIO_meth_free(filter->method);
 	free(filter);
@@ -349,6 +352,7 @@ static dvs_err tls_filter_open(const struct filter_setup *setup, struct filter *
 	filter->rekey_records = setup->rekey_records ? setup->rekey_records : REKEY_RECORDS;
 	snprintf(filter->cluster, sizeof(filter->cluster), "%s", setup->config->cluster);
 	snprintf(filter->peer, sizeof(filter->peer), "node%u", setup->peer);
+	filter->library = aead_ipsec_open();
 	filter->context = SSL_CTX_new(TLS_method());
 	filter->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "memory of dvs");
 	if (!filter->context || !filter->method || !tls_configure(filter->context) ||
