@@ -249,6 +249,8 @@ int cmd_fs_check(struct cli *cli);
 int cmd_fs_grow(struct cli *cli);
 int cmd_fs_quota(struct cli *cli);
 int cmd_fs_rm(struct cli *cli);
+int cmd_fs_mount(struct cli *cli);
+int cmd_fs_umount(struct cli *cli);
 int cmd_vol_export(struct cli *cli);
 int cmd_vol_attach(struct cli *cli);
 int cmd_vol_detach(struct cli *cli);

@@ -46,6 +46,27 @@ static const struct cli_option fs_quota_options[] = {
 	{ .id = OPTION_END },
 };
 
+static const struct cli_option fs_mount_options[] = {
+	{ OPTION_READ_ONLY, 0, "read-only", NULL, NULL, "nothing can be written there" },
+	{ .id = OPTION_END },
+};
+
+static const struct cli_option fs_umount_options[] = {
+	{ OPTION_FORCE, 'f', "force", NULL, NULL,
+	  "also if programs use it: they keep it, nobody else sees it" },
+	{ .id = OPTION_END },
+};
+
+static const struct cli_example fs_mount_examples[] = {
+	{ "dvs fs mount web/site /srv/site", "on each node where it is wanted" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example fs_umount_examples[] = {
+	{ "dvs fs umount /srv/site", "take it away from this node" },
+	{ NULL, NULL },
+};
+
 static const struct cli_example fs_create_examples[] = {
 	{ "dvs fs create web/site --size 10G", "in a file of this node" },
 	{ "dvs fs create web/data --volume data --nodes n0,n1",
@@ -88,7 +109,7 @@ static const struct cli_example fs_quota_examples[] = {
 };
 
 /* clang-format off */
-#define FS_COMMAND(NAME, ARGUMENTS, HELP, TABLE, RUN, ARGUMENT, FORMATS, MIN)	\
+#define FS_COMMAND(NAME, ARGUMENTS, HELP, TABLE, RUN, ARGUMENT, FORMATS, MIN, MAX) \
 		.name = "fs " NAME,						\
 		.arguments = ARGUMENTS,						\
 		.help = HELP,							\
@@ -97,47 +118,59 @@ static const struct cli_example fs_quota_examples[] = {
 		.argument = ARGUMENT,						\
 		.formats = FORMATS,						\
 		.min_words = MIN,						\
-		.max_words = 1,							\
+		.max_words = MAX,						\
 		.page = "dvs-fs(1)"
 
 #define FILESYSTEM_COMMANDS							\
 	{									\
 		FS_COMMAND("create", "DC/NAME", "create a file system", create,	\
-			   cmd_fs_create, ARGUMENT_OTHER, FS_CHANGED, 1),	\
+			   cmd_fs_create, ARGUMENT_OTHER, FS_CHANGED, 1, 1),	\
 		.options = fs_create_options,					\
 	},									\
 	{									\
 		FS_COMMAND("ls", "[DC]", "list the file systems", ls,		\
-			   cmd_fs_ls, ARGUMENT_DC, OUTPUT_CAN_ALL, 0),		\
+			   cmd_fs_ls, ARGUMENT_DC, OUTPUT_CAN_ALL, 0, 1),		\
 		.options = fs_ls_options,					\
 	},									\
 	{									\
 		FS_COMMAND("inspect", "DC/NAME",				\
 			   "tell everything about a file system", inspect,	\
 			   cmd_fs_inspect, ARGUMENT_FS,				\
-			   OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON), 1), \
+			   OUTPUT_CAN(OUTPUT_TABLE) | OUTPUT_CAN(OUTPUT_JSON), 1, 1), \
 	},									\
 	{									\
 		FS_COMMAND("check", "DC/NAME",					\
 			   "look whether a file system is sound", check,	\
-			   cmd_fs_check, ARGUMENT_FS, FS_CHANGED, 1),		\
+			   cmd_fs_check, ARGUMENT_FS, FS_CHANGED, 1, 1),		\
 		.options = fs_check_options,					\
 	},									\
 	{									\
 		FS_COMMAND("grow", "DC/NAME",					\
 			   "use what its volume or device has grown by", grow,	\
-			   cmd_fs_grow, ARGUMENT_FS, FS_CHANGED, 1),		\
+			   cmd_fs_grow, ARGUMENT_FS, FS_CHANGED, 1, 1),		\
 	},									\
 	{									\
 		FS_COMMAND("quota", "DC/NAME",					\
 			   "limit what a file system may have", quota,		\
-			   cmd_fs_quota, ARGUMENT_FS, FS_CHANGED, 1),		\
+			   cmd_fs_quota, ARGUMENT_FS, FS_CHANGED, 1, 1),		\
 		.options = fs_quota_options,					\
 	},									\
 	{									\
 		FS_COMMAND("rm", "DC/NAME", "remove a file system", rm,		\
-			   cmd_fs_rm, ARGUMENT_FS, FS_CHANGED, 1),		\
+			   cmd_fs_rm, ARGUMENT_FS, FS_CHANGED, 1, 1),		\
 		.options = fs_rm_options,					\
+	},									\
+	{									\
+		FS_COMMAND("mount", "DC/NAME DIRECTORY",			\
+			   "mount a file system on this node", mount,		\
+			   cmd_fs_mount, ARGUMENT_FS, FS_CHANGED, 2, 2),	\
+		.options = fs_mount_options,					\
+	},									\
+	{									\
+		FS_COMMAND("umount", "DIRECTORY",				\
+			   "unmount a file system from this node", umount,	\
+			   cmd_fs_umount, ARGUMENT_FILE, FS_CHANGED, 1, 1),	\
+		.options = fs_umount_options,					\
 	},
 /* clang-format on */
 

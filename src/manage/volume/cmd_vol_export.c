@@ -15,12 +15,12 @@
 #include "base/err.h"
 #include "client/volume.h"
 #include "manage/cli.h"
+#include "manage/daemon.h"
 #include "manage/link.h"
 
 #define PROGRAM "dvs-nbd"
 #define END_MS 20000
 #define WORDS_MAX (CLI_WORDS_MAX + 24)
-#define SAID_BYTES 512u
 
 struct export
 {
@@ -30,27 +30,6 @@ struct export
 	char pid_file[PATH_MAX];
 	char log_file[PATH_MAX];
 };
-
-/* Beside this program, or where the package has it. */
-static void run_program(char *const *argv)
-{
-	static const char *const places[] = { "", "../sbin/" };
-	char self[PATH_MAX];
-	char path[PATH_MAX + 32];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-
-	self[len > 0 ? len : 0] = '\0';
-	slash = strrchr(self, '/');
-	for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
-		slash[1] = '\0';
-		(void)snprintf(path, sizeof(path), "%s%s" PROGRAM, self, places[i]);
-		(void)execv(path, argv);
-	}
-	(void)execvp(PROGRAM, argv);
-	(void)fprintf(stderr, PROGRAM ": it is not installed: %s\n", strerror(errno));
-	_exit(EXIT_FAILED);
-}
 
 /* ---- where ---- */
 
@@ -123,7 +102,7 @@ static int settle_place(struct export *export)
 
 /* ---- start ---- */
 
-static void put_words(const struct export *export, char **argv, char *ready)
+static void put_words(const struct export *export, char **argv)
 {
 	const struct cli *cli = export->cli;
 	const char *const words[] = {
@@ -142,77 +121,26 @@ static void put_words(const struct export *export, char **argv, char *ready)
 	}
 	if (cli_has(cli, OPTION_READ_ONLY))
 		argv[n++] = (char *)(uintptr_t) "--read-only";
-	if (ready) {
-		argv[n++] = (char *)(uintptr_t) "--ready-fd";
-		argv[n++] = ready;
-	}
 	for (size_t i = 0; i < cli->n_words; i++)
 		argv[n++] = (char *)(uintptr_t)cli->words[i];
 	argv[n] = NULL;
 }
 
-/* The daemon itself: away from the terminal, with a log, and READY_FD inherited. */
-static void become_daemon(const struct export *export, int ready_fd)
-{
-	char *argv[WORDS_MAX];
-	char ready[16];
-	int log_fd =
-		open(export->log_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	(void)snprintf(ready, sizeof(ready), "%d", ready_fd);
-	put_words(export, argv, ready);
-	if (setsid() < 0 || log_fd < 0 || null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
-	    dup2(null_fd, STDOUT_FILENO) < 0 || dup2(log_fd, STDERR_FILENO) < 0 ||
-	    fcntl(ready_fd, F_SETFD, 0) != 0)
-		_exit(EXIT_FAILED);
-	run_program(argv);
-}
-
-/* The last line of its log says why it did not come up. */
-static void last_line(const char *path, char said[SAID_BYTES])
-{
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	off_t from = end > (off_t)SAID_BYTES - 1 ? end - (off_t)SAID_BYTES + 1 : 0;
-	ssize_t len = fd < 0 ? 0 : pread(fd, said, SAID_BYTES - 1, from);
-	char *line;
-
-	said[len > 0 ? len : 0] = '\0';
-	if (len > 0 && said[len - 1] == '\n')
-		said[len - 1] = '\0';
-	line = strrchr(said, '\n');
-	if (line)
-		memmove(said, line + 1, strlen(line + 1) + 1);
-	if (strncmp(said, PROGRAM ": ", sizeof(PROGRAM)) == 0)
-		memmove(said, said + sizeof(PROGRAM) + 1, strlen(said + sizeof(PROGRAM) + 1) + 1);
-}
-
 static int detach(const struct export *export)
 {
 	struct cli *cli = export->cli;
-	char said[SAID_BYTES];
-	ssize_t got;
-	int ready[2];
+	char said[DAEMON_SAID_BYTES];
+	char *argv[WORDS_MAX];
 	pid_t pid;
-	char byte;
 
-	if (pipe2(ready, O_CLOEXEC) != 0)
-		return cli_fail_errno(cli, errno, "", "export %s", cli->words[0]);
-	pid = fork();
-	if (pid == 0)
-		become_daemon(export, ready[1]);
-	close(ready[1]);
-	do
-		got = read(ready[0], &byte, 1);
-	while (got < 0 && errno == EINTR);
-	close(ready[0]);
-	if (pid > 0 && got == 1)
+	put_words(export, argv);
+	pid = daemon_start(PROGRAM, argv, export->log_file, said);
+	if (pid > 0)
 		return cli_result(cli, export->where,
 				  json_pack("{s:s, s:i}", "name", export->where, "pid", (int)pid));
-	last_line(export->log_file, said);
-	(void)fprintf(cli->err, "dvs: export %s: %s\n", cli->words[0],
-		      said[0] ? said : PROGRAM " has died");
+	if (pid < 0)
+		return cli_fail_errno(cli, errno, "", "export %s", cli->words[0]);
+	(void)fprintf(cli->err, "dvs: export %s: %s\n", cli->words[0], said);
 	return EXIT_FAILED;
 }
 
@@ -270,7 +198,6 @@ int cmd_vol_export(struct cli *cli)
 	if (cli_has(cli, OPTION_DETACH))
 		return detach(&export);
 	(void)fflush(NULL);
-	put_words(&export, argv, NULL);
-	run_program(argv);
-	return EXIT_FAILED;
+	put_words(&export, argv);
+	daemon_become(PROGRAM, argv);
 }

@@ -170,6 +170,8 @@ void fsd_list_sessions(void *state, struct skeleton_request *request,
 bool fsd_lease(struct fsd *fsd, struct fsd_session *session, uint64_t ino);
 /* Whether other sessions than SESSION have one on INO, for which it has to wait. A session that owes an acknowledgement for INO itself waits for nobody, since it may have to write before it can give it; the others are told all the same. */
 bool fsd_is_leased(struct fsd *fsd, const struct fsd_session *session, uint64_t ino);
+/* If INO is no more there is nothing to lease. */
+void fsd_lease_gone(struct fsd *fsd, uint64_t ino);
 #define FSD_PARK_MAX 4u
 /* REQUEST changes INOS (0: none): end the leases of others, and hand it to its handler again when they are over. */
 void fsd_park(struct fsd *fsd, struct fsd_session *session, struct skeleton_request *request,

@@ -56,6 +56,8 @@ static void unpin(struct fsd *fsd, uint64_t ino)
 		err = fs_commit(fsd->fs);
 	else if (is_change)
 		fs_rollback(fsd->fs);
+	if (is_change && !err)
+		fsd_lease_gone(fsd, ino);
 	if (err && err != DVS_STALE)
 		log_warning(&fsd->log, "a file without a name stays until the next start",
 			    LOG_U64("ino", ino), LOG_STR("why", dvs_strerror(err)));

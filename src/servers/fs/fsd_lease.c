@@ -201,6 +201,21 @@ bool fsd_is_leased(struct fsd *fsd, const struct fsd_session *session, uint64_t 
 	return false;
 }
 
+void fsd_lease_gone(struct fsd *fsd, uint64_t ino)
+{
+	struct leased *leased = find(fsd, ino);
+	struct fs_attr attr;
+
+	if (!leased || fs_getattr(fsd->fs, ino, &attr) != DVS_STALE)
+		return;
+	/* So that it does not go with its last lease. */
+	leased->n_waiting++;
+	LIST_FOREACH_SAFE(link, &leased->holds)
+		drop(fsd, CONTAINER_OF(link, struct hold, of_leased));
+	leased->n_waiting--;
+	put(leased);
+}
+
 /* ---- requests that wait ---- */
 
 static void unpark(struct parked *parked)

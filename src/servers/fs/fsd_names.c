@@ -192,6 +192,8 @@ void fsd_unlink(void *state, struct skeleton_request *request, const struct fs_u
 	writer_u64(&out, concerned.ino);
 	writer_u32(&out, concerned.nlink);
 	fsd_change_end(&call, err, payload, sizeof(payload), NULL, 0);
+	if (concerned.ino)
+		fsd_lease_gone(fsd, concerned.ino);
 }
 
 void fsd_rename(void *state, struct skeleton_request *request, const struct fs_rename_req *req)
@@ -221,6 +223,8 @@ void fsd_rename(void *state, struct skeleton_request *request, const struct fs_r
 	writer_u64(&out, concerned.ino);
 	writer_u64(&out, concerned.replaced);
 	fsd_change_end(&call, err, payload, sizeof(payload), NULL, 0);
+	if (concerned.replaced)
+		fsd_lease_gone(fsd, concerned.replaced);
 }
 
 /* ---- reading ---- */
