@@ -39,19 +39,23 @@ static struct ipsec *ipsec_of(struct aead *aead)
 struct aead_ipsec *aead_ipsec_open(void)
 {
 	AUTO_FREE struct aead_ipsec *library = calloc(1, sizeof(*library));
+	bool is_fit;
 
 	if (!library)
 		return NULL;
 	library->functions = alloc_mb_mgr(0);
 	if (!library->functions)
 		return NULL;
-	if ((library->functions->features & NEEDS) == NEEDS) {
+	is_fit = (library->functions->features & NEEDS) == NEEDS;
+	if (is_fit) {
 		init_mb_mgr_avx512(library->functions);
-		if (imb_get_errno(library->functions) == 0)
-			return TAKE_PTR(library);
+		is_fit = imb_get_errno(library->functions) == 0;
 	}
-	free_mb_mgr(library->functions);
-	return NULL;
+	if (!is_fit) {
+		free_mb_mgr(library->functions);
+		return NULL;
+	}
+	return TAKE_PTR(library);
 }
 
 void aead_ipsec_close(struct aead_ipsec *library)
