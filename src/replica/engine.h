@@ -34,11 +34,15 @@ enum engine_role {
 	ENGINE_PRIMARY,
 };
 
+/* As writer: it was decided from outside that the primary takes over with what it has, though it may lack what was acknowledged. */
+#define ENGINE_FORCED UINT32_MAX
+
 /* A view, as the record says. */
 struct engine_view {
 	uint64_t epoch;
 	uint32_t primary;
-	uint32_t writer;  /* who has set it: not the primary when that was handed over */
+	uint32_t
+		writer; /* who has set it: not the primary when that was handed over, or ENGINE_FORCED */
 	uint64_t members; /* bit n: node n */
 	dvs_ep ep[DVS_NODES_MAX];
 };

@@ -27,7 +27,7 @@ static bool may_take(const struct engine *engine, const struct engine_view *view
 	if (!view)
 		return engine->config.first == engine->config.node;
 	return is_in(view->members, engine->config.node) &&
-	       (!engine->config.is_empty || engine->was_current);
+	       (!engine->config.is_empty || engine->was_current || view->writer == ENGINE_FORCED);
 }
 
 void absent_record(struct engine *engine, dvs_err err, const struct engine_view *view)

@@ -296,6 +296,8 @@ class Round:
     def fill_disk(self):
         """What the volumes of a node, or of all nodes, are stored on has no room any more: who writes what was a hole before is told, or the replica is out of the view; all can be read."""
         full = f"{self.name}-full{len(self.told)}"
+        for node in NODES:
+            self.lab.wait_nodes(node, NODES)
         self.create(full)
         self.settle(full)
         nodes = [self.rng.choice(self.nodes)]

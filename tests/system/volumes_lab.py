@@ -174,6 +174,30 @@ def what_cannot_be_read_is_read_elsewhere_and_made_anew(lab, tap):
     assert done.returncode == 1 and "input/output error" in done.stderr, done.stderr
 
 
+def memory_that_is_gone_is_given_up_by_hand(lab, tap):
+    name = f"{DC}/gone"
+    lab.create("gone", [0, 1], "--store", "ram")
+    lab.wait_healthy("gone")
+    lab.load(2, "gone", "fill", "--value", 4, noted=False)
+    done = lab.exec(2, "dvs", "vol", "promote", "--lost-data", name, "n1")
+    assert done.returncode == 1 and "it has a primary" in done.stderr, done.stderr
+    for pid in lab.servers(0) + lab.servers(1):
+        os.kill(pid, signal.SIGKILL)
+
+    def is_lost():
+        rows = lab.json(2, "vol", "ls", DC)["volumes"]
+        return next(row["state"] for row in rows if row["volume"] == "gone") == "lost"
+    wait_for(is_lost, "it is told that it is lost", 60, 0.2)
+    assert "promote --lost-data" in lab.inspect("gone", 2)["volume"]["why"]
+    lab.run(2, "dvs", "vol", "promote", "--lost-data", name, "n1")
+    assert lab.wait_healthy("gone", 2) == 1
+    lab.load(2, "gone", "check", "--value", 0, noted=False)
+    lab.load(2, "gone", "fill", "--value", 5, noted=False)
+    lab.promote("gone", 0, 2)
+    lab.load(2, "gone", "check", "--value", 5, noted=False)
+    assert not any(row["why"] for row in lab.inspect("gone", 2)["replicas"])
+
+
 def memory_outlasts_being_cut_off(lab, tap):
     """The only replica: its node is taken for down, and comes back with other bindings."""
     lab.create("alone", [0], "--store", "ram")
@@ -190,7 +214,7 @@ def memory_outlasts_being_cut_off(lab, tap):
 
 TESTS = [replicas_have_the_same, a_killed_primary_is_followed_by_its_backup, a_killed_backup_is_brought_up_to_date,
          a_paused_primary_answers_nothing_old, a_primary_that_stays_paused_is_overtaken, a_lost_node_comes_back, copies_are_the_same_on_all_replicas, replicas_come_and_go,
-         what_cannot_be_read_is_read_elsewhere_and_made_anew, memory_outlasts_being_cut_off]
+         what_cannot_be_read_is_read_elsewhere_and_made_anew, memory_that_is_gone_is_given_up_by_hand, memory_outlasts_being_cut_off]
 
 
 def main():

@@ -242,10 +242,22 @@ int vol_hand_over(struct vol *vol, const struct dvk_node_info *node)
 	return wait_primary(vol, node);
 }
 
+static int let_be_primary(struct vol *vol, const struct dvk_node_info *node)
+{
+	int status = vol_reach(vol);
+	dvs_err err;
+
+	if (status != EXIT_DONE)
+		return status;
+	err = vol_status(vol, VOL_ANSWER_MS);
+	if (err != DVS_OK)
+		return vol_fail_reach(vol, err);
+	return is_primary(vol, node->node.n) ? EXIT_DONE : vol_hand_over(vol, node);
+}
+
 static int promote(struct vol *vol)
 {
 	const struct dvk_node_info *node = nodes_named(vol->cli, &vol->nodes, vol->cli->words[1]);
-	dvs_err err;
 	int status;
 
 	if (!node)
@@ -255,14 +267,8 @@ static int promote(struct vol *vol)
 				"node %s has no replica of it; 'dvs vol replica add %s %s' "
 				"makes one",
 				node->name, vol->text, node->name);
-	status = vol_reach(vol);
-	if (status != EXIT_DONE)
-		return status;
-	err = vol_status(vol, VOL_ANSWER_MS);
-	if (err != DVS_OK)
-		return vol_fail_reach(vol, err);
-	if (!is_primary(vol, node->node.n))
-		status = vol_hand_over(vol, node);
+	status = cli_has(vol->cli, OPTION_LOST_DATA) ? vol_force(vol, node) :
+						       let_be_primary(vol, node);
 	if (status != EXIT_DONE)
 		return status;
 	return cli_result(vol->cli, vol->text,

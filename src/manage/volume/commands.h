@@ -75,6 +75,12 @@ static const struct cli_option vol_set_options[] = {
 	{ .id = OPTION_END },
 };
 
+static const struct cli_option vol_promote_options[] = {
+	{ OPTION_LOST_DATA, 0, "lost-data", NULL, NULL,
+	  "with what the node has, when no replica that has everything comes back" },
+	{ .id = OPTION_END },
+};
+
 static const struct cli_option vol_replica_options[] = {
 	{ OPTION_PLACE, 0, "place", "PLACE", NULL, "add: its file, device or NBD URI there" },
 	{ OPTION_FORCE, 'f', "force", NULL, NULL, "rm: even if the others lack something" },
@@ -181,6 +187,8 @@ static const struct cli_example vol_replica_examples[] = {
 
 static const struct cli_example vol_promote_examples[] = {
 	{ "dvs vol promote web/data n1", "n1 answers from now on" },
+	{ "dvs vol promote --lost-data web/data n1",
+	  "n1 goes on with what it has: all others are lost for good" },
 	{ NULL, NULL },
 };
 
@@ -339,6 +347,7 @@ static const struct cli_example vol_rm_examples[] = {
 		.name = "vol promote",						\
 		.arguments = "DC/VOLUME NODE",					\
 		.help = "let another node's replica be the primary",		\
+		.options = vol_promote_options,					\
 		.examples = vol_promote_examples,				\
 		.run = cmd_vol_promote,						\
 		.argument = ARGUMENT_VOLUME,					\

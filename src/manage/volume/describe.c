@@ -166,14 +166,29 @@ static struct health health_of(const struct vol *vol, const struct vdd_status_re
 	return health;
 }
 
+/* All replicas were in memory, and each says that it is gone. */
+static bool is_lost(struct vol *vol)
+{
+	char why[DVK_TEXT_MAX + 1];
+
+	for (uint32_t i = 0; i < vol->base.n_replicas; i++) {
+		dvs_nodeid id = { vol->base.replicas[i].node };
+		const struct dvk_node_info *node = nodes_at(&vol->nodes, id);
+
+		if (!node || node->state != DVK_NODE_UP || !vol_why(vol, id.n, why))
+			return false;
+	}
+	return vol->base.store == VOLUME_RAM;
+}
+
 /* In one word, or two. */
-static json_t *state_of(const struct vol *vol, const struct vol_told *told)
+static json_t *state_of(struct vol *vol, const struct vol_told *told)
 {
 	const struct vdd_status_rep *status = told->status;
 	struct health health = health_of(vol, status);
 
 	if (!status)
-		return json_string("unreachable");
+		return json_string(is_lost(vol) ? "lost" : "unreachable");
 	if (told->is_paused)
 		return json_string("paused");
 	if (health.n_good == vol->base.n_replicas)

@@ -272,6 +272,7 @@ static void tick_fired(struct skeleton_timer *timer)
 	struct unit *unit = CONTAINER_OF(timer, struct unit, tick);
 
 	follow_members(unit);
+	unit_disks_look_lost(unit);
 	if (!unit_disks_are_fit(unit)) {
 		begin_stop(unit);
 		return;

@@ -66,6 +66,7 @@ struct unit {
 	struct replica_owner owner;
 	struct skeleton_timer tick;
 	bool is_empty; /* as the disks were when they were opened, until this replica had everything */
+	uint32_t n_lost_looks;
 	uint64_t n_lives; /* of the replica; each has its own entries */
 	bool is_stopping;
 	bool is_leaving;
@@ -106,5 +107,7 @@ DVS_MUST_USE dvs_err unit_disks_open(struct unit *unit);
 void unit_disks_close(struct unit *unit);
 /* False: it has to begin anew, with disks that are opened anew. */
 DVS_MUST_USE bool unit_disks_are_fit(struct unit *unit);
+/* Now and then: a record says when the view counts on what this replica does not have any more. */
+void unit_disks_look_lost(struct unit *unit);
 
 #endif

@@ -127,3 +127,28 @@ bool unit_disks_are_fit(struct unit *unit)
 		    LOG_STR("volume", unit->volume.name));
 	return false;
 }
+
+/* Another member may have it still, and says so soon. */
+#define LOST_LOOKS 3u
+
+void unit_disks_look_lost(struct unit *unit)
+{
+	bool is_counted_on = replica_members(unit->replica) >> unit->process->options.node & 1;
+
+	if (!unit->is_empty || !is_counted_on || replica_role(unit->replica) != REPLICA_ABSENT) {
+		if (unit->n_lost_looks >= LOST_LOOKS)
+			tell_why(unit, NULL);
+		unit->n_lost_looks = 0;
+		return;
+	}
+	if (++unit->n_lost_looks != LOST_LOOKS)
+		return;
+	log_error(log_of(unit), "what a replica had is gone, and nobody else may be the primary",
+		  LOG_STR("volume", unit->volume.name));
+	tell_why(unit,
+		 unit->volume.store == VOLUME_RAM ?
+			 "what it had was in memory and is gone; 'dvs vol promote --lost-data' "
+			 "begins anew with what a node has" :
+			 "what it had is gone; 'dvs vol promote --lost-data' begins anew with "
+			 "what a node has");
+}
