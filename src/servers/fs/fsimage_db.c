@@ -32,8 +32,8 @@ static const char *const statements[ST_N] = {
 	[ST_RUN_SET] = "UPDATE fsimage_runs SET blocks = ?2 WHERE past = ?1",
 	[ST_RUN_DROP] = "DELETE FROM fsimage_runs WHERE past = ?1",
 	[ST_FREED_ADD] = "INSERT INTO fsimage_freed(epoch, start, blocks) VALUES(?1, ?2, ?3)",
-	[ST_FREED_OVER] = "SELECT epoch, start, blocks FROM fsimage_freed WHERE epoch <= ?1"
-			  " ORDER BY epoch, start LIMIT ?2",
+	[ST_FREED_OVER] =
+		"SELECT epoch, start, blocks FROM fsimage_freed WHERE epoch <= ?1 ORDER BY epoch, start LIMIT ?2",
 	[ST_FREED_DROP] = "DELETE FROM fsimage_freed WHERE epoch = ?1 AND start = ?2",
 	[ST_CHUNK_ADD] = "INSERT INTO fsimage_chunks(chunk) VALUES(?1)",
 	[ST_CHUNK_DROP] = "DELETE FROM fsimage_chunks WHERE chunk = ?1",
