@@ -4,16 +4,8 @@
 # How fast anything is, is not asked here.
 
 . "$(dirname "$0")/../lib/tap.sh"
-requires root
-requires command corosync
-requires command ip
+. "$(dirname "$0")/../lib/bench.sh"
 requires command crun
-# In memory: a log on a busy disk holds corosync up.
-DVS_LAB_DIR=$(mktemp -d /dev/shm/dvs-test-XXXXXX) || exit 1
-export DVS_LAB_DIR
-# shellcheck disable=SC2016 # expanded at the end
-at_end 'rm -rf "$DVS_LAB_DIR"'
-[ "$(nproc)" -ge 2 ] || skip_all "needs two CPUs"
 
 # shellcheck disable=SC2317 # called by status_of, check and says
 bench()
@@ -21,18 +13,11 @@ bench()
 	"$DVS_BUILD/dvs" bench "$@"
 }
 
-# What the benchmark could leave behind: labs, cgroups, its directory of data.
-traces()
+# Beside its labs: its directory of data.
+leftovers()
 {
-	ls -A "$DVS_LAB_DIR" 2>/dev/null
-	pgrep -f "^dvs-lab-hold .*$DVS_LAB_DIR"
+	traces
 	ls -d /var/tmp/dvs-bench-data 2>/dev/null
-}
-
-status_of()
-{
-	"$@" >"$TAP_DIR/out" 2>"$TAP_DIR/err"
-	echo $?
 }
 
 # shellcheck disable=SC2317
@@ -49,7 +34,7 @@ is "a neighbour is measured" \
 	"$(status_of bench neighbour --pattern cpu --repeats 1 --json)" 0
 tap_comment <"$TAP_DIR/err"
 check "in the agreed form" form neighbour cpu
-is "they leave nothing behind" "$(traces)" ""
+is "they leave nothing behind" "$(leftovers)" ""
 
 says "work is counted" "^[0-9]+[.][0-9]+" bench work cpu 10
 is "work that is not known is wrong usage" "$(status_of bench work love 10)" 2

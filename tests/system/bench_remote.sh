@@ -4,34 +4,12 @@
 # How fast anything is, is not asked here.
 
 . "$(dirname "$0")/../lib/tap.sh"
-requires root
-requires command corosync
-requires command ip
+. "$(dirname "$0")/../lib/bench.sh"
 requires command iperf3
-# In memory: a log on a busy disk holds corosync up.
-DVS_LAB_DIR=$(mktemp -d /dev/shm/dvs-test-XXXXXX) || exit 1
-export DVS_LAB_DIR
-# shellcheck disable=SC2016 # expanded at the end
-at_end 'rm -rf "$DVS_LAB_DIR"'
-[ "$(nproc)" -ge 2 ] || skip_all "needs two CPUs"
 
 bench()
 {
 	"$DVS_BUILD/dvs" bench remote "$@"
-}
-
-# What the benchmark could leave behind: labs, that is their holders and directories.
-traces()
-{
-	ls -A "$DVS_LAB_DIR" 2>/dev/null
-	# The holder of a lab names the directory of its node.
-	pgrep -f "^dvs-lab-hold .*$DVS_LAB_DIR"
-}
-
-status_of()
-{
-	"$@" >"$TAP_DIR/out" 2>"$TAP_DIR/err"
-	echo $?
 }
 
 is "the quick run succeeds" \

@@ -4,34 +4,13 @@
 # How fast anything is, is not asked here.
 
 . "$(dirname "$0")/../lib/tap.sh"
-requires root
-requires command corosync
-requires command ip
+. "$(dirname "$0")/../lib/bench.sh"
 requires command nbdkit
-# In memory: a log on a busy disk holds corosync up.
-DVS_LAB_DIR=$(mktemp -d /dev/shm/dvs-test-XXXXXX) || exit 1
-export DVS_LAB_DIR
-# shellcheck disable=SC2016 # expanded at the end
-at_end 'rm -rf "$DVS_LAB_DIR"'
-[ "$(nproc)" -ge 2 ] || skip_all "needs two CPUs"
 
 # shellcheck disable=SC2317 # called by status_of, check and says
 bench()
 {
 	"$DVS_BUILD/dvs" bench "$@"
-}
-
-# What the benchmark could leave behind: labs, and the programs that serve disks.
-traces()
-{
-	ls -A "$DVS_LAB_DIR" 2>/dev/null
-	pgrep -f "^dvs-lab-hold .*$DVS_LAB_DIR"
-}
-
-status_of()
-{
-	"$@" >"$TAP_DIR/out" 2>"$TAP_DIR/err"
-	echo $?
 }
 
 is "the quick run of one pattern succeeds" \

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
 
 from commands_room import DEADLINE_S, DVS, Room, Terminal
@@ -469,20 +468,6 @@ LAB_TESTS = [a_dc_has_containers_where_it_is_told, programs_run_on_any_node, fil
              figures_of_all_nodes_are_one_list, a_node_that_is_down_does_not_hold_the_rest_up]
 
 
-def run(tap, tests, place):
-    for test in tests:
-        if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
-            continue
-        title = test.__name__.replace("_", " ")
-        try:
-            test(place)
-            tap.ok(True, title)
-        except Exception:
-            tap.ok(False, title, traceback.format_exc())
-            if test.__name__.startswith("a_dc_is_created") or test is LAB_TESTS[0]:
-                return
-
-
 def main():
     requires_lab()
     if not shutil.which("crun"):
@@ -495,7 +480,7 @@ def main():
         if chosen and not any(test.__name__ == "a_dc_is_created_listed_and_told" for test in ROOM_TESTS
                               if test.__name__ in chosen):
             room.dvs("dc", "create", "web", "-e", "COLOUR=blue")
-        run(tap, ROOM_TESTS, room)
+        tap.each(ROOM_TESTS, room, needed=[a_dc_is_created_listed_and_told])
         tap.equal(room.end(), 0, "dvsd ends well")
     finally:
         if tap.failed:
@@ -503,9 +488,8 @@ def main():
         room.remove()
     if not chosen or any(test.__name__ in chosen for test in LAB_TESTS):
         with Lab(3) as lab:
-            run(tap, LAB_TESTS, lab)
-    print(f"1..{tap.n}")
-    return 1 if tap.failed else 0
+            tap.each(LAB_TESTS, lab, needed=LAB_TESTS[:1])
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import traceback
 from pathlib import Path
 
 SOURCE = Path(os.environ.get("DVS_SOURCE", Path(__file__).resolve().parents[2]))
@@ -375,6 +376,30 @@ class Tap:
     def comment(self, text):
         print(f"# {text}", flush=True)
 
+    def each(self, tests, *things, broken=None, needed=()):
+        """Run TESTS with THINGS, or those of them that are named on the command line; the name is the title. BROKEN() shows or mends what a
+        test that failed leaves. Behind one of NEEDED that failed nothing is run."""
+        for test in tests:
+            if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
+                continue
+            began = time.monotonic()
+            why = ""
+            try:
+                test(*things)
+            except Exception:
+                why = traceback.format_exc()
+            self.ok(not why, test.__name__.replace("_", " "), why)
+            self.comment(f"{time.monotonic() - began:.1f} s")
+            if why and broken:
+                broken()
+            if why and test in needed:
+                return
+
+    def end(self):
+        """The plan; what main() returns."""
+        print(f"1..{self.n}", flush=True)
+        return 1 if self.failed else 0
+
     def run(self, tests, make):
         """Each test gets a dvsd of its own; its name is its title."""
         for test in tests:
@@ -388,12 +413,10 @@ class Tap:
                 dvsd_status = dvsd.end()
                 self.ok(dvsd_status == 0, title, f"dvsd ended with status {dvsd_status}")
             except BaseException as mistake:
-                import traceback
                 log = dvsd.log_text().decode(errors="replace")[-4000:]
                 self.ok(False, title, traceback.format_exc() + log)
                 dvsd.process.kill()
                 dvsd.end()
                 if isinstance(mistake, KeyboardInterrupt):
                     raise
-        print(f"1..{self.n}")
-        return 1 if self.failed else 0
+        return self.end()

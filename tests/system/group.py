@@ -249,8 +249,7 @@ def main():
                 raise
             finally:
                 tap.comment(f"{one.__name__}: {time.monotonic() - began:.1f} s")
-    print(f"1..{tap.n}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 sys.exit(main())

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import traceback
 from pathlib import Path
 
 from dvsd import Tap
@@ -226,17 +225,8 @@ def main():
     tap = Tap()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as base, Lab(3) as lab:
         lab.wait_nodes(0, [0, 1, 2])
-        for test in TESTS:
-            if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
-                continue
-            try:
-                test(lab, Path(base))
-                tap.ok(True, test.__name__.replace("_", " "))
-            except Exception:
-                tap.ok(False, test.__name__.replace("_", " "), traceback.format_exc())
-                lab.show_logs(15)
-    print(f"1..{tap.n}")
-    return 1 if tap.failed else 0
+        tap.each(TESTS, lab, Path(base), broken=lambda: lab.show_logs(15))
+    return tap.end()
 
 
 if __name__ == "__main__":

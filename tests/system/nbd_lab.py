@@ -72,8 +72,7 @@ def main():
         except Exception:
             tap.ok(False, "a primary that is killed is a pause", traceback.format_exc())
             lab.show_logs()
-    print(f"1..{tap.n}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

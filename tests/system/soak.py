@@ -401,8 +401,7 @@ def main():
                 tell_hung(soak, why.hung_pid)
             lab.show_logs(200)
         report(tap, soak)
-    print(f"1..{tap.n}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 import concurrent.futures
 import json
 import sys
-import traceback
 
 from dvsd import Tap
 from lab import BUILD, Lab, requires_lab, wait_for
@@ -288,20 +287,10 @@ def main():
     tap = Tap()
     with Lab(3) as lab:
         lab.run(0, "dvs", "dc", "create", DC, "--no-container")
-        for test in TESTS:
-            if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
-                continue
-            title = test.__name__.replace("_", " ")
-            try:
-                test(lab)
-                tap.ok(True, title)
-            except Exception:
-                tap.ok(False, title, traceback.format_exc())
-                clean(lab)
+        tap.each(TESTS, lab, broken=lambda: clean(lab))
         if tap.failed:
             lab.show_logs()
-    print(f"1..{tap.n}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":
