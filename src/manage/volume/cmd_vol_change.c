@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs vol resize, set and promote: changes of a volume that is in use. */
+#include <poll.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "manage/container/limits.h"
 #include "manage/volume/create.h"
 #include "manage/volume/describe.h"
@@ -218,11 +220,24 @@ static int wait_primary(struct vol *vol, const struct dvk_node_info *node)
 			node->name, vol->text);
 }
 
-int vol_hand_over(struct vol *vol, const struct dvk_node_info *node)
+/* Who has just come into sync, or comes in again because the volume is kept in another way now, can take over in a moment. */
+static dvs_err ask_hand_over(struct vol *vol, uint32_t node, uint64_t until_ns)
 {
-	struct vdd_hand_over_req request = { .node = node->node.n };
-	dvs_err err = vdd_call_hand_over(vol->disk.self, vol->disk.server, &request, NULL, NULL, 0,
+	struct vdd_hand_over_req request = { .node = node };
+	dvs_err err;
+
+	for (;;) {
+		err = vdd_call_hand_over(vol->disk.self, vol->disk.server, &request, NULL, NULL, 0,
 					 NULL, 0, NULL, VOL_ANSWER_MS);
+		if ((err != DVS_NOTFOUND && err != DVS_NOPROC) || clock_is_past(until_ns))
+			return err;
+		(void)poll(NULL, 0, WATCH_MS);
+	}
+}
+
+int vol_hand_over(struct vol *vol, const struct dvk_node_info *node, uint64_t until_ns)
+{
+	dvs_err err = ask_hand_over(vol, node->node.n, until_ns);
 
 	if (err == DVS_NOTFOUND)
 		return vol_note(vol,
@@ -252,7 +267,7 @@ static int let_be_primary(struct vol *vol, const struct dvk_node_info *node)
 	err = vol_status(vol, VOL_ANSWER_MS);
 	if (err != DVS_OK)
 		return vol_fail_reach(vol, err);
-	return is_primary(vol, node->node.n) ? EXIT_DONE : vol_hand_over(vol, node);
+	return is_primary(vol, node->node.n) ? EXIT_DONE : vol_hand_over(vol, node, 0);
 }
 
 static int promote(struct vol *vol)

@@ -10,6 +10,8 @@
 
 /* How long nothing may happen before it is given up. */
 #define SETTLE_NS (60 * CLOCK_NS_PER_S)
+/* How long another one may take until it can be the primary. */
+#define HEIR_NS (20 * CLOCK_NS_PER_S)
 
 struct change {
 	const struct dvk_node_info *node;
@@ -168,7 +170,9 @@ static int secure(struct vol *vol, const struct change *change)
 				"says that one is in sync",
 				vol->text);
 	member = vol_member(vol, node);
-	return member && member->state == VOL_PRIMARY ? vol_hand_over(vol, other) : EXIT_DONE;
+	return member && member->state == VOL_PRIMARY ?
+		       vol_hand_over(vol, other, clock_deadline_ns(HEIR_NS)) :
+		       EXIT_DONE;
 }
 
 /* Until the servers have let it go. */

@@ -22,8 +22,8 @@ MUST_USE bool volumes_new_id(char id[37]);
 MUST_USE int vol_resize(struct vol *vol, uint64_t bytes);
 /* Let NODE be the primary with whatever it has, though no other one is left that has everything. */
 MUST_USE int vol_force(struct vol *vol, const struct dvk_node_info *node);
-/* Let NODE be the primary, and wait until it is. */
-MUST_USE int vol_hand_over(struct vol *vol, const struct dvk_node_info *node);
+/* Let NODE be the primary, and wait until it is. One that cannot take over yet is asked again until UNTIL_NS (0: it is asked once). */
+MUST_USE int vol_hand_over(struct vol *vol, const struct dvk_node_info *node, uint64_t until_ns);
 /* Remove the record NAME and what belongs to it: its servers end, and remove what they have stored. */
 MUST_USE int vol_forget(struct vol *vol, const struct volume *volume);
 

@@ -237,6 +237,7 @@ TEST(the_figures_of_volumes_are_rates_between_two_looks)
 TEST(the_figures_tell_how_far_a_replica_is)
 {
 	RESULT told = { 0 };
+	RESULT wrong = { 0 };
 
 	volume_with_two();
 	fake()->disk.syncing = 1;
@@ -245,9 +246,9 @@ TEST(the_figures_tell_how_far_a_replica_is)
 	ck_assert_msg(told.status == 0, "%s", told.err);
 	ck_assert_contains(told.out, "syncing 25%");
 	ck_assert_contains(told.out, "25%, left 32");
-	told = run("vol stats web/date");
-	ck_assert_int_eq(told.status, 1);
-	ck_assert_contains(told.err, "did you mean 'web/data'?");
+	wrong = run("vol stats web/date");
+	ck_assert_int_eq(wrong.status, 1);
+	ck_assert_contains(wrong.err, "did you mean 'web/data'?");
 }
 
 /* ---- ls and inspect ---- */
