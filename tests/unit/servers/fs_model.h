@@ -39,7 +39,7 @@ dvs_err model_tmpfile(struct model *m, const struct fs_who *who, uint32_t dir, u
 dvs_err model_link(struct model *m, const struct fs_who *who, uint32_t file, uint32_t dir,
 		   uint32_t name);
 dvs_err model_unlink(struct model *m, const struct fs_who *who, uint32_t dir, uint32_t name,
-		     bool is_dir);
+		     bool wants_dir);
 dvs_err model_rename(struct model *m, const struct fs_who *who, uint32_t dir, uint32_t name,
 		     uint32_t new_dir, uint32_t new_name, uint32_t flags);
 dvs_err model_chmod(struct model *m, const struct fs_who *who, uint32_t file, uint32_t mode);

@@ -121,6 +121,23 @@ TEST(a_rollback_gives_back_what_was)
 	fs_help_close(fs);
 }
 
+TEST(a_link_that_was_rolled_back_can_be_made_again)
+{
+	struct fs *fs = fs_help_open();
+	struct fs_attr attr, linked;
+	struct fs_name name = fs_help_name("name");
+
+	ck_assert(CHANGE(fs, fs_make_tmpfile(fs, &fs_root, FS_ROOT, 0644, 0, true, &attr)) ==
+		  DVS_OK);
+	ck_assert(fs_begin(fs) == DVS_OK);
+	ck_assert(fs_link(fs, &fs_root, attr.ino, FS_ROOT, name, &linked) == DVS_OK);
+	fs_rollback(fs);
+	ck_assert(CHANGE(fs, fs_link(fs, &fs_root, attr.ino, FS_ROOT, name, &linked)) == DVS_OK);
+	ck_assert_uint_eq(linked.nlink, 1);
+	fs_help_check(fs);
+	fs_help_close(fs);
+}
+
 TEST(an_inode_that_left_the_memory_comes_back_as_it_was)
 {
 	struct fs *fs = fs_help_open();
@@ -437,7 +454,8 @@ TEST(a_sticky_directory_protects_names_from_others)
 UNIT_MAIN_TIMEOUT(
 	"fs-tree", 60, a_name_has_at_most_255_bytes_of_any_value_but_zero_and_slash,
 	what_is_no_directory_has_no_names, a_symbolic_link_has_a_target_of_1_to_4095_bytes,
-	a_rollback_gives_back_what_was, an_inode_that_left_the_memory_comes_back_as_it_was,
+	a_rollback_gives_back_what_was, a_link_that_was_rolled_back_can_be_made_again,
+	an_inode_that_left_the_memory_comes_back_as_it_was,
 	a_file_without_names_lives_as_long_as_it_is_pinned,
 	a_new_server_removes_what_nobody_has_open_any_more,
 	a_removed_directory_that_is_open_gets_no_names, a_tmpfile_gets_a_name_unless_it_must_not,
