@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names: looking up, making, removing, renaming. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "gateways/fuse/gateway.h"
+
+static dvs_err do_lookup(struct task *task)
+{
+	return fsc_lookup(task->me, task->who, task->ino, task->name, &task->attr);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct task task = task_of(req, parent);
+
+	task.name = task_name(name);
+	task_reply_entry(&task, task_as_caller(&task, do_lookup));
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+	struct gateway *gateway = fuse_req_userdata(req);
+
+	nodes_forget(gateway->nodes, ino, n);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	struct gateway *gateway = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++)
+		nodes_forget(gateway->nodes, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static dvs_err do_make(struct task *task)
+{
+	const struct fsc_new what = { .parent = task->ino,
+				      .name = task->name,
+				      .mode = task->mode,
+				      .umask = fuse_req_ctx(task->req)->umask,
+				      .rdev = task->rdev };
+
+	return fsc_create(task->me, task->who, &what, 0, NULL, &task->attr);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct task task = task_of(req, parent);
+
+	task.name = task_name(name);
+	task.mode = mode;
+	task.rdev = (uint32_t)rdev;
+	task.needs_groups = mode & S_ISGID;
+	task_reply_entry(&task, task_as_caller(&task, do_make));
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	op_mknod(req, parent, name, (mode & ~(mode_t)S_IFMT) | S_IFDIR, 0);
+}
+
+static dvs_err do_symlink(struct task *task)
+{
+	return fsc_symlink(task->me, task->who, task->ino, task->name, task->name2, &task->attr);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct task task = task_of(req, parent);
+
+	task.name = task_name(name);
+	task.name2 = task_name(target);
+	task_reply_entry(&task, task_as_caller(&task, do_symlink));
+}
+
+static dvs_err do_link(struct task *task)
+{
+	return fsc_link(task->me, task->who, task->other, task->ino, task->name, &task->attr);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct task task = task_of(req, parent);
+
+	task.other = ino;
+	task.name = task_name(name);
+	task_reply_entry(&task, task_as_caller(&task, do_link));
+}
+
+static dvs_err do_unlink(struct task *task)
+{
+	struct fs_unlink_rep rep;
+
+	return fsc_unlink(task->me, task->who, task->ino, task->name, task->is_dir, &rep);
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, bool is_dir)
+{
+	struct task task = task_of(req, parent);
+
+	task.name = task_name(name);
+	task.is_dir = is_dir;
+	task_end(&task, task_as_caller(&task, do_unlink));
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, false);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, true);
+}
+
+static dvs_err do_rename(struct task *task)
+{
+	struct fs_rename_rep rep;
+
+	return fsc_rename(task->me, task->who, task->ino, task->name, task->other, task->name2,
+			  task->flags, &rep);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+		      const char *new_name, unsigned int flags)
+{
+	struct task task = task_of(req, parent);
+
+	/* NOREPLACE and EXCHANGE; a white-out belongs to overlays. */
+	if (flags & ~3u) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	task.name = task_name(name);
+	task.other = new_parent;
+	task.name2 = task_name(new_name);
+	task.flags = flags;
+	task_end(&task, task_as_caller(&task, do_rename));
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct task task = task_of(req, ino);
+	char target[FSC_TARGET_MAX + 1];
+	size_t len;
+	dvs_err err = fsc_readlink(task.me, ino, target, &len);
+
+	if (!err && memchr(target, '\0', len))
+		err = DVS_PROTO;
+	if (err)
+		task_fail(&task, err);
+	else
+		fuse_reply_readlink(req, target);
+}
+
+void ops_names_add(struct fuse_lowlevel_ops *ops)
+{
+	ops->lookup = op_lookup;
+	ops->forget = op_forget;
+	ops->forget_multi = op_forget_multi;
+	ops->mknod = op_mknod;
+	ops->mkdir = op_mkdir;
+	ops->symlink = op_symlink;
+	ops->link = op_link;
+	ops->unlink = op_unlink;
+	ops->rmdir = op_rmdir;
+	ops->rename = op_rename;
+	ops->readlink = op_readlink;
+}
