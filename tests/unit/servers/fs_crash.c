@@ -57,6 +57,7 @@ static void crash_with(uint64_t seed)
 	world_sync(&world);
 	for (int round = 0; round < ROUNDS; round++) {
 		uint64_t steps = 1 + traced_random(&seed) % 12;
+		size_t before;
 
 		traced_keep(traced);
 		for (uint64_t i = 0; i < steps; i++)
@@ -70,6 +71,13 @@ static void crash_with(uint64_t seed)
 				    false);
 		}
 		look_at_death(&world, traced, traced->n_ops - traced->n_ops / 3);
+		/* Within a sync, too: what it says to be over must not be so too early. */
+		before = traced->n_ops;
+		ck_assert(fsimage_sync(fs_image(world.fs)) == DVS_OK);
+		for (int i = 0; i < 6 && traced->n_ops > before; i++)
+			look_at_cut(&world, traced,
+				    before + traced_random(&seed) % (traced->n_ops - before), &seed,
+				    false);
 		world_sync(&world);
 		look_at_cut(&world, traced, traced->n_ops, &seed, false);
 	}
