@@ -48,7 +48,12 @@ class Gateway:
     def end(self, how=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(how)
-        status = self.process.wait(30)
+        try:
+            status = self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            # A mount namespace that somebody has made meanwhile has it, too.
+            self.process.send_signal(how)
+            status = self.process.wait(20)
         self.log.close()
         subprocess.run(["umount", "-l", self.path], check=False, stderr=subprocess.DEVNULL)
         return status

@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""dvs-fuse and dvs-fs together: rights of users, and real programs over two gateways; and all that fs_gateway.py has for the gateway alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import fs_gateway
+from dvsd import BUILD
+from lab import SOURCE
+
+
+class World(fs_gateway.World):
+    """With dvs-fs for the file server."""
+
+    def serve(self):
+        lib = self.base / "lib"
+        lib.mkdir()
+        with open(self.base / "fs.log", "ab") as log:
+            self.server = subprocess.Popen(
+                [BUILD / "dvs-fs", "--run-dir", self.dvsd.run_dir, "--lib-dir", lib,
+                 "--dc", fs_gateway.DC, "--fs", "home", "--node", "0"],
+                stdin=subprocess.DEVNULL, stderr=log)
+
+    def end_server(self):
+        self.server.kill()
+        self.server.wait()
+
+    def two(self):
+        os.chmod(self.base, 0o755)
+        return super().two()
+
+
+def sh(text, uid=0, groups=(), status=0):
+    done = subprocess.run(["sh", "-c", text], check=False, user=uid, group=uid, extra_groups=groups,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, (text, done.returncode, done.stdout, done.stderr)
+    return done.stdout + done.stderr
+
+
+def rights_are_those_of_the_user_and_all_groups(world):
+    a, b = world.two()
+    os.chmod(a, 0o1777)
+    made = sh(f"cd {a} && umask 027 && echo hi > f && mkdir d && stat -c '%u %g %a' f d", uid=1000)
+    assert made == "1000 1000 640\n1000 1000 750\n", made
+    assert "Permission denied" in sh(f"cat {b}/f", uid=1001, status=1)
+    assert sh(f"cat {b}/f", uid=1001, groups=[1000]) == "hi\n"
+    assert "not permitted" in sh(f"rm -f {b}/f", uid=1001, status=1)
+    assert sh(f"cat {b}/f") == "hi\n"
+
+
+def a_tree_is_the_same_at_both(world):
+    a, b = world.two()
+    sh(f"cd {a} && tar cf - -C {SOURCE} docs | tar xf - && diff -r {SOURCE}/docs {b}/docs")
+
+
+def a_database_is_whole(world):
+    a, b = world.two()
+    sh(f"""{sys.executable} -c 'import sqlite3
+c = sqlite3.connect("{a}/db")
+c.execute("create table t(x)")
+for i in range(500):
+    c.execute("insert into t values(?)", (i,))
+c.commit()'""")
+    assert sh(f"""{sys.executable} -c 'import sqlite3
+c = sqlite3.connect("{b}/db")
+print(c.execute("select count(*), sum(x) from t").fetchone(), *c.execute("pragma integrity_check").fetchone())'""") \
+        == "(500, 124750) ok\n"
+
+
+def a_clone_is_whole(world):
+    a, b = world.two()
+    if not shutil.which("git"):
+        return
+    sh(f"cd {a} && git init -q r && cd r && cp -r {SOURCE}/docs . && git add -A && "
+       f"git -c user.name=a -c user.email=a@b commit -qm x && git clone -q . {b}/r2")
+    assert sh(f"cd {a}/r2 && git fsck && git status --short") == ""
+
+
+# A server that is started anew finds what there was; that is tested with the server.
+OTHERS = {"another_server_is_found", "without_a_server_it_says_so"}
+
+if __name__ == "__main__":
+    fs_gateway.World = World
+    fs_gateway.TESTS = tuple(test for test in fs_gateway.TESTS if test.__name__ not in OTHERS) + (
+        rights_are_those_of_the_user_and_all_groups, a_tree_is_the_same_at_both, a_database_is_whole,
+        a_clone_is_whole)
+    sys.exit(fs_gateway.main())
