@@ -3,7 +3,7 @@
 """The guides do what they say: their commands are run in their order, and what stands below them is compared with what comes; '...' stands for
 anything.
 
-usage: guide.py containers|volumes"""
+usage: guide.py containers|filesystems|volumes"""
 
 import fnmatch
 import os
