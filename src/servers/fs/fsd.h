@@ -76,6 +76,16 @@ struct fsd {
 	/* locks */
 	struct list locked[FSD_BUCKETS]; /* by file */
 	uint32_t n_locks;
+	uint64_t synced_ns;
+	/* Room for answers, which are sent before the handler returns. */
+	uint8_t listing[DVS_DATA_MAX];
+	uint8_t names[DVS_DATA_MAX];
+	uint8_t recalls[1u << 16];
+	union {
+		struct fs_status_rep status;
+		struct fs_check_rep check;
+		struct fs_sessions_rep sessions;
+	} rep;
 	struct {
 		uint64_t requests;
 		uint64_t recalls;

@@ -27,8 +27,8 @@ static bool is_there(struct fsd *fsd, struct skeleton_request *request)
 
 void fsd_status(void *state, struct skeleton_request *request, const struct fs_status_req *req)
 {
-	static struct fs_status_rep rep;
 	struct fsd *fsd = state;
+	struct fs_status_rep *rep = &fsd->rep.status;
 	struct fsimage_figures figures;
 	struct fs_statfs_rep space;
 	const char *why;
@@ -39,7 +39,7 @@ void fsd_status(void *state, struct skeleton_request *request, const struct fs_s
 	fsimage_look(fs_image(fsd->fs), &figures);
 	fs_statfs(fsd->fs, &space);
 	why = fsimage_why(fs_image(fsd->fs));
-	rep = (struct fs_status_rep){
+	*rep = (struct fs_status_rep){
 		.bytes = figures.bytes,
 		.free_bytes = figures.free_bytes,
 		.meta_bytes = figures.meta_bytes,
@@ -56,10 +56,10 @@ void fsd_status(void *state, struct skeleton_request *request, const struct fs_s
 		.flushes = figures.flushes,
 		.read_only = why != NULL,
 	};
-	(void)snprintf(rep.why, sizeof(rep.why), "%s", why ? why : "");
-	(void)snprintf(rep.store, sizeof(rep.store), "%s", fs_record_stores[fsd->record.store]);
-	fs_get_quota(fsd->fs, &rep.quota_bytes, &rep.quota_files);
-	fs_status_answer(request, DVS_OK, &rep);
+	(void)snprintf(rep->why, sizeof(rep->why), "%s", why ? why : "");
+	(void)snprintf(rep->store, sizeof(rep->store), "%s", fs_record_stores[fsd->record.store]);
+	fs_get_quota(fsd->fs, &rep->quota_bytes, &rep->quota_files);
+	fs_status_answer(request, DVS_OK, rep);
 }
 
 void fsd_grow(void *state, struct skeleton_request *request, const struct fs_grow_req *req)
@@ -114,21 +114,21 @@ static void found(void *context, const char *text)
 
 void fsd_check(void *state, struct skeleton_request *request, const struct fs_check_req *req)
 {
-	static struct fs_check_rep rep;
 	struct fsd *fsd = state;
+	struct fs_check_rep *rep = &fsd->rep.check;
 	dvs_err err = DVS_OK;
 
 	if (!is_there(fsd, request))
 		return;
-	memset(&rep, 0, sizeof(rep));
+	memset(rep, 0, sizeof(*rep));
 	if (req->repair)
 		err = fs_begin(fsd->fs);
 	if (!err) {
-		err = fs_check(fsd->fs, req->repair, found, &rep, &rep.repaired);
+		err = fs_check(fsd->fs, req->repair, found, rep, &rep->repaired);
 		if (req->repair)
 			err = end(fsd, err);
 	}
-	fs_check_answer(request, err, &rep);
+	fs_check_answer(request, err, rep);
 }
 
 const struct fs_handlers fsd_handlers = {

@@ -145,7 +145,7 @@ static bool is_held(const struct leased *leased, const struct fsd_session *sessi
 
 static void tell(struct fsd *fsd, struct fsd_session *session)
 {
-	static uint8_t room[1u << 16];
+	uint8_t *room = fsd->recalls;
 	struct skeleton_request *request = session->listener;
 	struct fs_recalls_rep rep = { .count = 0 };
 	struct writer out;
@@ -377,8 +377,8 @@ void fsd_recalls_tick(struct fsd *fsd)
 
 void fsd_hold(void *state, struct skeleton_request *request, const struct fs_hold_req *req)
 {
-	static uint8_t bits[65536 / 8];
 	struct fsd *fsd = state;
+	uint8_t *bits = fsd->recalls;
 	struct fsd_session *session = fsd_session_of(fsd, request->source);
 	size_t bytes = ((size_t)req->count + 7) / 8;
 	dvs_err err = DVS_OK;

@@ -231,7 +231,7 @@ void fsd_rename(void *state, struct skeleton_request *request, const struct fs_r
 
 void fsd_readlink(void *state, struct skeleton_request *request, const struct fs_readlink_req *req)
 {
-	static char target[FS_TARGET_MAX + 1];
+	char target[FS_TARGET_MAX + 1];
 	struct fsd_call call;
 	size_t len = 0;
 	dvs_err err;
@@ -249,8 +249,6 @@ struct listing {
 	uint32_t count;
 	bool is_full;
 };
-
-static uint8_t listing_room[DVS_DATA_MAX];
 
 static bool list_one(void *context, const struct fs_name_entry *entry)
 {
@@ -275,7 +273,8 @@ static bool list_one(void *context, const struct fs_name_entry *entry)
 /* Read without attributes first: while the rows are read nothing else is asked of the database. */
 static void add_attrs(struct listing *listing, size_t room)
 {
-	static uint8_t names[DVS_DATA_MAX];
+	uint8_t *names = listing->call->fsd->names;
+	uint8_t *listing_room = listing->call->fsd->listing;
 	size_t bytes = writer_len(&listing->out);
 	uint32_t count = listing->count;
 	struct cursor in;
@@ -322,14 +321,14 @@ void fsd_readdir(void *state, struct skeleton_request *request, const struct fs_
 	struct writer out = writer_over(payload, sizeof(payload));
 	struct fsd_call call;
 	struct listing listing = { .call = &call };
+	uint8_t *listing_room = ((struct fsd *)state)->listing;
 	bool end = false;
 	size_t room;
 	dvs_err err;
 
 	if (!fsd_begin(state, &call, request, false, req->handle ? 0 : req->who))
 		return;
-	room = request->reply_cap < sizeof(listing_room) ? request->reply_cap :
-							   sizeof(listing_room);
+	room = request->reply_cap < DVS_DATA_MAX ? request->reply_cap : DVS_DATA_MAX;
 	listing.out = writer_over(listing_room, room);
 	err = may_list(&call, req);
 	if (!err)

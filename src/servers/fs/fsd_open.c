@@ -2,10 +2,12 @@
 /* From the record to an open file system. What is new is made: a medium whose beginning is zeroes. Anything else that is no file system is left as it is. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "servers/fs/fsd.h"
 
@@ -74,12 +76,15 @@ static dvs_err open_medium(struct fsd *fsd, struct medium **medium)
 
 static dvs_err is_blank(struct medium *medium, bool *blank)
 {
-	static uint8_t block[MEDIUM_BLOCK_BYTES * 16];
+	const size_t block_bytes = (size_t)MEDIUM_BLOCK_BYTES * 16;
+	AUTO_FREE uint8_t *block = malloc(block_bytes);
 	uint64_t bytes = medium->bytes < LOOKED_AT ? medium->bytes : LOOKED_AT;
 
+	if (!block)
+		return DVS_NOMEM;
 	*blank = true;
-	for (uint64_t at = 0; at < bytes && *blank; at += sizeof(block)) {
-		size_t part = bytes - at < sizeof(block) ? (size_t)(bytes - at) : sizeof(block);
+	for (uint64_t at = 0; at < bytes && *blank; at += block_bytes) {
+		size_t part = bytes - at < block_bytes ? (size_t)(bytes - at) : block_bytes;
 		dvs_err err = medium_read(medium, at, block, part);
 
 		if (err)

@@ -211,7 +211,6 @@ static void lost_service(void *context, struct m3 *self, dvs_err err)
 static void tick(struct skeleton_timer *timer)
 {
 	struct fsd *fsd = CONTAINER_OF(timer, struct fsd, sync);
-	static uint64_t synced_ns;
 
 	skeleton_timer_set(fsd->skeleton, timer, clock_deadline_ns(TICK_NS), tick);
 	if (!fsd->service)
@@ -226,9 +225,9 @@ static void tick(struct skeleton_timer *timer)
 			fsd_take_over(fsd);
 		return;
 	}
-	if (clock_now_ns() - synced_ns < SYNC_NS)
+	if (clock_now_ns() - fsd->synced_ns < SYNC_NS)
 		return;
-	synced_ns = clock_now_ns();
+	fsd->synced_ns = clock_now_ns();
 	if (fs_has_times(fsd->fs) && fs_begin(fsd->fs) == DVS_OK && fs_commit(fsd->fs) != DVS_OK)
 		log_warning(&fsd->log, "access times are lost");
 	if (fsimage_is_dirty(fs_image(fsd->fs)) && fsimage_sync(fs_image(fsd->fs)) != DVS_OK)

@@ -536,17 +536,17 @@ void fsd_reopen(void *state, struct skeleton_request *request, const struct fs_r
 void fsd_list_sessions(void *state, struct skeleton_request *request,
 		       const struct fs_sessions_req *req)
 {
-	static struct fs_sessions_rep rep;
 	struct fsd *fsd = state;
+	struct fs_sessions_rep *rep = &fsd->rep.sessions;
 
-	rep.n_sessions = 0;
+	rep->n_sessions = 0;
 	LIST_FOREACH(link, &fsd->sessions) {
 		const struct fsd_session *session = CONTAINER_OF(link, struct fsd_session, of_fsd);
 		bool is_deaf = !list_is_empty(&session->told) && !session->listener;
 
-		if (session->number < req->cursor || rep.n_sessions == ARRAY_LEN(rep.sessions))
+		if (session->number < req->cursor || rep->n_sessions == ARRAY_LEN(rep->sessions))
 			continue;
-		rep.sessions[rep.n_sessions++] =
+		rep->sessions[rep->n_sessions++] =
 			(struct fs_session){ .session = session->number,
 					     .node = session->node,
 					     .endpoint = dvs_ep_number(session->first),
@@ -557,5 +557,5 @@ void fsd_list_sessions(void *state, struct skeleton_request *request,
 					     .leases = session->n_leases,
 					     .locks = session->n_locks };
 	}
-	fs_sessions_answer(request, DVS_OK, &rep);
+	fs_sessions_answer(request, DVS_OK, rep);
 }
