@@ -153,8 +153,8 @@ static void tell(struct fsd *fsd, struct fsd_session *session)
 	if (!request)
 		return;
 	session->listener = NULL;
-	out = writer_over(room,
-			  request->reply_cap < sizeof(room) ? request->reply_cap : sizeof(room));
+	out = writer_over(room, request->reply_cap < sizeof(fsd->recalls) ? request->reply_cap :
+									    sizeof(fsd->recalls));
 	while (!list_is_empty(&session->to_recall)) {
 		struct hold *hold = CONTAINER_OF(session->to_recall.next, struct hold, to_recall);
 		const struct fs_recall recall = { .number = hold->number,
