@@ -196,7 +196,11 @@ def nodes_come_and_go(lab, a):
     behave(lab, 1, web="broken: no room")
     assert a[1].nodes("web", [0, 1]) == {"err": "OK", "refusal": ["DENIED", 1, "no room"]}
     soon(lambda: a[2].list()["web"]["nodes"] == {"0": "ready", "2": "ready"})
-    assert a[1].nodes("web", [], [0, 2])["err"] == "BADSTATE"
+    # Without any node it is still there, with what belongs to it.
+    assert a[1].nodes("web", [], [0, 2]) == {"err": "OK", "refusal": None}
+    soon(lambda: a[2].list()["web"]["nodes"] == {})
+    assert a[1].nodes("web", [0, 2]) == {"err": "OK", "refusal": None}
+    soon(lambda: a[2].list()["web"]["nodes"] == {"0": "ready", "2": "ready"})
     assert a[1].nodes("web", [], [1])["err"] == "NODEST"
     assert a[1].nodes("web", [9])["err"] == "NODEST"
     behave(lab, 0, web="stuck")

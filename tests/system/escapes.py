@@ -179,7 +179,8 @@ def attempts_fail(lab, tap):
 def root_is_nobody(lab, tap):
     program = lab.popen(0, "dvs", "run", "hostile", "sleep", "600")
     pid = wait_for(lambda: [row["pid"] for row in lab.json(0, "ps", "hostile")["programs"]
-                            if row["command"].startswith("sleep 600")], "the program runs")[0]
+                            if row["pid"] and row["command"].startswith("sleep 600")],
+                   "the program runs")[0]
     status = lab.path(0, f"/proc/{pid}/status").read_text()
     uid = int(next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1])
     tap.ok(uid >= 0x10000000, "root of a container is nobody on the host", uid)

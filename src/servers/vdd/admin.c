@@ -391,13 +391,44 @@ static bool has_marks(const struct unit *unit)
 	return false;
 }
 
-/* What was begun before the last time may still be on its way to a member: its marks must stay. */
-static bool is_any_old(struct unit *unit)
+/* Whether a job up to NUMBER is under way. */
+static bool is_any_old(struct unit *unit, uint64_t number)
 {
 	struct list *link = unit->jobs.next;
 
-	return link != &unit->jobs &&
-	       CONTAINER_OF(link, struct job, of_unit)->number <= unit->cooled;
+	return link != &unit->jobs && CONTAINER_OF(link, struct job, of_unit)->number <= number;
+}
+
+/* All members are to have on stable storage what loses its marks: one that comes back after a loss of power could lack it. */
+static void flush_all(struct unit *unit)
+{
+	struct disk_info info = { .minor = 0 };
+
+	for (uint32_t minor = 0; disks_look(unit->disks, minor, &info) == DVS_OK;
+	     minor = info.minor + 1) {
+		const struct vdd_entry_flush_req head = { .minor = info.minor };
+		struct job *job = job_begin(unit, NULL, plain_answer);
+
+		if (!job)
+			return;
+		CHANGE_HEAD(&job->entry, flush, FLUSH, &head);
+		job_submit(job);
+		job_less(job, DVS_OK);
+	}
+	unit->cool_flushed = unit->n_taken;
+	unit->cool_epoch = replica_epoch(unit->replica);
+}
+
+/* Whether all members have carried out the flushes that were ordered. Who could not is out of the view, which is another one then. */
+static bool is_flushed(struct unit *unit)
+{
+	if (unit->cool_flushed && unit->cool_epoch != replica_epoch(unit->replica))
+		unit->cool_flushed = 0;
+	if (!unit->cool_flushed) {
+		flush_all(unit);
+		return false;
+	}
+	return !is_any_old(unit, unit->cool_flushed) && !disks_are_broken(unit->disks);
 }
 
 void admin_cool(struct unit *unit)
@@ -410,14 +441,16 @@ void admin_cool(struct unit *unit)
 		nodes |= UINT64_C(1) << unit->volume.replicas[i].node;
 	if (ops_check_role(unit) || unit->volume.async ||
 	    clock_now_ns() - unit->cool_ns < COOL_NS ||
-	    (replica_members(unit->replica) & nodes) != nodes || is_any_old(unit) ||
-	    !has_marks(unit))
+	    (replica_members(unit->replica) & nodes) != nodes ||
+	    /* What was begun before the last time may still be on its way to a member: its marks must stay. */
+	    is_any_old(unit, unit->cooled) || !has_marks(unit) || !is_flushed(unit))
 		return;
 	job = job_begin(unit, NULL, plain_answer);
 	if (!job)
 		return;
 	unit->cool_ns = clock_now_ns();
 	unit->cooled = unit->n_taken;
+	unit->cool_flushed = 0;
 	CHANGE_HEAD(&job->entry, cool, COOL, &head);
 	job_submit(job);
 	job_less(job, DVS_OK);

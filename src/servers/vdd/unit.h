@@ -84,6 +84,9 @@ struct unit {
 	uint64_t n_taken; /* jobs ever */
 	uint64_t cooled;  /* n_taken when it was last submitted */
 	uint64_t cool_ns; /* when */
+	uint64_t
+		cool_flushed; /* the number of the last flush that was ordered for the next time; 0: none */
+	uint64_t cool_epoch; /* of the view then */
 	struct unit_figures figures;
 };
 
