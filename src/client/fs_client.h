@@ -78,7 +78,7 @@ void fsc_close(struct fsc *fsc);
 
 /* An endpoint for the calling thread. */
 DVS_MUST_USE dvs_err fsc_enter(struct fsc *fsc, struct fsc_thread **thread);
-void fsc_leave(struct fsc_thread *thread);
+void fsc_leave(struct fsc_thread *me);
 
 /* ---- identities ---- */
 

@@ -44,7 +44,7 @@ static dvs_err look_up(const char *run_dir, const char *dc, const char *name,
 dvs_err fsc_open(const char *run_dir, const char *dc, const char *name,
 		 const struct fsc_config *config, struct fsc **out, char why[FSC_WHY_MAX + 1])
 {
-	struct fs_record record;
+	struct fs_record record = { .n_nodes = 0 };
 	struct dvk *dvk = NULL;
 	dvs_err err = look_up(run_dir, dc, name, &record, why);
 

@@ -11,6 +11,7 @@
 /* A recall takes at least so much: its numbers, its kind, the length of its name. */
 #define RECALL_BYTES_MIN 18u
 #define BYE_MS 1000u
+#define NUMBER_BYTES ((size_t)8)
 #define DONE_MAX (ROOM_BYTES / RECALL_BYTES_MIN)
 
 struct recaller {
@@ -46,7 +47,7 @@ static dvs_err take_recalls(struct recaller *recaller, const struct fsc_request 
 	const struct fsc_recalls *to = &recaller->me->fsc->recalls;
 	struct cursor rep = cursor_over(request->reply, sizeof(request->reply));
 	struct cursor in = cursor_over(recaller->room, request->in_len);
-	struct writer done = writer_over(recaller->done, DONE_MAX * sizeof(uint64_t));
+	struct writer done = writer_over(recaller->done, DONE_MAX * NUMBER_BYTES);
 	uint32_t count = cursor_u32(&rep);
 
 	recaller->n_done = 0;
@@ -104,7 +105,7 @@ static void *recaller_run(void *context)
 	struct fsc *fsc = context;
 	struct recaller recaller = {
 		.room = malloc(ROOM_BYTES),
-		.done = malloc(DONE_MAX * sizeof(uint64_t)),
+		.done = malloc(DONE_MAX * NUMBER_BYTES),
 	};
 	dvs_err err = recaller.room && recaller.done ? fsc_enter(fsc, &recaller.me) : DVS_NOMEM;
 

@@ -12,8 +12,8 @@ dvs_err fsc_tables_make(struct fsc *fsc)
 		list_init(&fsc->who_by_key[i]);
 	list_init(&fsc->who_by_use);
 	fsc->n_handles = 1;
-	fsc->who_numbers = calloc(FSC_WHO_MAX + 1, sizeof(*fsc->who_numbers));
-	fsc->handles = calloc(FSC_HANDLE_BLOCKS, sizeof(*fsc->handles));
+	fsc->who_numbers = calloc(FSC_WHO_MAX + 1, sizeof(void *));
+	fsc->handles = calloc(FSC_HANDLE_BLOCKS, sizeof(void *));
 	return fsc->who_numbers && fsc->handles ? DVS_OK : DVS_NOMEM;
 }
 

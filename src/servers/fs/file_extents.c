@@ -131,7 +131,7 @@ static bool can_join(const struct fs *fs, const struct fs_extent *a, const struc
 /* The extents before BLOCK: when both are of epochs that are over, they can be one now. */
 static dvs_err join_older(struct fs *fs, uint64_t ino, const struct fs_extent *last)
 {
-	struct fs_extent before;
+	struct fs_extent before = { .blocks = 0 };
 	dvs_err err = fs_extent_before(fs, ino, last->first, &before);
 
 	if (err != DVS_OK)
@@ -145,7 +145,9 @@ static dvs_err join_older(struct fs *fs, uint64_t ino, const struct fs_extent *l
 
 dvs_err fs_extent_add(struct fs *fs, uint64_t ino, const struct fs_extent *extent)
 {
-	struct fs_extent added = *extent, before, behind;
+	struct fs_extent added = *extent;
+	struct fs_extent before = { .blocks = 0 };
+	struct fs_extent behind = { .blocks = 0 };
 	bool joins_before;
 	dvs_err err = fs_extent_before(fs, ino, added.first, &before);
 
@@ -206,7 +208,7 @@ dvs_err fs_extents_cut(struct fs *fs, struct fs_inode *inode, uint64_t from, uin
 	uint64_t ino = inode->attr.ino;
 
 	while (from < to) {
-		struct fs_extent extent;
+		struct fs_extent extent = { .blocks = 0 };
 		uint64_t begin, end;
 		dvs_err err = fs_extent_at(fs, ino, from, &extent);
 
@@ -233,7 +235,7 @@ dvs_err fs_extents_cut(struct fs *fs, struct fs_inode *inode, uint64_t from, uin
 static dvs_err plan(struct fs *fs, const struct fs_inode *inode, uint64_t first, uint64_t blocks,
 		    uint64_t *goal, uint64_t *ahead)
 {
-	struct fs_extent before;
+	struct fs_extent before = { .blocks = 0 };
 	dvs_err err = fs_extent_before(fs, inode->attr.ino, first, &before);
 	uint64_t some = fsimage_medium(fs->image)->bytes / FS_BLOCK / 64;
 

@@ -70,7 +70,8 @@ static dvs_err take(struct fsimage *image, const struct run *run, uint64_t at, u
 
 static dvs_err add_run(struct fsimage *image, uint64_t start, uint64_t blocks)
 {
-	struct run before, behind;
+	struct run before = { 0 };
+	struct run behind = { 0 };
 	uint64_t past = start + blocks;
 	bool joins_before, joins_behind;
 	dvs_err err = start > 0 ? run_at(image, start - 1, &before) : DVS_NOTFOUND;
@@ -180,7 +181,7 @@ static dvs_err take_chunks(struct fsimage *image, uint64_t blocks, uint64_t *at)
 static dvs_err take_goal(struct fsimage *image, uint64_t goal, uint64_t blocks, uint64_t *got)
 {
 	uint64_t chunk = goal / image_chunk_blocks(image);
-	struct run run;
+	struct run run = { 0 };
 	dvs_err err;
 
 	if (chunk >= image->n_chunks)
@@ -210,7 +211,7 @@ static dvs_err look(struct fsimage *image, uint64_t at, uint64_t wanted, struct 
 
 	*best = (struct run){ 0 };
 	for (uint32_t i = 0; rc == SQLITE_OK && i < LOOK_MAX && most < wanted; i++) {
-		struct run run;
+		struct run run = { 0 };
 		uint64_t from;
 
 		rc = sqlite3_step(statement);
@@ -235,7 +236,7 @@ static dvs_err look(struct fsimage *image, uint64_t at, uint64_t wanted, struct 
 static dvs_err take_anywhere(struct fsimage *image, uint64_t blocks, uint64_t ahead,
 			     uint64_t *start, uint64_t *got)
 {
-	struct run run;
+	struct run run = { 0 };
 	dvs_err err = look(image, image->space.cursor, blocks + ahead, &run, start);
 
 	if (err == DVS_OK &&
@@ -391,7 +392,7 @@ dvs_err fsimage_space_return(struct fsimage *image, uint32_t *chunk, uint32_t ma
 	if (image->space.free_blocks < per_chunk)
 		return DVS_OK;
 	while (*n < max && image->n_nobodys + *n < reserve) {
-		struct run run;
+		struct run run = { 0 };
 		dvs_err err = whole_chunk(image, &at, &chunk[*n], &run);
 
 		if (err == DVS_NOTFOUND)
