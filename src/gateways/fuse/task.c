@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What all operations have in common: who asks, and how it is answered. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/cleanup.h"
 #include "gateways/fuse/gateway.h"
 
 struct task task_of(fuse_req_t req, uint64_t ino)
@@ -43,17 +46,50 @@ static dvs_err run_as(struct task *task, const struct fsc_identity *identity,
 	return err;
 }
 
+/* The line of its status behind "Groups:", zero-terminated, malloc'ed; NULL: the caller is gone, or has none. (fuse_req_getgroups() of libfuse 3.14 reads over the end of its buffer.) */
+static char *groups_line(const struct task *task)
+{
+	static const char key[] = "Groups:";
+	char path[64];
+	char *line = NULL;
+	size_t room = 0;
+	bool found = false;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)fuse_req_ctx(task->req)->pid);
+	file = fopen(path, "re");
+	if (!file)
+		return NULL;
+	while (!found && getline(&line, &room, file) > 0)
+		found = strncmp(line, key, sizeof(key) - 1) == 0;
+	(void)fclose(file);
+	if (found) {
+		memmove(line, line + sizeof(key) - 1, strlen(line + sizeof(key) - 1) + 1);
+		return line;
+	}
+	free(line);
+	return NULL;
+}
+
 /* Those that have a number inside. */
 static uint32_t groups_of(const struct task *task, uint32_t groups[FSC_GROUPS_MAX])
 {
-	gid_t outside[FSC_GROUPS_MAX];
-	int n = fuse_req_getgroups(task->req, (int)FSC_GROUPS_MAX, outside);
-	uint32_t n_inside = 0;
+	AUTO_FREE char *line = groups_line(task);
+	char *at = line;
+	uint32_t n = 0;
 
-	for (int i = 0; i < n && i < (int)FSC_GROUPS_MAX; i++)
-		if (ids_inside(&task->gateway->options->ids, outside[i], &groups[n_inside]))
-			n_inside++;
-	return n_inside;
+	while (at && n < FSC_GROUPS_MAX) {
+		char *end;
+		unsigned long outside = strtoul(at, &end, 10);
+
+		if (end == at)
+			break;
+		at = end;
+		if (outside <= UINT32_MAX &&
+		    ids_inside(&task->gateway->options->ids, (uint32_t)outside, &groups[n]))
+			n++;
+	}
+	return n;
 }
 
 dvs_err task_as_caller(struct task *task, dvs_err (*op)(struct task *task))
