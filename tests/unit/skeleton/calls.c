@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls that the loop of a server makes itself: it serves meanwhile, and is told of each once, whatever becomes of it. The test's own endpoint is who is called. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ struct asked {
 	dvs_ep to;
 	dvs_err begun;
 	/* what the server was told */
-	uint32_t n_over;
+	atomic_uint n_over;
 	dvs_err err;
 	struct dvs_msg reply;
 	size_t bytes;
