@@ -144,7 +144,6 @@ DVS_MUST_USE dvs_err fsd_run(struct fsd *fsd);
 void fsd_take_over(struct fsd *fsd);
 /* fsd_open.c: what the record says, made when it is new. WHY (fsd->why) gets a sentence. */
 DVS_MUST_USE dvs_err fsd_open_fs(struct fsd *fsd);
-DVS_MUST_USE dvs_err fsd_rights_drop(void);
 extern const struct fs_handlers fsd_handlers;
 
 /* ---- fsd_session.c ---- */

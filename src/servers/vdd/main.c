@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs-vdd: serves the volumes of a DC that have a replica on this node. Started by dvs-agent; it outlives it. */
 #include <getopt.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +9,8 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/rights.h"
 #include "servers/vdd/process.h"
-#include "servers/vdd/rights.h"
 
 /* As usual: 1 for a failure, 2 for a wrong command line. */
 #define EXIT_USAGE 2
@@ -121,7 +122,9 @@ int main(int argc, char **argv)
 	/* A file that may not grow is an error of the write. */
 	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)umask(077);
-	err = rights_drop();
+	/* It stays user 0: dvsd's admin socket is root's, and so are devices and files. CAP_DAC_OVERRIDE: a device that belongs to group "disk" and another user, the socket of a DC whose owner is somebody else. io_uring, files, sockets and
+	 * shared memory need no other. */
+	err = rights_keep(RIGHT(CAP_DAC_OVERRIDE));
 	if (!err)
 		err = process_run(&process);
 	if (err)

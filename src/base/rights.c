@@ -1,27 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a server of volumes keeps of root's rights.
- *
- * It stays user 0: dvsd's admin socket is root's, and so are devices and the files of volumes. Of the capabilities it keeps only
- * - CAP_DAC_OVERRIDE: a device that belongs to group "disk" and another user, the socket of a DC whose owner is somebody else.
- * All others go, out of the bounding set too; io_uring, files, sockets and shared memory need none. Programs that it might be made to start gain nothing (no_new_privs). */
-#include "servers/vdd/rights.h"
+#include "base/rights.h"
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/err.h"
 
-#define KEPT_CAPABILITIES (UINT64_C(1) << CAP_DAC_OVERRIDE)
-
-dvs_err rights_drop(void)
+dvs_err rights_keep(uint64_t keep)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
-	uint64_t keep = KEPT_CAPABILITIES;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return dvs_from_errno(errno);
