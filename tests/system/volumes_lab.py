@@ -195,7 +195,8 @@ def memory_that_is_gone_is_given_up_by_hand(lab, tap):
     lab.load(2, "gone", "fill", "--value", 5, noted=False)
     lab.promote("gone", 0, 2)
     lab.load(2, "gone", "check", "--value", 5, noted=False)
-    assert not any(row["why"] for row in lab.inspect("gone", 2)["replicas"])
+    # They look at themselves now and then.
+    wait_for(lambda: not any(row["why"] for row in lab.inspect("gone", 2)["replicas"]), "nobody says that it is lost", 60, 0.1)
 
 
 def memory_outlasts_being_cut_off(lab, tap):
