@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dvs-fuse and dvs-fs together: rights of users, and real programs over two gateways; and all that fs_gateway.py has for the gateway alone."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -51,6 +52,31 @@ def rights_are_those_of_the_user_and_all_groups(world):
     assert sh(f"cat {b}/f") == "hi\n"
 
 
+def link_fd(fd, to):
+    # With a directory named Python follows the link.
+    os.link(f"/proc/self/fd/{fd}", to, src_dir_fd=fd, follow_symlinks=True)
+
+
+def a_file_without_a_name_gets_one_or_never(world):
+    a, b = world.two()
+    fd = os.open(a, os.O_TMPFILE | os.O_RDWR, 0o640)
+    os.write(fd, b"of no name")
+    assert os.listdir(b) == [] and os.fstat(fd).st_nlink == 0
+    link_fd(fd, a / "named")
+    assert (b / "named").read_bytes() == b"of no name" and os.stat(b / "named").st_mode & 0o7777 == 0o640
+    os.pwrite(fd, b"is", 0)
+    os.close(fd)
+    assert (b / "named").read_bytes() == b"is no name" and os.stat(b / "named").st_nlink == 1
+    never = os.open(b, os.O_TMPFILE | os.O_WRONLY | os.O_EXCL, 0o600)
+    try:
+        link_fd(never, b / "never")
+        raise AssertionError("it was to get no name")
+    except OSError as mistake:
+        assert mistake.errno == errno.ENOENT, mistake
+    os.close(never)
+    assert os.listdir(a) == ["named"]
+
+
 def a_tree_is_the_same_at_both(world):
     a, b = world.two()
     sh(f"cd {a} && tar cf - -C {SOURCE} docs | tar xf - && diff -r {SOURCE}/docs {b}/docs")
@@ -85,6 +111,6 @@ OTHERS = {"another_server_is_found", "without_a_server_it_says_so"}
 if __name__ == "__main__":
     fs_gateway.World = World
     fs_gateway.TESTS = tuple(test for test in fs_gateway.TESTS if test.__name__ not in OTHERS) + (
-        rights_are_those_of_the_user_and_all_groups, a_tree_is_the_same_at_both, a_database_is_whole,
+        rights_are_those_of_the_user_and_all_groups, a_file_without_a_name_gets_one_or_never, a_tree_is_the_same_at_both, a_database_is_whole,
         a_clone_is_whole)
     sys.exit(fs_gateway.main())

@@ -76,6 +76,16 @@ static dvs_err do_create(struct task *task)
 	return fsc_create(task->me, task->who, &what, task->flags, &task->handle, &task->attr);
 }
 
+static dvs_err do_tmpfile(struct task *task)
+{
+	const struct fsc_new what = { .parent = task->ino,
+				      .mode = task->mode,
+				      .umask = fuse_req_ctx(task->req)->umask };
+
+	return fsc_tmpfile(task->me, task->who, &what, task->flags, &task->handle, &task->attr);
+}
+
+/* A file of that name, or one without a name for O_TMPFILE (serve.c). */
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		      struct fuse_file_info *info)
 {
@@ -87,7 +97,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	task.mode = (mode & ~(mode_t)S_IFMT) | S_IFREG;
 	task.flags = (uint32_t)info->flags;
 	task.needs_groups = mode & S_ISGID;
-	err = task_as_caller(&task, do_create);
+	err = task_as_caller(&task, strcmp(name, "/") == 0 ? do_tmpfile : do_create);
 	if (!err && !task_entry(&task, &entry)) {
 		(void)!fsc_release(task.me, task.handle);
 		err = DVS_NOMEM;

@@ -131,6 +131,18 @@ static ssize_t io_read(int fd, void *buffer, size_t bytes, void *context)
 
 static const struct fuse_custom_io io = { .read = io_read, .writev = io_writev };
 
+/* libfuse does not know TMPFILE yet, which is laid out as CREATE is; its name, a slash, tells them apart. */
+static void adapt(const struct fuse_buf *buffer)
+{
+	struct fuse_in_header head;
+
+	memcpy(&head, buffer->mem, sizeof(head));
+	if (head.opcode != FUSE_TMPFILE)
+		return;
+	head.opcode = FUSE_CREATE;
+	memcpy(buffer->mem, &head, sizeof(head));
+}
+
 /* ---- threads ---- */
 
 static bool is_for_the_gate(const struct fuse_buf *buffer)
@@ -164,6 +176,7 @@ static void serve(struct gateway *gateway)
 			continue;
 		if (n <= 0)
 			break;
+		adapt(&buffer);
 		if (is_for_the_gate(&buffer))
 			coherence_gate(gateway);
 		fuse_session_process_buf(gateway->session, &buffer);
