@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs-agent: keeps the containers and volumes of one node. Started by dvsd; it ends with it, and what runs in the containers goes on without it. */
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,100 +18,37 @@
 #include "agent/streams.h"
 #include "agent/volumes.h"
 #include "agent/workers.h"
+#include "base/arguments.h"
 #include "base/clock.h"
 #include "container/image.h"
 
-/* As usual: 1 for a failure, 2 for a wrong command line. */
-#define EXIT_USAGE 2
 #define N_WORKERS 4
 
-static const char usage[] =
-	"usage: dvs-agent --run-dir DIR --lib-dir DIR --node N [options]\n"
-	"\n"
-	"Keep the containers and volumes of this node. dvsd starts it when there are some.\n"
-	"\n"
-	"  --run-dir DIR      of dvsd\n"
-	"  --lib-dir DIR      for images and what containers write\n"
-	"  --node N           number of this node\n"
-	"  --log-level LEVEL  error, warning, info or debug; default info\n"
-	"  --help, --version\n";
-
-static const struct option known[] = {
-	{ "run-dir", required_argument, NULL, 'r' },
-	{ "lib-dir", required_argument, NULL, 'd' },
-	{ "node", required_argument, NULL, 'n' },
-	{ "log-level", required_argument, NULL, 'l' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'v' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static bool take_path(const char *option, const char *value, char *path, size_t size)
-{
-	if (value[0] == '/' && (size_t)snprintf(path, size, "%s", value) < size)
-		return true;
-	(void)fprintf(stderr, "dvs-agent: %s '%s' is no absolute path of less than %zu bytes\n",
-		      option, value, size);
-	return false;
-}
-
-static bool take_node(const char *value, uint32_t *node)
-{
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-
-	*node = (uint32_t)number;
-	if (end != value && *end == '\0' && value[0] != '-' && number < DVS_NODES_MAX)
-		return true;
-	(void)fprintf(stderr, "dvs-agent: the node '%s' is not a number from 0 to %d\n", value,
-		      DVS_NODES_MAX - 1);
-	return false;
-}
-
-static bool parse_one(int option, const char *value, struct agent *agent)
+static int parse(int argc, char **argv, struct agent *agent)
 {
 	struct agent_options *options = &agent->options;
+	const struct argument rows[] = {
+		{ "run-dir", "DIR", "of dvsd", ARGUMENT_DIR, .is_needed = true,
+		  .to = options->run_dir, .size = sizeof(options->run_dir) },
+		{ "lib-dir", "DIR", "for images and what containers write", ARGUMENT_DIR,
+		  .is_needed = true, .to = options->lib_dir, .size = sizeof(options->lib_dir) },
+		{ "node", "N", "number of this node", ARGUMENT_NUMBER, .is_needed = true,
+		  .to = &agent->node, .most = DVS_NODES_MAX - 1 },
+		{ "log-level", "LEVEL", ARGUMENT_LEVEL_HELP, ARGUMENT_LEVEL,
+		  .to = &options->log_level },
+	};
+	const struct arguments arguments = {
+		.program = "dvs-agent",
+		.synopsis = "--run-dir DIR --lib-dir DIR --node N [options]",
+		.about = "Keep the containers and volumes of this node. dvsd starts it when there"
+			 " are some.",
+		.rows = rows,
+		.n_rows = ARRAY_LEN(rows),
+	};
+	int first;
 
-	switch (option) {
-	case 'r':
-		return take_path("--run-dir", value, options->run_dir, sizeof(options->run_dir));
-	case 'd':
-		return take_path("--lib-dir", value, options->lib_dir, sizeof(options->lib_dir));
-	case 'n':
-		return take_node(value, &agent->node);
-	case 'l':
-		if (log_level_parse(value, &options->log_level))
-			return true;
-		(void)fprintf(stderr,
-			      "dvs-agent: the log level '%s' is none of error, warning, info,"
-			      " debug\n",
-			      value);
-		return false;
-	default: /* getopt has complained */
-		return false;
-	}
-}
-
-static bool parse(int argc, char **argv, struct agent *agent)
-{
-	int option;
-
-	*agent = (struct agent){ .node = UINT32_MAX, .options = { .log_level = LOG_LEVEL_INFO } };
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (option == 'h' || option == 'v') {
-			(void)fputs(option == 'h' ? usage : "dvs-agent " DVS_VERSION "\n", stdout);
-			exit(EXIT_SUCCESS);
-		}
-		if (!parse_one(option, optarg, agent))
-			return false;
-	}
-	if (agent->options.run_dir[0] && agent->options.lib_dir[0] && agent->node != UINT32_MAX &&
-	    optind == argc)
-		return true;
-	(void)fputs("dvs-agent: it needs --run-dir, --lib-dir and --node, and takes no other"
-		    " arguments\n",
-		    stderr);
-	return false;
+	options->log_level = LOG_LEVEL_INFO;
+	return arguments_parse(&arguments, argc, argv, &first);
 }
 
 static dvs_err link_up(struct agent *agent)
@@ -199,12 +135,11 @@ static uint64_t now_ns(void)
 int main(int argc, char **argv)
 {
 	static struct agent agent;
+	int status = parse(argc, argv, &agent);
 	dvs_err err;
 
-	if (!parse(argc, argv, &agent)) {
-		(void)fputs("Try 'dvs-agent --help'.\n", stderr);
-		return EXIT_USAGE;
-	}
+	if (status != ARGUMENTS_RUN)
+		return status;
 	agent.log = log_to_stderr(agent.options.log_level);
 	agent.started_ns = now_ns();
 	/* Before it gets mounts of its own. */

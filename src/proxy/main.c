@@ -2,7 +2,6 @@
 /* dvs-proxy: carries the channels between the endpoints of this node and those of one other node. Started by dvsd, one for each
  * peer; it ends when its control link to dvsd does. */
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,100 +9,45 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/arguments.h"
 #include "proxy/control.h"
 
-/* As usual: 1 for a failure, 2 for a wrong command line. */
-#define EXIT_USAGE 2
+#define NO_NODE UINT32_MAX
 
 struct options {
 	const char *config_path; /* NULL: the defaults */
 	const char *address;
-	uint32_t node;
+	uint32_t node; /* NO_NODE: that of the file */
 	uint32_t peer;
-	bool has_node;
-	bool has_peer;
 	enum log_level log_level;
 };
 
-static const char usage[] =
-	"usage: dvs-proxy --peer N --address A [options]\n"
-	"\n"
-	"Carry messages between this node and node N. dvsd starts it, with its control link\n"
-	"as descriptor 3; it is of no use by itself.\n"
-	"\n"
-	"  --peer N           the number of the other node\n"
-	"  --address A        the address of the other node\n"
-	"  --node N           number of this node; default: that of the file\n"
-	"  --config FILE      what this node is\n"
-	"  --log-level LEVEL  error, warning, info or debug; default info\n"
-	"  --help, --version\n";
-
-static const struct option known[] = {
-	{ "peer", required_argument, NULL, 'p' },      { "address", required_argument, NULL, 'a' },
-	{ "node", required_argument, NULL, 'n' },      { "config", required_argument, NULL, 'c' },
-	{ "log-level", required_argument, NULL, 'l' }, { "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'v' },	       { NULL, 0, NULL, 0 },
-};
-
-static bool parse_node(const char *text, uint32_t *node)
+static int parse(int argc, char **argv, struct options *options)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+	const struct argument rows[] = {
+		{ "peer", "N", "the number of the other node", ARGUMENT_NUMBER, .is_needed = true,
+		  .to = &options->peer, .most = CONFIG_NODES_MAX - 1 },
+		{ "address", "A", "the address of the other node", ARGUMENT_TEXT, .is_needed = true,
+		  .to = &options->address },
+		{ "node", "N", "number of this node; default: that of the file", ARGUMENT_NUMBER,
+		  .to = &options->node, .most = CONFIG_NODES_MAX - 1 },
+		{ "config", "FILE", "what this node is", ARGUMENT_TEXT,
+		  .to = &options->config_path },
+		{ "log-level", "LEVEL", ARGUMENT_LEVEL_HELP, ARGUMENT_LEVEL,
+		  .to = &options->log_level },
+	};
+	const struct arguments arguments = {
+		.program = "dvs-proxy",
+		.synopsis = "--peer N --address A [options]",
+		.about = "Carry messages between this node and node N. dvsd starts it, with its"
+			 " control link\nas descriptor 3; it is of no use by itself.",
+		.rows = rows,
+		.n_rows = ARRAY_LEN(rows),
+	};
+	int first;
 
-	*node = (uint32_t)value;
-	if (end != text && *end == '\0' && text[0] != '-' && value < CONFIG_NODES_MAX)
-		return true;
-	(void)fprintf(stderr, "dvs-proxy: the node '%s' is not a number from 0 to %u\n", text,
-		      CONFIG_NODES_MAX - 1);
-	return false;
-}
-
-static bool parse_one(int option, const char *value, struct options *options)
-{
-	switch (option) {
-	case 'p':
-		options->has_peer = true;
-		return parse_node(value, &options->peer);
-	case 'n':
-		options->has_node = true;
-		return parse_node(value, &options->node);
-	case 'a':
-		options->address = value;
-		return true;
-	case 'c':
-		options->config_path = value;
-		return true;
-	case 'l':
-		if (log_level_parse(value, &options->log_level))
-			return true;
-		(void)fprintf(stderr,
-			      "dvs-proxy: the log level '%s' is none of error, warning, info,"
-			      " debug\n",
-			      value);
-		return false;
-	default: /* getopt has complained */
-		return false;
-	}
-}
-
-static bool parse(int argc, char **argv, struct options *options)
-{
-	int option;
-
-	*options = (struct options){ .log_level = LOG_LEVEL_INFO };
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (option == 'h' || option == 'v') {
-			(void)fputs(option == 'h' ? usage : "dvs-proxy " DVS_VERSION "\n", stdout);
-			exit(EXIT_SUCCESS);
-		}
-		if (!parse_one(option, optarg, options))
-			return false;
-	}
-	if (options->has_peer && options->address && optind == argc)
-		return true;
-	(void)fputs("dvs-proxy: it needs --peer and --address, and takes no other arguments\n",
-		    stderr);
-	return false;
+	*options = (struct options){ .node = NO_NODE, .log_level = LOG_LEVEL_INFO };
+	return arguments_parse(&arguments, argc, argv, &first);
 }
 
 static bool read_config(const struct options *options, struct config *config)
@@ -116,7 +60,7 @@ static bool read_config(const struct options *options, struct config *config)
 		(void)fprintf(stderr, "dvs-proxy: %s\n", text);
 		return false;
 	}
-	if (options->has_node)
+	if (options->node != NO_NODE)
 		config_set_node(config, options->node);
 	return true;
 }
@@ -159,12 +103,11 @@ int main(int argc, char **argv)
 	static struct config config;
 	struct options options;
 	struct log log;
+	int status = parse(argc, argv, &options);
 	dvs_err err;
 
-	if (!parse(argc, argv, &options)) {
-		(void)fputs("Try 'dvs-proxy --help'.\n", stderr);
-		return EXIT_USAGE;
-	}
+	if (status != ARGUMENTS_RUN)
+		return status;
 	if (!read_config(&options, &config))
 		return EXIT_FAILURE;
 	if (fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC)) {

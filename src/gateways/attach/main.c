@@ -1,126 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs-attach: makes a volume a block device of this node. 'dvs vol attach' starts it. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "gateways/attach/disk.h"
 #include "gateways/attach/file.h"
 #include "gateways/attach/keeper.h"
 
-/* As usual: 1 for a failure, 2 for a wrong command line. */
-#define EXIT_USAGE 2
 #define OPEN_MS 10000u
 #define PATIENCE_S 120u
 #define PATIENCE_S_MAX (24u * 3600)
 
-static const char usage[] =
-	"usage: dvs-attach --run-dir DIR [options] DC/VOLUME[@SNAPSHOT]\n"
-	"\n"
-	"Make a volume a block device of this node, and stay behind it. Prints the device when it is there.\n"
-	"\n"
-	"  --run-dir DIR      of dvsd\n"
-	"  --read-only        nothing can be written; others may write to it meanwhile\n"
-	"  --shared           others may attach it, too, if they say so; for file systems that know of each other\n"
-	"  --threads N        how many requests are worked on at once; default 16\n"
-	"  --patience SECONDS how long a request waits for a volume that nobody serves, before it fails; default 120\n"
-	"  --log-level LEVEL  error, warning, info or debug; default info\n"
-	"  --help, --version\n";
-
-static const struct option known[] = {
-	{ "run-dir", required_argument, NULL, 'r' },
-	{ "read-only", no_argument, NULL, 'o' },
-	{ "shared", no_argument, NULL, 's' },
-	{ "threads", required_argument, NULL, 't' },
-	{ "patience", required_argument, NULL, 'p' },
-	{ "log-level", required_argument, NULL, 'l' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'v' },
-	{ NULL, 0, NULL, 0 },
-};
-
 struct options {
 	struct disk_config disk;
-	unsigned int n_threads;
+	uint32_t n_threads;
+	uint32_t patience_s;
 	enum log_level log_level;
 };
 
-static bool take_number(const char *option, const char *value, unsigned long max,
-			unsigned int *number)
+static int parse(int argc, char **argv, struct options *options)
 {
-	char *end;
-	unsigned long n = strtoul(value, &end, 10);
+	const struct argument rows[] = {
+		{ "run-dir", "DIR", "of dvsd", ARGUMENT_PATH, .is_needed = true,
+		  .to = &options->disk.run_dir },
+		{ "read-only", NULL, "nothing can be written; others may write to it meanwhile",
+		  ARGUMENT_FLAG, .to = &options->disk.is_read_only },
+		{ "shared", NULL,
+		  "others may attach it, too, if they say so; for file systems that know of each"
+		  " other",
+		  ARGUMENT_FLAG, .to = &options->disk.is_shared },
+		{ "threads", "N", "how many requests are worked on at once; default 16",
+		  ARGUMENT_NUMBER, .to = &options->n_threads, .least = 1,
+		  .most = ATTACH_THREADS_MAX },
+		{ "patience", "SECONDS",
+		  "how long a request waits for a volume that nobody serves, before it fails;"
+		  " default 120",
+		  ARGUMENT_NUMBER, .to = &options->patience_s, .least = 1, .most = PATIENCE_S_MAX },
+		{ "log-level", "LEVEL", ARGUMENT_LEVEL_HELP, ARGUMENT_LEVEL,
+		  .to = &options->log_level },
+	};
+	const struct arguments arguments = {
+		.program = "dvs-attach",
+		.synopsis = "--run-dir DIR [options] DC/VOLUME[@SNAPSHOT]",
+		.about = "Make a volume a block device of this node, and stay behind it. Prints"
+			 " the device when it is there.",
+		.rows = rows,
+		.n_rows = ARRAY_LEN(rows),
+		.words_max = 1,
+	};
+	int first;
+	int status = arguments_parse(&arguments, argc, argv, &first);
 
-	*number = (unsigned int)n;
-	if (end != value && !*end && value[0] != '-' && n >= 1 && n <= max)
-		return true;
-	(void)fprintf(stderr, "dvs-attach: %s '%s' is not a number from 1 to %lu\n", option, value,
-		      max);
-	return false;
-}
-
-static bool parse_one(int option, const char *value, struct options *options)
-{
-	unsigned int seconds;
-
-	switch (option) {
-	case 'r':
-		options->disk.run_dir = value;
-		return true;
-	case 'o':
-		options->disk.is_read_only = true;
-		return true;
-	case 's':
-		options->disk.is_shared = true;
-		return true;
-	case 't':
-		return take_number("--threads", value, ATTACH_THREADS_MAX, &options->n_threads);
-	case 'p':
-		if (!take_number("--patience", value, PATIENCE_S_MAX, &seconds))
-			return false;
-		options->disk.patience_ms = seconds * 1000;
-		return true;
-	case 'l':
-		if (log_level_parse(value, &options->log_level))
-			return true;
-		(void)fprintf(stderr,
-			      "dvs-attach: the log level '%s' is none of error, warning,"
-			      " info, debug\n",
-			      value);
-		return false;
-	default: /* getopt has complained */
-		return false;
-	}
-}
-
-static bool parse(int argc, char **argv, struct options *options)
-{
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (option == 'h' || option == 'v') {
-			(void)fputs(option == 'h' ? usage : "dvs-attach " DVS_VERSION "\n", stdout);
-			exit(EXIT_SUCCESS);
-		}
-		if (!parse_one(option, optarg, options))
-			return false;
-	}
-	if (!options->disk.run_dir || options->disk.run_dir[0] != '/' || optind + 1 != argc) {
-		(void)fputs(
-			"dvs-attach: it needs --run-dir with an absolute path, and the name of a"
-			" volume\n",
-			stderr);
-		return false;
-	}
-	options->disk.volume = argv[optind];
-	return true;
+	if (status == ARGUMENTS_RUN && first == argc)
+		return arguments_wrong(&arguments, "it needs the name of a volume");
+	if (status == ARGUMENTS_RUN)
+		options->disk.volume = argv[first];
+	options->disk.patience_ms = options->patience_s * 1000;
+	return status;
 }
 
 int main(int argc, char **argv)
 {
 	struct options options = {
-		.disk = { .open_ms = OPEN_MS, .patience_ms = PATIENCE_S * 1000 },
+		.disk = { .open_ms = OPEN_MS },
+		.patience_s = PATIENCE_S,
 		.n_threads = ATTACH_THREADS_DEFAULT,
 		.log_level = LOG_LEVEL_INFO,
 	};
@@ -128,12 +73,12 @@ int main(int argc, char **argv)
 	struct attach_config config = { .source = &source };
 	char device[LOOP_DEVICE_MAX];
 	char why[ATTACH_WHY_MAX] = "";
+	int status;
 	dvs_err err;
 
-	if (!parse(argc, argv, &options)) {
-		(void)fputs("Try 'dvs-attach --help'.\n", stderr);
-		return EXIT_USAGE;
-	}
+	status = parse(argc, argv, &options);
+	if (status != ARGUMENTS_RUN)
+		return status;
 	options.disk.log = log_to_stderr(options.log_level);
 	config.run_dir = options.disk.run_dir;
 	config.volume = options.disk.volume;

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +15,12 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "client/follow.h"
 
 /* What was changed and not flushed is so old at most. */
 #define SYNC_NS (5 * CLOCK_NS_PER_S)
 #define TICK_NS CLOCK_NS_PER_S
 #define RETRY_NS (250 * CLOCK_NS_PER_MS)
-/* A dvsd that is not there for so long does not come back. */
-#define LOST_NS (60 * CLOCK_NS_PER_S)
-#define LOST_PAUSE_MS 200
-#define EVENT_MS 2000
 
 /* ---- the directory, and the one process that may use it ---- */
 
@@ -241,17 +237,19 @@ static bool begins(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-static void put_look(struct fsd *fsd)
+static void put_look(void *context)
 {
+	struct fsd *fsd = context;
 	struct poster poster = skeleton_poster(fsd->skeleton);
 
 	if (!atomic_exchange(&fsd->is_look_put, true))
 		poster_put(&poster, &fsd->look);
 }
 
-static void happened(struct fsd *fsd, const struct dvk_event *event)
+static void happened(void *context, const struct dvk_event *event)
 {
 	static const char *const of_dc[] = { "unbound", "promoted", "dc.", "orphaned", "record" };
+	struct fsd *fsd = context;
 
 	if (begins(event->what, "node.") || begins(event->what, "quorum.")) {
 		put_look(fsd);
@@ -265,50 +263,18 @@ static void happened(struct fsd *fsd, const struct dvk_event *event)
 	}
 }
 
-static bool is_lost(struct fsd *fsd, uint64_t *since_ns)
-{
-	struct stat info;
-
-	if (*since_ns == 0)
-		*since_ns = clock_now_ns();
-	if (clock_now_ns() - *since_ns > LOST_NS ||
-	    (stat(fsd->options.run_dir, &info) != 0 && errno == ENOENT))
-		return true;
-	(void)poll(NULL, 0, LOST_PAUSE_MS);
-	return false;
-}
-
 static void *listen_to_dvs(void *argument)
 {
 	struct fsd *fsd = argument;
-	uint64_t n_known = 0;
-	uint64_t since_ns = 0;
+	const struct follow follow = { .admin = fsd->admin,
+				       .run_dir = fsd->options.run_dir,
+				       .happened = happened,
+				       .missed = put_look,
+				       .context = fsd };
+	dvs_err err = follow_events(&follow);
 
-	for (;;) {
-		struct dvk_event event;
-		struct dvk_dvs_info info;
-		uint64_t n_lost = n_known;
-		dvs_err err = dvk_event_next(fsd->admin, EVENT_MS, &event, &n_lost);
-
-		/* That nothing happens may be because there is nobody to tell it. */
-		if (err == DVS_TIMEOUT && dvk_dvs_info(fsd->admin, &info) == DVS_NODVSD)
-			err = DVS_NODVSD;
-		if (err == DVS_NODVSD) {
-			if (!is_lost(fsd, &since_ns))
-				continue;
-			log_error(&fsd->log, "dvsd is gone; this file server ends");
-			_exit(EXIT_FAILURE);
-		}
-		if (since_ns || n_lost != n_known)
-			put_look(fsd);
-		since_ns = 0;
-		n_known = n_lost;
-		if (!err)
-			happened(fsd, &event);
-		else if (err != DVS_TIMEOUT)
-			break;
-	}
-	log_error(&fsd->log, "dvsd tells nothing any more; this file server ends");
+	log_error(&fsd->log, "dvsd is gone, or tells nothing any more; this file server ends",
+		  LOG_STR("why", dvs_strerror(err)));
 	_exit(EXIT_FAILURE);
 }
 

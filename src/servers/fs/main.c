@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs-fs: serves a file system of a DC. Started by dvs-agent; it outlives it. */
-#include <getopt.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,125 +7,53 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/arguments.h"
 #include "base/err.h"
 #include "base/rights.h"
 #include "servers/fs/fsd.h"
 
-/* As usual: 1 for a failure, 2 for a wrong command line. */
-#define EXIT_USAGE 2
-
-static const char usage[] =
-	"usage: dvs-fs --run-dir DIR --lib-dir DIR --dc NAME --fs NAME --node N [options]\n"
-	"\n"
-	"Serve a file system of a DC. dvs-agent starts it.\n"
-	"\n"
-	"  --run-dir DIR      of dvsd\n"
-	"  --lib-dir DIR      for what file systems keep\n"
-	"  --dc NAME          the DC\n"
-	"  --fs NAME          the file system\n"
-	"  --node N           number of this node\n"
-	"  --log-level LEVEL  error, warning, info or debug; default info\n"
-	"  --help, --version\n";
-
-static const struct option known[] = {
-	{ "run-dir", required_argument, NULL, 'r' },
-	{ "lib-dir", required_argument, NULL, 'd' },
-	{ "dc", required_argument, NULL, 'c' },
-	{ "node", required_argument, NULL, 'n' },
-	{ "fs", required_argument, NULL, 'f' },
-	{ "log-level", required_argument, NULL, 'l' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'v' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static bool take_text(const char *option, const char *value, char *text, size_t size, bool is_path)
+static int parse(int argc, char **argv, struct fsd_options *options)
 {
-	if ((!is_path || value[0] == '/') && value[0] &&
-	    (size_t)snprintf(text, size, "%s", value) < size)
-		return true;
-	(void)fprintf(stderr, "dvs-fs: %s '%s' is no %s of less than %zu bytes\n", option, value,
-		      is_path ? "absolute path" : "name", size);
-	return false;
-}
+	const struct argument rows[] = {
+		{ "run-dir", "DIR", "of dvsd", ARGUMENT_DIR, .is_needed = true,
+		  .to = options->run_dir, .size = sizeof(options->run_dir) },
+		{ "lib-dir", "DIR", "for what file systems keep", ARGUMENT_DIR, .is_needed = true,
+		  .to = options->lib_dir, .size = sizeof(options->lib_dir) },
+		{ "dc", "NAME", "the DC", ARGUMENT_NAME, .is_needed = true, .to = options->dc,
+		  .size = sizeof(options->dc) },
+		{ "fs", "NAME", "the file system", ARGUMENT_NAME, .is_needed = true,
+		  .to = options->name, .size = sizeof(options->name) },
+		{ "node", "N", "number of this node", ARGUMENT_NUMBER, .is_needed = true,
+		  .to = &options->node, .most = DVS_NODES_MAX - 1 },
+		{ "log-level", "LEVEL", ARGUMENT_LEVEL_HELP, ARGUMENT_LEVEL,
+		  .to = &options->log_level },
+	};
+	const struct arguments arguments = {
+		.program = "dvs-fs",
+		.synopsis = "--run-dir DIR --lib-dir DIR --dc NAME --fs NAME --node N [options]",
+		.about = "Serve a file system of a DC. dvs-agent starts it.",
+		.rows = rows,
+		.n_rows = ARRAY_LEN(rows),
+	};
+	int first;
+	int status = arguments_parse(&arguments, argc, argv, &first);
 
-static bool take_node(const char *value, uint32_t *node)
-{
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-
-	*node = (uint32_t)number;
-	if (end != value && *end == '\0' && value[0] != '-' && number < DVS_NODES_MAX)
-		return true;
-	(void)fprintf(stderr, "dvs-fs: the node '%s' is not a number from 0 to %d\n", value,
-		      DVS_NODES_MAX - 1);
-	return false;
-}
-
-static bool parse_one(int option, const char *value, struct fsd_options *options)
-{
-	switch (option) {
-	case 'r':
-		return take_text("--run-dir", value, options->run_dir, sizeof(options->run_dir),
-				 true);
-	case 'd':
-		return take_text("--lib-dir", value, options->lib_dir, sizeof(options->lib_dir),
-				 true);
-	case 'c':
-		/* It becomes a part of paths. */
-		if (strchr(value, '/') || value[0] == '.')
-			value = "";
-		return take_text("--dc", value, options->dc, sizeof(options->dc), false);
-	case 'f':
-		if (!fs_record_name_ok(value))
-			value = "";
-		return take_text("--fs", value, options->name, sizeof(options->name), false);
-	case 'n':
-		return take_node(value, &options->node);
-	case 'l':
-		if (log_level_parse(value, &options->log_level))
-			return true;
-		(void)fprintf(stderr,
-			      "dvs-fs: the log level '%s' is none of error, warning, info, debug\n",
-			      value);
-		return false;
-	default: /* getopt has complained */
-		return false;
-	}
-}
-
-static bool parse(int argc, char **argv, struct fsd_options *options)
-{
-	int option;
-
-	*options = (struct fsd_options){ .node = UINT32_MAX, .log_level = LOG_LEVEL_INFO };
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (option == 'h' || option == 'v') {
-			(void)fputs(option == 'h' ? usage : "dvs-fs " DVS_VERSION "\n", stdout);
-			exit(EXIT_SUCCESS);
-		}
-		if (!parse_one(option, optarg, options))
-			return false;
-	}
-	if (options->run_dir[0] && options->lib_dir[0] && options->dc[0] && options->name[0] &&
-	    options->node != UINT32_MAX && optind == argc)
-		return true;
-	(void)fputs(
-		"dvs-fs: it needs --run-dir, --lib-dir, --dc, --fs and --node, and takes no other"
-		" arguments\n",
-		stderr);
-	return false;
+	if (status == ARGUMENTS_RUN && !fs_record_name_ok(options->name))
+		return arguments_wrong(&arguments, "--fs '%s' is no name of a file system",
+				       options->name);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
 	static struct fsd fsd;
+	int status;
 	dvs_err err;
 
-	if (!parse(argc, argv, &fsd.options)) {
-		(void)fputs("Try 'dvs-fs --help'.\n", stderr);
-		return EXIT_USAGE;
-	}
+	fsd.options.log_level = LOG_LEVEL_INFO;
+	status = parse(argc, argv, &fsd.options);
+	if (status != ARGUMENTS_RUN)
+		return status;
 	fsd.log = log_to_stderr(fsd.options.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* A file that may not grow is an error of the write. */

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "client/follow.h"
 #include "client/volume.h"
 #include "servers/vdd/unit.h"
 
@@ -27,9 +28,6 @@
 #define RETRY_FIRST_NS (250 * CLOCK_NS_PER_MS)
 #define RETRY_LAST_NS (10 * CLOCK_NS_PER_S)
 #define LIVED_NS (30 * CLOCK_NS_PER_S)
-/* A dvsd that is not there for so long does not come back; its next agent starts another server. */
-#define LOST_NS (60 * CLOCK_NS_PER_S)
-#define LOST_PAUSE_MS 200
 
 /* ---- directories, and the one process that may use them ---- */
 
@@ -109,9 +107,10 @@ static void look_at(struct process *process, const char *view, uint32_t endpoint
 	pthread_mutex_unlock(&process->lock);
 }
 
-static void happened(struct process *process, const struct dvk_event *event)
+static void happened(void *context, const struct dvk_event *event)
 {
 	static const char view[] = "record view/";
+	struct process *process = context;
 
 	if (begins(event->what, "node.") || begins(event->what, "quorum.")) {
 		look_all(process);
@@ -130,58 +129,27 @@ static void happened(struct process *process, const struct dvk_event *event)
 	}
 }
 
-/* Without dvsd for LOST_NS, or when its directory is gone, this process ends: who comes after it takes up what it had. */
-static bool is_lost(struct process *process, uint64_t *since_ns)
+static void missed(void *context)
 {
-	struct stat info;
+	struct process *process = context;
 
-	if (*since_ns == 0)
-		*since_ns = clock_now_ns();
-	if (clock_now_ns() - *since_ns > LOST_NS ||
-	    (stat(process->options.run_dir, &info) != 0 && errno == ENOENT))
-		return true;
-	/* The link tries again by itself when it is asked; nobody tells when dvsd is there. */
-	(void)poll(NULL, 0, LOST_PAUSE_MS);
-	return false;
+	look_all(process);
+	process_wake(process);
 }
 
 static void *listen(void *argument)
 {
 	struct process *process = argument;
-	uint64_t n_known = 0;
-	uint64_t since_ns = 0;
+	const struct follow follow = { .admin = process->admin,
+				       .run_dir = process->options.run_dir,
+				       .happened = happened,
+				       .missed = missed,
+				       .context = process };
+	dvs_err err = follow_events(&follow);
 
-	for (;;) {
-		struct dvk_event event;
-		struct dvk_dvs_info info;
-		uint64_t n_lost = n_known;
-		dvs_err err = dvk_event_next(process->admin, LOST_PAUSE_MS * 10, &event, &n_lost);
-
-		/* That nothing happens may be because there is nobody to tell it. */
-		if (err == DVS_TIMEOUT && dvk_dvs_info(process->admin, &info) == DVS_NODVSD)
-			err = DVS_NODVSD;
-		if (err == DVS_NODVSD) {
-			if (is_lost(process, &since_ns)) {
-				log_error(&process->log,
-					  "dvsd is gone; this server of volumes ends",
-					  LOG_STR("dc", process->options.dc));
-				_exit(EXIT_FAILURE);
-			}
-			continue;
-		}
-		if (since_ns || n_lost != n_known) {
-			look_all(process);
-			process_wake(process);
-		}
-		since_ns = 0;
-		n_known = n_lost;
-		if (!err)
-			happened(process, &event);
-		else if (err != DVS_TIMEOUT)
-			break;
-	}
-	log_error(&process->log, "dvsd tells nothing any more; this server of volumes ends",
-		  LOG_STR("dc", process->options.dc));
+	log_error(&process->log,
+		  "dvsd is gone, or tells nothing any more; this server of volumes ends",
+		  LOG_STR("dc", process->options.dc), LOG_STR("why", dvs_strerror(err)));
 	_exit(EXIT_FAILURE);
 }
 
