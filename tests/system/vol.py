@@ -164,6 +164,10 @@ def what_a_volume_does_is_counted(lab):
     vol(lab, "detach", attached)
     row = lab.json(0, "vol", "stats", f"{DC}/data", "--once", "-i", "0.1")["volumes"][0]
     assert row["flushes"] > 0 and row["written_bytes"] == 8 * MIB, row
+    for kind, counted in (("read", row["reads"]), ("write", row["writes"]), ("flush", row["flushes"])):
+        took = row["latencies"][kind]
+        assert took["count"] == counted, (kind, row)
+        assert counted == 0 or 0 < took["p50_ns"] <= took["p99_ns"] <= took["max_ns"], (kind, row)
     clean(lab)
 
 

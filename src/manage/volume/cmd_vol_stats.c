@@ -8,6 +8,7 @@
 #include "manage/describe.h"
 #include "manage/live.h"
 #include "manage/target.h"
+#include "manage/volume/latency.h"
 #include "manage/volume/walk.h"
 
 #define VOLUMES_MAX 16384u
@@ -36,12 +37,21 @@ static const struct output_column columns[] = {
 	{ "WRITES/S", "writes_rate", false },
 	{ "WRITTEN/S", "written_rate", false },
 	{ "FLUSHES/S", "flushes_rate", false },
+	{ "READ P99", "read_p99", false },
+	{ "WRITE P99", "write_p99", false },
 	{ "QUEUE", "waiting", false },
 	{ "REPLICAS", "where", false },
 	{ "STATE", "state", false },
 	{ "LAG", "lag", false },
 	{ "RESYNC", "resync_text", false },
 	{ "TRIMS/S", "trims_rate", true },
+	{ "READ P50", "read_p50", true },
+	{ "READ MAX", "read_max", true },
+	{ "WRITE P50", "write_p50", true },
+	{ "WRITE MAX", "write_max", true },
+	{ "FLUSH P50", "flush_p50", true },
+	{ "FLUSH P99", "flush_p99", true },
+	{ "FLUSH MAX", "flush_max", true },
 	{ "READS", "reads", true },
 	{ "READ", "read", true },
 	{ "WRITES", "writes", true },
@@ -84,28 +94,34 @@ static uint64_t rate(uint64_t before, uint64_t now, uint64_t span_ns)
 							 (double)CLOCK_NS_PER_S / (double)span_ns);
 }
 
-/* What happened in a second since the last look; {} when there was none, or another primary. */
-static json_t *rates(struct former *former, const struct vdd_status_rep *status)
+/* Whether there was a look, and at the same primary. */
+static bool has_former(const struct former *former, const struct vdd_status_rep *status)
 {
-	uint64_t now_ns = clock_now_ns();
-	uint64_t span_ns =
-		former->at_ns && former->epoch == status->epoch ? now_ns - former->at_ns : 0;
+	return former->at_ns && former->epoch == status->epoch;
+}
+
+/* What happened in a second since the last look; 0 when there was none. */
+static json_t *rates(const struct former *former, const struct vdd_status_rep *status)
+{
+	uint64_t span_ns = has_former(former, status) ? clock_now_ns() - former->at_ns : 0;
 	const struct vdd_status_rep *old = &former->status;
 	uint64_t read = rate(old->read_bytes, status->read_bytes, span_ns);
 	uint64_t written = rate(old->written_bytes, status->written_bytes, span_ns);
-	json_t *object =
-		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "reads_rate",
-			  (json_int_t)rate(old->reads, status->reads, span_ns), "writes_rate",
-			  (json_int_t)rate(old->writes, status->writes, span_ns), "flushes_rate",
-			  (json_int_t)rate(old->flushes, status->flushes, span_ns), "trims_rate",
-			  (json_int_t)rate(old->trims, status->trims, span_ns), "read_bytes_per_s",
-			  (json_int_t)read, "written_bytes_per_s", (json_int_t)written, "read_rate",
-			  describe_size(read), "written_rate", describe_size(written));
 
-	former->at_ns = now_ns;
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "reads_rate",
+			 (json_int_t)rate(old->reads, status->reads, span_ns), "writes_rate",
+			 (json_int_t)rate(old->writes, status->writes, span_ns), "flushes_rate",
+			 (json_int_t)rate(old->flushes, status->flushes, span_ns), "trims_rate",
+			 (json_int_t)rate(old->trims, status->trims, span_ns), "read_bytes_per_s",
+			 (json_int_t)read, "written_bytes_per_s", (json_int_t)written, "read_rate",
+			 describe_size(read), "written_rate", describe_size(written));
+}
+
+static void remember(struct former *former, const struct vdd_status_rep *status)
+{
+	former->at_ns = clock_now_ns();
 	former->epoch = status->epoch;
 	former->status = *status;
-	return object;
 }
 
 /* ---- rows ---- */
@@ -170,9 +186,15 @@ static int take(struct walk *walk)
 	json_t *replicas = describe_replicas(&walk->vol, &walk->told.of);
 	bool is_whole = former && row && json_object_set_new(row, "replicas", replicas) == 0;
 
-	if (is_whole && status)
+	if (is_whole && status) {
+		const struct vdd_status_rep *before = has_former(former, status) ? &former->status :
+										   NULL;
+
 		is_whole = add(row, describe_server(status)) && add(row, totals(status)) &&
-			   add(row, rates(former, status)) && add(row, of_replicas(replicas));
+			   add(row, rates(former, status)) && add(row, of_replicas(replicas)) &&
+			   add(row, latency_describe(before, status));
+		remember(former, status);
+	}
 	return add_row(stats, row, is_whole);
 }
 

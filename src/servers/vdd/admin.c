@@ -9,6 +9,10 @@
 #include "base/cursor.h"
 #include "servers/vdd/job.h"
 
+_Static_assert(ARRAY_LEN(((struct vdd_status_rep *)0)->latencies) ==
+		       LATENCY_KINDS * HISTOGRAM_BUCKETS,
+	       "the status has room for all of them");
+
 #define GEOMETRY_READ_ONLY 1u
 #define GEOMETRY_TRIMS 2u
 #define EXTENT_HOLE 1u
@@ -301,6 +305,25 @@ static uint32_t n_waiting(struct unit *unit)
 	return n;
 }
 
+static void put_latencies(const struct unit *unit, struct vdd_status_rep *rep)
+{
+	const struct histogram *latency = unit->figures.latency;
+
+	rep->max_read_ns = latency[LATENCY_READ].max_ns;
+	rep->max_write_ns = latency[LATENCY_WRITE].max_ns;
+	rep->max_flush_ns = latency[LATENCY_FLUSH].max_ns;
+	for (uint32_t kind = 0; kind < LATENCY_KINDS; kind++) {
+		for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+			if (latency[kind].count[i] == 0)
+				continue;
+			rep->latencies[rep->n_latencies++] =
+				(struct vdd_latency){ .kind = (uint8_t)(kind + 1),
+						      .bucket = (uint16_t)i,
+						      .count = latency[kind].count[i] };
+		}
+	}
+}
+
 void admin_status(void *state, struct skeleton_request *request, const struct vdd_status_req *req)
 {
 	struct unit *unit = state;
@@ -330,6 +353,7 @@ void admin_status(void *state, struct skeleton_request *request, const struct vd
 	rep.n_members = replica_look(unit->replica, states);
 	for (uint32_t i = 0; i < rep.n_members; i++)
 		put_member(unit, &states[i], &rep.members[i]);
+	put_latencies(unit, &rep);
 	vdd_status_answer(request, DVS_OK, &rep);
 }
 

@@ -215,6 +215,7 @@ static void do_now(struct job *job)
 			memset(out + item->at, 0, item->is.bytes);
 		put_u32(out + i * sizeof(uint32_t), (uint32_t)item->err);
 	}
+	job_note_latency(job);
 	vdd_batch_answer_data(TAKE_PTR(job->request), DVS_OK, NULL, out, batch->out_bytes);
 	job_less(job, DVS_OK);
 }
@@ -392,13 +393,27 @@ static dvs_err batch_new(const struct unit *unit, const struct skeleton_request 
 	return err;
 }
 
+static uint32_t n_writes(const struct batch *batch)
+{
+	return batch->n_changes - batch->n_flushes - batch->n_trims;
+}
+
+void batch_note_latency(struct unit *unit, const struct batch *batch, uint64_t ns)
+{
+	struct histogram *latency = unit->figures.latency;
+
+	histogram_add(&latency[LATENCY_READ], ns, batch->n_reads);
+	histogram_add(&latency[LATENCY_WRITE], ns, n_writes(batch));
+	histogram_add(&latency[LATENCY_FLUSH], ns, batch->n_flushes);
+}
+
 static void count(struct unit *unit, const struct batch *batch)
 {
 	struct unit_figures *figures = &unit->figures;
 
 	figures->reads += batch->n_reads;
 	figures->read_bytes += batch->out_bytes - batch->count * sizeof(uint32_t);
-	figures->writes += batch->n_changes - batch->n_flushes - batch->n_trims;
+	figures->writes += n_writes(batch);
 	figures->written_bytes += batch->in_bytes;
 	figures->flushes += batch->n_flushes;
 	figures->trims += batch->n_trims;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/compiler.h"
 
 /* So many are kept for those to come. */
@@ -43,6 +44,7 @@ struct job *job_begin(struct unit *unit, struct skeleton_request *request,
 	job->request = request;
 	job->answer = answer;
 	job->number = ++unit->n_taken;
+	job->began_ns = clock_now_ns();
 	job->op = request ? request->op : 0;
 	job->pending = 1;
 	job->err = DVS_OK;
@@ -79,10 +81,27 @@ static void job_free(struct job *job)
 	unit->n_free_jobs++;
 }
 
+void job_note_latency(const struct job *job)
+{
+	struct histogram *latency = job->unit->figures.latency;
+	uint64_t ns = clock_now_ns() - job->began_ns;
+
+	if (job->op == VDD_READ)
+		histogram_add(&latency[LATENCY_READ], ns, 1);
+	else if (job->op == VDD_WRITE)
+		histogram_add(&latency[LATENCY_WRITE], ns, 1);
+	else if (job->op == VDD_FLUSH)
+		histogram_add(&latency[LATENCY_FLUSH], ns, 1);
+	else if (job->batch)
+		batch_note_latency(job->unit, job->batch, ns);
+}
+
 static void job_over(struct job *job)
 {
-	if (job->request)
+	if (job->request) {
+		job_note_latency(job);
 		job->answer(job);
+	}
 	/* What waited for this one begins in here. */
 	if (job->has_change)
 		change_end(&job->change);

@@ -14,6 +14,7 @@ struct job {
 	struct unit *unit;
 	struct skeleton_request *request; /* NULL: nobody is to be answered (any more) */
 	uint64_t number;		  /* among all of this unit */
+	uint64_t began_ns;
 	uint32_t op;
 	uint32_t pending;
 	dvs_err err; /* the first */
@@ -39,6 +40,8 @@ struct job *job_begin(struct unit *unit, struct skeleton_request *request,
 		      void (*answer)(struct job *job));
 /* One thing less is under way. JOB may be freed. */
 void job_less(struct job *job, dvs_err err);
+/* JOB's request is about to be answered: count how long it took. */
+void job_note_latency(const struct job *job);
 /* Order JOB->entry, whose head and data are set. */
 void job_submit(struct job *job);
 /* Whether REQUEST was carried out by a former primary; then it is to be answered with *ERR. */
@@ -67,6 +70,8 @@ void ops_write(void *state, struct skeleton_request *request, const struct vdd_w
 void ops_flush(void *state, struct skeleton_request *request, const struct vdd_flush_req *req);
 void ops_trim(void *state, struct skeleton_request *request, const struct vdd_trim_req *req);
 void ops_zero(void *state, struct skeleton_request *request, const struct vdd_zero_req *req);
+/* The requests of a batch took NS. */
+void batch_note_latency(struct unit *unit, const struct batch *batch, uint64_t ns);
 void ops_batch(void *state, struct skeleton_request *request, const struct vdd_batch_req *req);
 
 void admin_geometry(void *state, struct skeleton_request *request,

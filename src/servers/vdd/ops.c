@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "servers/vdd/job.h"
 
@@ -109,6 +110,7 @@ static bool read_now(struct job *job)
 	if (!disks_can_map(unit->disks, job->io.minor, job->io.offset, job->io.bytes))
 		return false;
 	err = ops_do_now(unit, &job->io);
+	job_note_latency(job);
 	vdd_read_answer_data(TAKE_PTR(job->request), err, NULL, err ? NULL : job->io.buffer,
 			     err ? 0 : job->io.bytes);
 	job_less(job, DVS_OK);
@@ -192,8 +194,11 @@ static void write_now(struct unit *unit, struct skeleton_request *request,
 			      .bytes = request->data_bytes,
 			      /* It is only read, though disks have one pointer for both ways. */
 			      .buffer = (void *)(uintptr_t)request->data };
+	uint64_t began_ns = clock_now_ns();
+	dvs_err err = ops_do_now(unit, &io);
 
-	vdd_write_answer(request, ops_do_now(unit, &io), NULL);
+	histogram_add(&unit->figures.latency[LATENCY_WRITE], clock_now_ns() - began_ns, 1);
+	vdd_write_answer(request, err, NULL);
 }
 
 /* The data of REQUEST as the entry's. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "base/list.h"
 #include "base/post.h"
 #include "client/volume.h"
@@ -22,6 +23,8 @@
 
 struct job;
 
+enum unit_latency { LATENCY_READ, LATENCY_WRITE, LATENCY_FLUSH, LATENCY_KINDS };
+
 /* What the status tells of the requests. */
 struct unit_figures {
 	uint64_t reads;
@@ -29,7 +32,8 @@ struct unit_figures {
 	uint64_t read_bytes;
 	uint64_t written_bytes;
 	uint64_t flushes;
-	uint64_t trims; /* and zeroes */
+	uint64_t trims;				 /* and zeroes */
+	struct histogram latency[LATENCY_KINDS]; /* of those that were answered */
 };
 
 struct unit {

@@ -209,6 +209,10 @@ static struct vdd_disk *disk_at(uint32_t minor)
 	return NULL;
 }
 
+/* Of base/histogram.h. */
+#define BUCKET_OF_100_US 76
+#define BUCKET_OF_1_MS 103
+
 static void answer_status(const struct volume *volume, struct writer *out)
 {
 	static struct vdd_status_rep status;
@@ -225,6 +229,11 @@ static void answer_status(const struct volume *volume, struct writer *out)
 					  .verify_total_bytes = 1 << 21,
 					  .verify_differs = disk->differs,
 					  .verify_repaired = disk->repaired };
+	/* Reads are of 100 us; of those that came since the last look some took longer. */
+	status.n_latencies = 2;
+	status.latencies[0] = (struct vdd_latency){ 1, BUCKET_OF_100_US, 1000 };
+	status.latencies[1] = (struct vdd_latency){ 1, BUCKET_OF_1_MS, 10 + disk->counted };
+	status.max_read_ns = 7000000;
 	disk->paused_ms += disk->waiting;
 	disk->counted += disk->counts;
 	if (disk->verify_state == 1 && disk->verify_looks > 0 && --disk->verify_looks == 0)

@@ -234,6 +234,47 @@ TEST(the_figures_of_volumes_are_rates_between_two_looks)
 	ck_assert_int_eq(fake()->n_open, 0);
 }
 
+TEST(the_figures_tell_how_long_requests_take)
+{
+	RESULT table = { 0 };
+	RESULT told = { 0 };
+	json_t *document;
+	json_t *read;
+	json_t *last;
+	json_t *write;
+
+	volume_with_two();
+	fake()->disk.counts = 1 << 20;
+	table = run("vol stats web/data --once -i 0.1");
+	ck_assert_msg(table.status == 0, "%s", table.err);
+	ck_assert_contains(table.out, "READ P99");
+	ck_assert_contains(table.out, "1.0ms");
+	fake()->disk.counted = 0;
+	fake()->disk.counts = 20;
+	told = run("vol stats web/data --once -i 0.1 -o json");
+	ck_assert_msg(told.status == 0, "%s", told.err);
+	document = json_loads(told.out, 0, NULL);
+	read = json_array_get(json_object_get(document, "volumes"), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(read, "read_p50")), "1.0ms");
+	ck_assert(json_is_null(json_object_get(read, "write_p99")));
+	write = json_object_get(json_object_get(read, "latencies"), "write");
+	ck_assert_int_eq(number_of(write, "count"), 0);
+	ck_assert(json_is_null(json_object_get(write, "p50_ns")));
+	read = json_object_get(json_object_get(read, "latencies"), "read");
+	last = json_object_get(read, "last");
+	/* All: a thousand of 100 us, and some 30 of 1 ms. */
+	ck_assert_int_gt(number_of(read, "count"), 1010);
+	ck_assert_int_eq(number_of(read, "p50_ns"), 106495);
+	ck_assert_int_eq(number_of(read, "p99_ns"), 1048575);
+	ck_assert_int_eq(number_of(read, "max_ns"), 7000000);
+	/* What took 7 ms was before the first look. */
+	ck_assert_int_eq(number_of(last, "count") % 20, 0);
+	ck_assert_int_gt(number_of(last, "count"), 0);
+	ck_assert_int_eq(number_of(last, "p50_ns"), 1048575);
+	ck_assert_int_eq(number_of(last, "max_ns"), 1048575);
+	json_decref(document);
+}
+
 TEST(the_figures_tell_how_far_a_replica_is)
 {
 	RESULT told = { 0 };
@@ -448,7 +489,8 @@ TEST(what_is_damaged_can_be_removed)
 }
 
 UNIT_MAIN("manage-volumes", a_volume_is_a_record_and_is_waited_for,
-	  the_figures_of_volumes_are_rates_between_two_looks, the_figures_tell_how_far_a_replica_is,
+	  the_figures_of_volumes_are_rates_between_two_looks,
+	  the_figures_tell_how_long_requests_take, the_figures_tell_how_far_a_replica_is,
 	  everything_that_can_be_said_of_a_volume_is_in_its_record, no_two_volumes_get_one_endpoint,
 	  what_is_wrong_with_a_new_volume_is_said_before_there_is_one,
 	  a_volume_that_a_node_cannot_have_is_taken_back, with_detach_nothing_is_waited_for,
