@@ -94,7 +94,9 @@ struct volume_disk {
 	uint64_t bytes;
 	uint32_t block_bytes;
 	bool is_read_only;
-	bool trims; /* what is trimmed takes no space any more */
+	bool trims;	/* what is trimmed takes no space any more */
+	uint64_t claim; /* the number under which it is written (claim.h); 0: none */
+	char id[37];	/* of the volume */
 	uint64_t
 		life; /* the same as at an earlier opening: nothing that was answered since is lost, flushed or not */
 };

@@ -214,6 +214,7 @@ static dvs_err open_on(const struct opening *opening, struct dvk *admin, struct 
 	if (err == DVS_OK) {
 		disk->server = dvs_ep_of(volume->endpoint);
 		disk->minor = volume->minor;
+		memcpy(disk->id, volume->id, sizeof(disk->id));
 		err = entered(opening, dvk_bind(dvk, dvs_ep_any(), DVK_LOCAL, &disk->self));
 	}
 	free(volume);

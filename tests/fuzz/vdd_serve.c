@@ -84,6 +84,15 @@ static void serve_geometry(void *state, struct skeleton_request *request,
 	vdd_geometry_answer(request, DVS_OK, &(struct vdd_geometry_rep){ .flags = req->minor });
 }
 
+static void serve_claim(void *state, struct skeleton_request *request,
+			const struct vdd_claim_req *req)
+{
+	(void)state;
+	handled(request);
+	must(req->claim >= 1);
+	vdd_claim_answer(request, DVS_OK, NULL);
+}
+
 static void serve_batch(void *state, struct skeleton_request *request,
 			const struct vdd_batch_req *req)
 {
@@ -174,6 +183,7 @@ static const struct vdd_handlers handlers = {
 	.status = serve_status,
 	.verify = serve_verify,
 	.hand_over = serve_hand_over,
+	.claim = serve_claim,
 	.tune = serve_tune,
 };
 

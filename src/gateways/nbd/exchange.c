@@ -60,7 +60,7 @@ static dvs_err call_read(struct nbd_disk *disk, struct exchange *x)
 
 static dvs_err call_batch(struct nbd_disk *disk, struct exchange *x)
 {
-	const struct vdd_batch_req batch = { x->count, x->data_at };
+	const struct vdd_batch_req batch = { x->count, x->data_at, disk->volume.claim };
 	struct dvs_msg msg = { .type = VDD_BATCH };
 	struct writer body = writer_over(msg.bytes, sizeof(msg.bytes));
 
@@ -83,9 +83,10 @@ static dvs_err call_extents(struct nbd_disk *disk, struct exchange *x)
 static dvs_err call_once(struct nbd_disk *disk, struct exchange *x)
 {
 	const uint32_t minor = disk->volume.minor;
-	const struct vdd_write_req write = { minor, x->flags, x->offset };
-	const struct vdd_trim_req trim = { minor, x->flags, x->offset, x->bytes };
-	const struct vdd_zero_req zero = { minor, x->flags, x->offset, x->bytes };
+	const uint64_t claim = disk->volume.claim;
+	const struct vdd_write_req write = { minor, x->flags, x->offset, claim };
+	const struct vdd_trim_req trim = { minor, x->flags, x->offset, x->bytes, claim };
+	const struct vdd_zero_req zero = { minor, x->flags, x->offset, x->bytes, claim };
 	const struct vdd_flush_req flush = { minor };
 	struct m3 *self = disk->volume.self;
 	dvs_ep to = disk->volume.server;

@@ -15,9 +15,13 @@
 _Static_assert(NBD_ITEMS_MAX *NBD_BATCH_ITEM_BYTES <= NBD_CALL_HEAD_BYTES,
 	       "the items of a batch fit before its data");
 
+struct nbd_claim;
+
 struct nbd_disk {
 	struct nbd_backend *backend;
 	struct volume_disk volume;
+	struct nbd_claim *claim;   /* this one has it for all threads of the client; NULL: none */
+	char name[NBD_NAME_BYTES]; /* of the export */
 	uint32_t patience_ms;
 	dvs_ep bound;	 /* who was there when it was last looked for; n 0: nobody */
 	uint8_t *window; /* that was given last; window_head bytes are before it */

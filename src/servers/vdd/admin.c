@@ -265,6 +265,32 @@ void admin_resize(void *state, struct skeleton_request *request, const struct vd
 	job_less(job, DVS_OK);
 }
 
+void admin_claim(void *state, struct skeleton_request *request, const struct vdd_claim_req *req)
+{
+	struct unit *unit = state;
+	const struct vdd_entry_claim_req head = { .minor = req->minor, .claim = req->claim };
+	struct job *job;
+	uint64_t size;
+	dvs_err err = ops_check_role(unit);
+
+	if (!err)
+		err = disks_bytes(unit->disks, req->minor, &size);
+	if (!err)
+		err = ops_check_claim(unit, req->minor, req->claim);
+	if (err || job_was_done(unit, request, &err)) {
+		vdd_claim_answer(request, err, NULL);
+		return;
+	}
+	job = job_begin(unit, request, plain_answer);
+	if (!job)
+		return;
+	/* What comes from here on is ordered behind it. */
+	disks_expect_claim(unit->disks, req->minor, req->claim);
+	CHANGE_HEAD(&job->entry, claim, CLAIM, &head);
+	job_submit(job);
+	job_less(job, DVS_OK);
+}
+
 /* ---- how it is ---- */
 
 static void put_member(const struct unit *unit, const struct replica_member_state *state,
@@ -344,6 +370,7 @@ void admin_status(void *state, struct skeleton_request *request, const struct vd
 		.written_bytes = unit->figures.written_bytes,
 		.flushes = unit->figures.flushes,
 		.trims = unit->figures.trims,
+		.refused = unit->figures.refused,
 		.verify_state = (uint8_t)verify.state,
 		.verify_done_bytes = verify.done_bytes,
 		.verify_total_bytes = verify.total_bytes,

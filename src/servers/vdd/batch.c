@@ -29,6 +29,7 @@ struct batch {
 	uint32_t n_flushes;
 	uint32_t n_trims; /* and zeroes */
 	size_t data_at;	  /* of the request */
+	uint64_t claim;
 	size_t in_bytes;  /* data of the writes that have no error yet */
 	size_t out_bytes; /* the whole answer */
 	bool was_done;	  /* the changes, by a former primary; */
@@ -62,13 +63,15 @@ static dvs_err check_kind(const struct vdd_item *item)
 	}
 }
 
-static dvs_err check_item(const struct unit *unit, const struct vdd_item *item)
+static dvs_err check_item(struct unit *unit, const struct vdd_item *item, uint64_t claim)
 {
 	uint64_t size;
+	dvs_err err;
 
 	if (item->kind == VDD_FLUSH)
 		return disks_bytes(unit->disks, item->minor, &size);
-	return ops_check_range(unit, item->minor, item->offset, item->bytes);
+	err = ops_check_range(unit, item->minor, item->offset, item->bytes);
+	return err || item->kind == VDD_READ ? err : ops_check_claim(unit, item->minor, claim);
 }
 
 /* Where the data of ITEM is. PROTO, TOOBIG: the whole batch is refused. */
@@ -103,8 +106,7 @@ static void note(struct batch *batch, const struct item *item)
 	batch->n_trims += item->is.kind == VDD_TRIM || item->is.kind == VDD_ZERO;
 }
 
-static dvs_err take(struct batch *batch, const struct unit *unit,
-		    const struct skeleton_request *request)
+static dvs_err take(struct batch *batch, struct unit *unit, const struct skeleton_request *request)
 {
 	uint8_t copy[CHANGE_ITEMS_MAX * VDD_ITEM_BYTES_MAX];
 	struct cursor in;
@@ -122,7 +124,7 @@ static dvs_err take(struct batch *batch, const struct unit *unit,
 		err = check_kind(&item->is);
 		if (err == DVS_PROTO)
 			return err;
-		item->err = err ? err : check_item(unit, &item->is);
+		item->err = err ? err : check_item(unit, &item->is, batch->claim);
 		err = place(batch, request, item, &at);
 		if (err)
 			return err;
@@ -369,7 +371,7 @@ static void now_may(struct replica_reader *reader, dvs_err err)
 		begin(job);
 }
 
-static dvs_err batch_new(const struct unit *unit, const struct skeleton_request *request,
+static dvs_err batch_new(struct unit *unit, const struct skeleton_request *request,
 			 const struct vdd_batch_req *req, struct batch **out)
 {
 	struct batch *batch;
@@ -385,6 +387,7 @@ static dvs_err batch_new(const struct unit *unit, const struct skeleton_request 
 		return DVS_NOMEM;
 	batch->count = req->count;
 	batch->data_at = req->data_at;
+	batch->claim = req->claim;
 	err = take(batch, unit, request);
 	if (err)
 		free(batch);

@@ -116,6 +116,18 @@ static dvs_err take_remove(struct disk_io *io, struct cursor *in)
 	return err;
 }
 
+/* Known from here on, so that nothing that comes later is ordered behind it. */
+static dvs_err take_claim(struct change *change, struct disk_io *io, struct cursor *in)
+{
+	struct vdd_entry_claim_req req;
+	dvs_err err = vdd_entry_claim_req_decode(in, &req);
+
+	*io = (struct disk_io){ .op = DISK_CLAIM, .minor = req.minor, .claim = req.claim };
+	if (!err)
+		disks_expect_claim(change->disks, req.minor, req.claim);
+	return err;
+}
+
 static dvs_err take_name(struct disk_io *io, const struct replica_entry *entry)
 {
 	if (entry->bytes == 0 || entry->bytes > DISK_NAME_MAX ||
@@ -225,6 +237,8 @@ static dvs_err take(struct change *change, const struct replica_entry *entry)
 		return take_snapshot(&change->one, entry, &in);
 	case VDD_ENTRY_CLONE:
 		return take_clone(&change->one, entry, &in);
+	case VDD_ENTRY_CLAIM:
+		return take_claim(change, &change->one, &in);
 	case VDD_ENTRY_REMOVE:
 		return take_remove(&change->one, &in);
 	case VDD_ENTRY_BATCH:

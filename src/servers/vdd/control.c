@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Resize, snapshot, clone, remove. Nothing else is under way meanwhile. What will be is laid out in a plan; when the files say so, it becomes what is. Whether an operation
+/* Resize, snapshot, clone, claim, remove. Nothing else is under way meanwhile. What will be is laid out in a plan; when the files say so, it becomes what is. Whether an operation
  * is possible, and which number a new disk gets, depends on nothing but the operations before it, so all replicas do the same. */
 #include "servers/vdd/internal.h"
 
@@ -67,6 +67,7 @@ static dvs_err follow(struct disks *disks, const struct disk_io *io)
 			return store_resize(disks->store, io->bytes);
 		return overlay_cut(disk->layer[0],
 				   (io->bytes + DISK_GRANULE_BYTES - 1) / DISK_GRANULE_BYTES);
+	case DISK_CLAIM:
 	case DISK_READ:
 	case DISK_WRITE:
 	case DISK_FLUSH:
@@ -249,6 +250,7 @@ static dvs_err plan_new(struct disks *disks, struct plan *plan)
 		},
 	};
 	memcpy(plan->disk[io->made].is.name, io->name, sizeof(io->name));
+	disks->expected_claim[io->made] = 0;
 	return DVS_OK;
 }
 
@@ -326,6 +328,18 @@ static dvs_err plan_resize(struct disks *disks, struct plan *plan)
 	return err;
 }
 
+/* Whoever wrote under a lower one is stopped at the door (disks_claim()); all that came in before is done. */
+static dvs_err plan_claim(struct plan *plan)
+{
+	struct disk *disk = &plan->disk[plan->io->minor];
+
+	if (disk->is.kind == DISK_IS_SNAPSHOT)
+		return DVS_READONLY;
+	if (plan->io->claim > disk->is.claim)
+		disk->is.claim = plan->io->claim;
+	return DVS_OK;
+}
+
 /* The layer that was merged is not needed any more. */
 static dvs_err plan_drop(struct disks *disks, struct plan *plan)
 {
@@ -368,6 +382,8 @@ void control_start(struct disk_io *io)
 		err = plan_remove(plan);
 	else if (io->op == DISK_RESIZE)
 		err = plan_resize(disks, plan);
+	else if (io->op == DISK_CLAIM)
+		err = plan_claim(plan);
 	else
 		err = plan_drop(disks, plan);
 	if (err != DVS_OK)

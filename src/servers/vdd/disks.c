@@ -119,6 +119,7 @@ dvs_err disks_look(const struct disks *disks, uint32_t minor, struct disk_info *
 		.bytes = disk->is.bytes,
 		.used_bytes = used(disks, disk),
 		.created_ns = disk->is.created_ns,
+		.claim = disk->is.claim,
 		.rank = rank(disks, disk),
 	};
 	(void)snprintf(info->name, sizeof(info->name), "%s", disk->is.name);
@@ -133,6 +134,22 @@ dvs_err disks_bytes(const struct disks *disks, uint32_t minor, uint64_t *bytes)
 		return DVS_NOTFOUND;
 	*bytes = disk->is.bytes;
 	return DVS_OK;
+}
+
+uint64_t disks_claim(const struct disks *disks, uint32_t minor)
+{
+	const struct disk *disk = disk_of(disks, minor);
+
+	if (!disk)
+		return 0;
+	return disk->is.claim > disks->expected_claim[minor] ? disk->is.claim :
+							       disks->expected_claim[minor];
+}
+
+void disks_expect_claim(struct disks *disks, uint32_t minor, uint64_t claim)
+{
+	if (disk_of(disks, minor) && claim > disks->expected_claim[minor])
+		disks->expected_claim[minor] = claim;
 }
 
 /* One granule of a snapshot or clone, from OFFSET on. */

@@ -60,6 +60,7 @@ enum disk_op {
 	DISK_RESIZE,   /* bytes: the new size */
 	DISK_SNAPSHOT, /* of minor; name, made */
 	DISK_CLONE,    /* of snapshot minor; name, made */
+	DISK_CLAIM,    /* claim: the number of the lowest that may change minor from now on */
 	DISK_REMOVE,
 	/* the room's own */
 	DISK_MERGE,
@@ -88,6 +89,8 @@ struct disk_io {
 		now_ns; /* SNAPSHOT, CLONE: when it was made, CLOCK_REALTIME, as the primary said */
 	/* OK, RANGE, NOTFOUND, READONLY, NOSPACE, IO, BADARG (not of whole sectors), BADSTATE, EXISTS, FULL, NOMEM. */
 	void (*done)(struct disk_io *io, dvs_err err);
+	uint64_t
+		claim; /* CLAIM: its number; one that is not higher than what is known changes nothing */
 	void *keeper;					   /* the caller's */
 	_Alignas(16) unsigned char own[DISK_IO_OWN_BYTES]; /* the room's own */
 };
@@ -100,6 +103,7 @@ struct disk_info {
 	uint64_t bytes;
 	uint64_t used_bytes;
 	uint64_t created_ns;
+	uint64_t claim; /* the highest that is on stable storage */
 	uint32_t
 		rank; /* those of a lower rank must be brought up to date before it: it shows what they have (the volume 0, its newest snapshot 1, ...) */
 };
@@ -141,6 +145,10 @@ bool disks_is_changing(const struct disks *disks);
 
 /* The first disk with a minor number from MINOR on. NOTFOUND: that was all. */
 DVS_MUST_USE dvs_err disks_look(const struct disks *disks, uint32_t minor, struct disk_info *info);
+/* Changes of MINOR under a claim of a lower number are to be refused; of a disk that is not there 0. */
+uint64_t disks_claim(const struct disks *disks, uint32_t minor);
+/* Refuse them from now on, before DISK_CLAIM with that number is done. */
+void disks_expect_claim(struct disks *disks, uint32_t minor, uint64_t claim);
 /* The size of MINOR. NOTFOUND. */
 DVS_MUST_USE dvs_err disks_bytes(const struct disks *disks, uint32_t minor, uint64_t *bytes);
 /* The extent that begins at OFFSET: *IS_HOLE, and *BYTES up to at most LIMIT. NOTFOUND, RANGE, IO. */

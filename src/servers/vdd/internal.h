@@ -101,6 +101,7 @@ struct disks {
 	uint64_t next_born;
 	int dir; /* -1: in memory */
 	uint64_t life;
+	uint64_t expected_claim[DISK_MINORS_MAX]; /* that is not on stable storage yet */
 	/* Requests in the order of submission, until they are over. */
 	struct list order;
 	struct list ready; /* those that wait for nothing any more */

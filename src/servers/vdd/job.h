@@ -58,6 +58,8 @@ void job_apply(void *context, struct replica_entry *entry);
 /* The one place where it is decided whether a range is one of the disk: NOTFOUND, BADARG (empty, or not of whole sectors), RANGE. */
 DVS_MUST_USE dvs_err ops_check_range(const struct unit *unit, uint32_t minor, uint64_t offset,
 				     uint64_t bytes);
+/* Whether changes of MINOR may be made under CLAIM: STALE. */
+DVS_MUST_USE dvs_err ops_check_claim(struct unit *unit, uint32_t minor, uint64_t claim);
 /* Whether requests are answered here at all: BADSTATE. */
 DVS_MUST_USE dvs_err ops_check_role(const struct unit *unit);
 /* Reading IO for JOB has failed with ERR: another replica is to answer, if there is one. */
@@ -83,6 +85,7 @@ void admin_snapshot(void *state, struct skeleton_request *request,
 		    const struct vdd_snapshot_req *req);
 void admin_clone(void *state, struct skeleton_request *request, const struct vdd_clone_req *req);
 void admin_remove(void *state, struct skeleton_request *request, const struct vdd_remove_req *req);
+void admin_claim(void *state, struct skeleton_request *request, const struct vdd_claim_req *req);
 void admin_disks(void *state, struct skeleton_request *request, const struct vdd_disks_req *req);
 void admin_status(void *state, struct skeleton_request *request, const struct vdd_status_req *req);
 void admin_verify(void *state, struct skeleton_request *request, const struct vdd_verify_req *req);

@@ -15,7 +15,8 @@
 #include "servers/vdd/store.h"
 
 #define MAGIC UINT64_C(0x004154454d535644) /* "DVSMETA" */
-#define VERSION 1u
+#define VERSION 2u
+#define VERSION_NO_CLAIMS 1u
 #define SUM_BYTES 8u
 
 static const char hint[] =
@@ -31,6 +32,7 @@ static void put_disk(struct writer *out, const struct meta_disk *disk)
 	writer_u64(out, disk->created_ns);
 	writer_u64(out, disk->base_bytes);
 	writer_u64(out, disk->born);
+	writer_u64(out, disk->claim);
 	writer_count(out, disk->n_layers, META_LAYERS_MAX, 2);
 	for (uint32_t i = 0; i < disk->n_layers; i++)
 		writer_u32(out, disk->layer[i]);
@@ -56,7 +58,7 @@ size_t meta_encode(const struct meta *meta, void *room)
 	return writer_ok(&out) ? writer_len(&out) : 0;
 }
 
-static void get_disk(struct cursor *in, struct meta_disk *disk)
+static void get_disk(struct cursor *in, uint32_t version, struct meta_disk *disk)
 {
 	disk->minor = cursor_u32(in);
 	disk->kind = cursor_u32(in);
@@ -66,6 +68,7 @@ static void get_disk(struct cursor *in, struct meta_disk *disk)
 	disk->created_ns = cursor_u64(in);
 	disk->base_bytes = cursor_u64(in);
 	disk->born = cursor_u64(in);
+	disk->claim = version == VERSION_NO_CLAIMS ? 0 : cursor_u64(in);
 	disk->n_layers = cursor_count(in, META_LAYERS_MAX, 2);
 	for (uint32_t i = 0; i < disk->n_layers; i++)
 		disk->layer[i] = cursor_u32(in);
@@ -132,7 +135,7 @@ dvs_err meta_decode(const void *bytes, size_t len, struct meta *meta, char *why)
 		why_say(why, "the file meta is none of a volume; %s", hint);
 		return DVS_CORRUPT;
 	}
-	if (version != VERSION) {
+	if (version != VERSION && version != VERSION_NO_CLAIMS) {
 		why_say(why, "the file meta is of version %u, this program knows version %u",
 			version, VERSION);
 		return DVS_CORRUPT;
@@ -146,7 +149,7 @@ dvs_err meta_decode(const void *bytes, size_t len, struct meta *meta, char *why)
 	meta->next_born = cursor_u64(&in);
 	meta->n_disks = cursor_count(&in, DISK_MINORS_MAX, 2);
 	for (uint32_t i = 0; i < meta->n_disks; i++)
-		get_disk(&in, &meta->disk[i]);
+		get_disk(&in, version, &meta->disk[i]);
 	if (cursor_u64(&in) != XXH3_64bits(bytes, body) || !cursor_done(&in) ||
 	    meta->store > DISK_NBD || !disks_ok(meta)) {
 		why_say(why, "the file meta is damaged; %s", hint);

@@ -24,6 +24,7 @@ struct meta_disk {
 	uint64_t created_ns;
 	uint64_t base_bytes; /* CLONE: so much at most is read of its snapshot */
 	uint64_t born;	     /* snapshots of one disk: which is newer */
+	uint64_t claim;	     /* the highest number of a claim that it was told */
 	uint32_t n_layers;   /* 0 for the volume */
 	uint32_t layer[META_LAYERS_MAX];
 };

@@ -25,6 +25,14 @@ dvs_err ops_check_range(const struct unit *unit, uint32_t minor, uint64_t offset
 	return bytes > size || offset > size - bytes ? DVS_RANGE : DVS_OK;
 }
 
+dvs_err ops_check_claim(struct unit *unit, uint32_t minor, uint64_t claim)
+{
+	if (!claim || claim >= disks_claim(unit->disks, minor))
+		return DVS_OK;
+	unit->figures.refused++;
+	return DVS_STALE;
+}
+
 dvs_err ops_check_role(const struct unit *unit)
 {
 	return replica_role(unit->replica) == REPLICA_PRIMARY ? DVS_OK : DVS_BADSTATE;
@@ -35,6 +43,14 @@ static dvs_err check(const struct unit *unit, uint32_t minor, uint64_t offset, u
 	dvs_err err = ops_check_role(unit);
 
 	return err ? err : ops_check_range(unit, minor, offset, bytes);
+}
+
+static dvs_err check_change(struct unit *unit, uint32_t minor, uint64_t offset, uint64_t bytes,
+			    uint64_t claim)
+{
+	dvs_err err = check(unit, minor, offset, bytes);
+
+	return err ? err : ops_check_claim(unit, minor, claim);
 }
 
 /* ---- at once ---- */
@@ -222,7 +238,7 @@ void ops_write(void *state, struct skeleton_request *request, const struct vdd_w
 	const struct vdd_entry_write_req head = { .minor = req->minor,
 						  .flags = req->flags,
 						  .offset = req->offset };
-	dvs_err err = check(unit, req->minor, req->offset, request->data_bytes);
+	dvs_err err = check_change(unit, req->minor, req->offset, request->data_bytes, req->claim);
 	struct job *job;
 
 	if (!err && req->flags & ~DISK_FUA)
@@ -278,7 +294,7 @@ void ops_trim(void *state, struct skeleton_request *request, const struct vdd_tr
 	const struct vdd_entry_trim_req head = {
 		.minor = req->minor, .flags = req->flags, .offset = req->offset, .bytes = req->bytes
 	};
-	dvs_err err = check(unit, req->minor, req->offset, req->bytes);
+	dvs_err err = check_change(unit, req->minor, req->offset, req->bytes, req->claim);
 	struct job *job;
 
 	if (!err && req->flags & ~DISK_FUA)
@@ -302,7 +318,7 @@ void ops_zero(void *state, struct skeleton_request *request, const struct vdd_ze
 	const struct vdd_entry_zero_req head = {
 		.minor = req->minor, .flags = req->flags, .offset = req->offset, .bytes = req->bytes
 	};
-	dvs_err err = check(unit, req->minor, req->offset, req->bytes);
+	dvs_err err = check_change(unit, req->minor, req->offset, req->bytes, req->claim);
 	struct job *job;
 
 	if (!err && req->flags & ~(DISK_FUA | DISK_KEEP))

@@ -190,6 +190,7 @@ void run_start(struct disk_io *io)
 	case DISK_RESIZE:
 	case DISK_SNAPSHOT:
 	case DISK_CLONE:
+	case DISK_CLAIM:
 	case DISK_REMOVE:
 	case DISK_DROP:
 		control_start(io);

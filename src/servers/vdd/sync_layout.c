@@ -7,8 +7,8 @@
 
 #include "servers/vdd/sync_internal.h"
 
-/* A remove, a resize for each; a snapshot and a resize for each. */
-#define CHANGES_MAX (4u * DISK_MINORS_MAX)
+/* A remove, a resize for each; a snapshot, a resize and a claim for each. */
+#define CHANGES_MAX (5u * DISK_MINORS_MAX)
 
 enum { KIND_VOLUME = 1, KIND_SNAPSHOT = 2, KIND_CLONE = 3 };
 
@@ -89,6 +89,7 @@ size_t sync_layout_encode(const struct disks *disks, uint8_t *buffer)
 		writer_string(&out, info->name, sizeof(info->name), 1);
 		writer_u64(&out, info->bytes);
 		writer_u64(&out, info->created_ns);
+		writer_u64(&out, disks_claim(disks, info->minor));
 	}
 	assert(writer_ok(&out));
 	return writer_len(&out);
@@ -119,6 +120,7 @@ static dvs_err decode(struct layout *layout, const void *data, size_t len)
 		cursor_string(&in, cursor_u8(&in), info->name, sizeof(info->name));
 		info->bytes = cursor_u64(&in);
 		info->created_ns = cursor_u64(&in);
+		info->claim = cursor_u64(&in);
 		if (in.failed || !is_possible(info, layout->n == 0))
 			return DVS_PROTO;
 		layout->n++;
@@ -150,11 +152,27 @@ static void add_resize(struct change *change, uint32_t minor, uint64_t have, uin
 		add(change, DISK_RESIZE, minor)->bytes = want;
 }
 
+/* What is claimed there may be under way here as an entry of its own, too: the higher one counts. */
+static void add_claim(struct change *change, uint32_t minor, uint64_t have, uint64_t want)
+{
+	if (have < want)
+		add(change, DISK_CLAIM, minor)->claim = want;
+}
+
 static uint64_t bytes_of(const struct layout *layout, uint32_t minor)
 {
 	for (uint32_t i = 0; i < layout->n; i++) {
 		if (layout->at[i].minor == minor)
 			return layout->at[i].bytes;
+	}
+	return 0;
+}
+
+static uint64_t claim_of(const struct layout *layout, uint32_t minor)
+{
+	for (uint32_t i = 0; i < layout->n; i++) {
+		if (layout->at[i].minor == minor)
+			return layout->at[i].claim;
 	}
 	return 0;
 }
@@ -168,6 +186,7 @@ static void add_made(struct change *change, const struct layout *want, const str
 	io->now_ns = info->created_ns;
 	(void)snprintf(io->name, sizeof(io->name), "%s", info->name);
 	add_resize(change, info->minor, bytes_of(want, info->parent), info->bytes);
+	add_claim(change, info->minor, 0, info->claim);
 }
 
 static const struct disk_info *find_same(const struct layout *layout, const struct disk_info *info)
@@ -250,6 +269,7 @@ static void plan_changes(struct change *change, struct layout *have, const struc
 			continue;
 		}
 		add_resize(change, info->minor, had, info->bytes);
+		add_claim(change, info->minor, claim_of(have, info->minor), info->claim);
 		if (had < info->bytes && had < change->grown_from)
 			change->grown_from = had;
 	}

@@ -23,6 +23,7 @@
 static const struct vdd_handlers handlers = {
 	.read = ops_read,
 	.write = ops_write,
+	.claim = admin_claim,
 	.flush = ops_flush,
 	.trim = ops_trim,
 	.zero = ops_zero,

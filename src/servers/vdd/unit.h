@@ -33,6 +33,7 @@ struct unit_figures {
 	uint64_t written_bytes;
 	uint64_t flushes;
 	uint64_t trims;				 /* and zeroes */
+	uint64_t refused;			 /* changes under claims that are over */
 	struct histogram latency[LATENCY_KINDS]; /* of those that were answered */
 };
 

@@ -25,6 +25,7 @@ struct client {
 	struct m3 *self;
 	dvs_ep server;
 	uint64_t bytes;
+	uint64_t claim; /* of what is changed */
 	unsigned int n_wrong;
 	uint8_t *out;
 	uint8_t *in;
@@ -52,7 +53,7 @@ static dvs_err do_read(struct client *client, uint32_t minor, uint32_t flags, ui
 static dvs_err do_write(struct client *client, uint32_t minor, uint32_t flags, uint64_t offset,
 			size_t bytes)
 {
-	struct vdd_write_req req = { minor, flags, offset };
+	struct vdd_write_req req = { minor, flags, offset, client->claim };
 
 	return vdd_call_write(client->self, client->server, &req, NULL, client->out, bytes, NULL, 0,
 			      NULL, TIMEOUT_MS);
@@ -61,7 +62,7 @@ static dvs_err do_write(struct client *client, uint32_t minor, uint32_t flags, u
 static dvs_err do_trim(struct client *client, uint32_t minor, uint32_t flags, uint64_t offset,
 		       uint64_t bytes)
 {
-	struct vdd_trim_req req = { minor, flags, offset, bytes };
+	struct vdd_trim_req req = { minor, flags, offset, bytes, client->claim };
 
 	return vdd_call_trim(client->self, client->server, &req, NULL, NULL, 0, NULL, 0, NULL,
 			     TIMEOUT_MS);
@@ -70,7 +71,7 @@ static dvs_err do_trim(struct client *client, uint32_t minor, uint32_t flags, ui
 static dvs_err do_zero(struct client *client, uint32_t minor, uint32_t flags, uint64_t offset,
 		       uint64_t bytes)
 {
-	struct vdd_zero_req req = { minor, flags, offset, bytes };
+	struct vdd_zero_req req = { minor, flags, offset, bytes, client->claim };
 
 	return vdd_call_zero(client->self, client->server, &req, NULL, NULL, 0, NULL, 0, NULL,
 			     TIMEOUT_MS);
@@ -90,6 +91,14 @@ static dvs_err do_resize(struct client *client, uint32_t minor, uint64_t bytes)
 
 	return vdd_call_resize(client->self, client->server, &req, NULL, NULL, 0, NULL, 0, NULL,
 			       TIMEOUT_MS);
+}
+
+static dvs_err do_claim(struct client *client, uint32_t minor, uint64_t claim)
+{
+	struct vdd_claim_req req = { minor, claim };
+
+	return vdd_call_claim(client->self, client->server, &req, NULL, NULL, 0, NULL, 0, NULL,
+			      TIMEOUT_MS);
 }
 
 /* As the bytes are: what the generated calls would not send. */
@@ -228,6 +237,38 @@ static void answers_items_alone(struct client *c)
 	}
 }
 
+static void refuses_batches_of_old_claims(struct client *c, uint32_t claim, dvs_err wanted)
+{
+	const uint32_t words[] = { 1, 24, claim, 0 };
+	struct cursor in;
+
+	put_items(c, 1, VDD_WRITE, SECTOR, 8 * SECTOR);
+	want(c, do_raw(c, VDD_BATCH, words, ARRAY_LEN(words), words[1] + SECTOR, 1u << 20), DVS_OK,
+	     "a batch under a claim");
+	in = cursor_over(c->in, sizeof(uint32_t));
+	want(c, dvs_err_from_number(cursor_u32(&in)), wanted, "a write of it");
+}
+
+static void refuses_old_claims(struct client *c)
+{
+	want(c, do_claim(c, 0, 5), DVS_OK, "a claim");
+	want(c, do_claim(c, 0, 4), DVS_STALE, "an older claim");
+	want(c, do_claim(c, 0, 5), DVS_OK, "the same claim again");
+	want(c, do_claim(c, 0, 0), DVS_BADARG, "no claim as a claim");
+	want(c, do_claim(c, 5, 6), DVS_NOTFOUND, "a claim of a disk that is not there");
+	for (c->claim = 4; c->claim <= 6; c->claim++) {
+		dvs_err wanted = c->claim == 4 ? DVS_STALE : DVS_OK;
+
+		want(c, do_write(c, 0, 0, 8 * SECTOR, SECTOR), wanted, "a write under a claim");
+		want(c, do_zero(c, 0, 0, 8 * SECTOR, SECTOR), wanted, "a zero under a claim");
+		want(c, do_trim(c, 0, 0, 8 * SECTOR, SECTOR), wanted, "a trim under a claim");
+		refuses_batches_of_old_claims(c, (uint32_t)c->claim, wanted);
+		want(c, do_flush(c, 0), DVS_OK, "a flush under a claim");
+	}
+	c->claim = 0;
+	want(c, do_write(c, 0, 0, 8 * SECTOR, SECTOR), DVS_OK, "a write under no claim");
+}
+
 static void manager(struct client *c)
 {
 	static const uint8_t zeroes[SECTOR];
@@ -243,6 +284,7 @@ static void manager(struct client *c)
 	}
 	refuses_batches(c);
 	answers_items_alone(c);
+	refuses_old_claims(c);
 	want(c, do_zero(c, 0, 0, 8 * SECTOR, SECTOR), DVS_OK, "a zero");
 	want(c, do_trim(c, 0, 0, c->bytes - SECTOR, SECTOR), DVS_OK, "a trim of the last sector");
 	want(c, do_flush(c, 0), DVS_OK, "a flush");
@@ -258,6 +300,7 @@ static void user(struct client *c, dvs_err reading, dvs_err managing)
 	want(c, do_write(c, 0, 0, 0, SECTOR), reading, "a write");
 	want(c, do_flush(c, 0), reading, "a flush");
 	want(c, do_resize(c, 0, 1u << 20), managing, "another size");
+	want(c, do_claim(c, 0, 9), managing, "a claim");
 	want(c, vdd_call_snapshot(c->self, c->server, &snapshot, NULL, TIMEOUT_MS), managing,
 	     "a snapshot");
 	want(c,

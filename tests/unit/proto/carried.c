@@ -213,7 +213,7 @@ TEST(operations_say_who_may_ask)
 	ck_assert_int_eq(vdd_serve_allow(VDD_TUNE), SKELETON_MANAGER);
 	ck_assert_int_eq(vdd_serve_allow(0), SKELETON_NOBODY);
 	ck_assert_int_eq(vdd_serve_allow(12), SKELETON_NOBODY);
-	ck_assert_int_eq(vdd_serve_allow(VDD_TUNE + 1), SKELETON_NOBODY);
+	ck_assert_int_eq(vdd_serve_allow(VDD_CLAIM + 1), SKELETON_NOBODY);
 	ck_assert_int_eq(vdd_serve_allow(UINT32_MAX), SKELETON_NOBODY);
 }
 

@@ -349,10 +349,82 @@ TEST(what_is_brought_up_to_date_is_not_marked_and_moves_no_blocks)
 	ck_assert(disks_destroy(dir) == DVS_OK);
 }
 
+/* ---- claims ---- */
+
+static void open_dir(struct place *place, const char *dir)
+{
+	char why[DISK_WHY_MAX + 1];
+	struct disks_config config = {
+		.id = "5a8b0a70-0000-4000-8000-000000000001",
+		.dir = dir,
+		.store = DISK_FILE,
+		.bytes = MIB,
+	};
+	bool is_empty = false;
+
+	turns_open(&place->turns);
+	config.poster = turns_poster(&place->turns);
+	ck_assert_msg(disks_open(&config, &place->disks, &is_empty, why) == DVS_OK, "%s", why);
+}
+
+static dvs_err claim(struct place *place, uint32_t minor, uint64_t number)
+{
+	struct one one = { .io = { .op = DISK_CLAIM, .minor = minor, .claim = number } };
+
+	return one_run(&place->turns, place->disks, &one);
+}
+
+TEST(a_claim_outlives_the_process_and_never_falls)
+{
+	char dir[] = "/tmp/vdd-disks.XXXXXX";
+	struct place place;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	open_dir(&place, dir);
+	ck_assert_uint_eq(disks_claim(place.disks, 0), 0);
+	/* Known before it is on stable storage, so that nothing slips by. */
+	disks_expect_claim(place.disks, 0, 7);
+	ck_assert_uint_eq(disks_claim(place.disks, 0), 7);
+	ck_assert(claim(&place, 0, 7) == DVS_OK);
+	ck_assert(claim(&place, 0, 3) == DVS_OK);
+	shut(&place);
+	open_dir(&place, dir);
+	ck_assert_uint_eq(disks_claim(place.disks, 0), 7);
+	shut(&place);
+	ck_assert(disks_destroy(dir) == DVS_OK);
+}
+END_TEST
+
+TEST(each_disk_has_a_claim_of_its_own)
+{
+	struct one one = { .io = { .op = DISK_SNAPSHOT, .name = "s", .now_ns = 1 } };
+	struct place place;
+
+	open_ram(&place, MIB);
+	ck_assert(claim(&place, 0, 9) == DVS_OK);
+	ck_assert(one_run(&place.turns, place.disks, &one) == DVS_OK);
+	ck_assert(claim(&place, 1, 10) == DVS_READONLY);
+	one = (struct one){ .io = { .op = DISK_CLONE, .minor = 1, .name = "c", .now_ns = 2 } };
+	ck_assert(one_run(&place.turns, place.disks, &one) == DVS_OK);
+	ck_assert_uint_eq(disks_claim(place.disks, 2), 0);
+	ck_assert(claim(&place, 2, 4) == DVS_OK);
+	one = (struct one){ .io = { .op = DISK_REMOVE, .minor = 2 } };
+	ck_assert(one_run(&place.turns, place.disks, &one) == DVS_OK);
+	one = (struct one){ .io = { .op = DISK_CLONE, .minor = 1, .name = "d", .now_ns = 3 } };
+	ck_assert(one_run(&place.turns, place.disks, &one) == DVS_OK);
+	/* Another disk of that number begins anew. */
+	ck_assert_uint_eq(disks_claim(place.disks, 2), 0);
+	ck_assert_uint_eq(disks_claim(place.disks, 0), 9);
+	ck_assert(claim(&place, 3, 4) == DVS_NOTFOUND);
+	shut(&place);
+}
+END_TEST
+
 UNIT_MAIN("vdd-disks", what_is_brought_up_to_date_is_not_marked_and_moves_no_blocks,
 	  what_was_written_is_read_and_the_rest_is_zeroes,
 	  requests_outside_the_disk_or_of_odd_sizes_are_refused,
 	  a_trim_gives_space_back_and_reads_as_zeroes, a_resized_disk_has_zeroes_where_it_grew,
 	  reads_wait_for_a_held_write_and_nothing_else_does, writes_wait_for_a_held_read,
 	  a_read_in_place_shows_the_stores_memory,
-	  marks_of_what_was_written_go_off_at_the_second_cooling)
+	  marks_of_what_was_written_go_off_at_the_second_cooling,
+	  a_claim_outlives_the_process_and_never_falls, each_disk_has_a_claim_of_its_own)

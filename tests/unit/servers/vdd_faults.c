@@ -421,7 +421,7 @@ TEST(damaged_and_foreign_files_are_refused_and_left_as_they_are)
 	disks_close(scene.disks);
 	turns_poll(&scene.turns);
 	damage(&scene, "meta", 0, DVS_CORRUPT, "is none of a volume");
-	damage(&scene, "meta", 8, DVS_CORRUPT, "this program knows version 1");
+	damage(&scene, "meta", 8, DVS_CORRUPT, "this program knows version 2");
 	damage(&scene, "meta", 20, DVS_CORRUPT, "is damaged");
 	damage(&scene, "meta", 100, DVS_CORRUPT, "is damaged");
 	damage(&scene, "disk.img", 0, DVS_CORRUPT, "is no image of a volume");

@@ -153,6 +153,25 @@ TEST(other_sizes_become_the_same)
 	world_close(w);
 }
 
+TEST(who_comes_back_learns_who_may_write)
+{
+	struct world *w = open_with_snapshots(5);
+	struct disk_io io = control(w, DISK_SNAPSHOT, 0, "s");
+
+	both_write(w, 0, 0, MIB, 1);
+	both_control(w, &io);
+	forget_marks(w);
+	one_control(&w->side[PRIMARY], &(struct disk_io){ .op = DISK_CLAIM, .claim = 3 });
+	io = control(w, DISK_CLONE, 1, "clone");
+	one_control(&w->side[PRIMARY], &io);
+	one_control(&w->side[PRIMARY],
+		    &(struct disk_io){ .op = DISK_CLAIM, .minor = 2, .claim = 8 });
+	join(w, false);
+	ck_assert_uint_eq(disks_claim(w->side[OTHER].disks, 0), 3);
+	ck_assert_uint_eq(disks_claim(w->side[OTHER].disks, 2), 8);
+	world_close(w);
+}
+
 /* ---- by chance ---- */
 
 static uint32_t some_minor(struct world *w)
@@ -259,4 +278,5 @@ TEST(disks_that_come_and_go_are_the_same)
 
 UNIT_MAIN_TIMEOUT("vdd-sync-disks", 180, snapshots_that_were_made_meanwhile_are_made,
 		  what_nobody_else_has_is_removed, a_snapshot_in_the_middle_was_removed,
-		  other_sizes_become_the_same, disks_that_come_and_go_are_the_same)
+		  other_sizes_become_the_same, who_comes_back_learns_who_may_write,
+		  disks_that_come_and_go_are_the_same)
