@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/cursor.h"
+#include "client/hold.h"
 #include "client/vdd_calls.h"
-#include "gateways/attach/hold.h"
 #include "proto/vdd_proto.h"
 
 #define ZERO_KEEP 2u
@@ -64,7 +64,8 @@ static dvs_err send_data(const struct volume_disk *to, struct request *request)
 	return vdd_call_write(to->self, to->server,
 			      &(struct vdd_write_req){ .minor = to->minor,
 						       .flags = request->flags,
-						       .offset = request->offset },
+						       .offset = request->offset,
+						       .claim = to->claim },
 			      NULL, request->out, request->bytes, NULL, 0, NULL, DVS_FOREVER);
 }
 
@@ -97,14 +98,16 @@ static dvs_err send_once(const struct volume_disk *to, struct request *request)
 		return vdd_call_trim(to->self, to->server,
 				     &(struct vdd_trim_req){ .minor = to->minor,
 							     .offset = request->offset,
-							     .bytes = request->bytes },
+							     .bytes = request->bytes,
+							     .claim = to->claim },
 				     NULL, NULL, 0, NULL, 0, NULL, DVS_FOREVER);
 	case VDD_ZERO:
 		return vdd_call_zero(to->self, to->server,
 				     &(struct vdd_zero_req){ .minor = to->minor,
 							     .flags = request->flags,
 							     .offset = request->offset,
-							     .bytes = request->bytes },
+							     .bytes = request->bytes,
+							     .claim = to->claim },
 				     NULL, NULL, 0, NULL, 0, NULL, DVS_FOREVER);
 	default:
 		return send_query(to, request);
@@ -278,7 +281,14 @@ static dvs_err disk_open(void *context, struct attach_backend *backend,
 			 struct attach_geometry *geometry, char why[ATTACH_WHY_MAX])
 {
 	struct disk *disk = context;
-	dvs_err err = hold_open(disk->config, &disk->hold, why);
+	const struct hold_config config = { .run_dir = disk->config->run_dir,
+					    .volume = disk->config->volume,
+					    .kind = CLAIM_DEVICE,
+					    .is_read_only = disk->config->is_read_only,
+					    .is_shared = disk->config->is_shared,
+					    .open_ms = disk->config->open_ms,
+					    .log = disk->config->log };
+	dvs_err err = hold_open(&config, &disk->hold, why);
 
 	if (err)
 		return err;

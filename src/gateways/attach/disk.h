@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A volume as the backend of an attachment. While its server is away (it is started anew, or a replica takes over) requests wait; an answer that they could not be carried
- * out comes when `patience_ms` have passed. The claim (claim.h) is taken at the beginning; a claim that was lost to somebody else, because this node was cut off for long, makes all
+ * out comes when `patience_ms` have passed. The claim (client/claim.h) is taken at the beginning; a claim that was lost to somebody else, because this node was cut off for long, makes all
  * later requests fail. */
 #ifndef GATEWAYS_ATTACH_DISK_H
 #define GATEWAYS_ATTACH_DISK_H

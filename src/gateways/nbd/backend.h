@@ -18,6 +18,8 @@
 /* Items of one call, and their data in either direction. */
 #define NBD_ITEMS_MAX 256u
 #define NBD_CALL_BYTES ((size_t)1 << 20)
+/* Room for a sentence that a client is told. */
+#define NBD_WHY_BYTES 400u
 
 struct nbd_backend;
 struct nbd_disk;
@@ -65,6 +67,8 @@ struct nbd_backend_ops {
 	/* Open NAME ("": the one that is served when there is only one) for the calling thread. NOTFOUND: no such export; others: it cannot be had now. */
 	dvs_err (*open)(struct nbd_backend *backend, const char *name, struct nbd_disk **disk,
 			struct nbd_info *info);
+	/* Before open_thread(), for a client that may write to DISK: whether nobody else does. It is so until the disk is closed. WHY gets a sentence. NULL: it needs no asking. */
+	dvs_err (*claim)(struct nbd_disk *disk, char why[NBD_WHY_BYTES]);
 	/* The same disk for the calling thread, too. DISK belongs to another one, which has it open until this one has closed its own. */
 	dvs_err (*open_thread)(struct nbd_disk *disk, struct nbd_disk **mine);
 	void (*close)(struct nbd_disk *disk);

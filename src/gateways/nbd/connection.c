@@ -89,6 +89,18 @@ static dvs_err look_at_export(void *context, const char *name, struct nbd_info *
 	return DVS_OK;
 }
 
+static dvs_err claim_export(void *context, char why[NBD_WHY_BYTES])
+{
+	const struct connection *connection = context;
+	const struct nbd_backend_ops *ops = connection->setup->backend->ops;
+	dvs_err err = ops->claim ? ops->claim(connection->disk, why) : DVS_OK;
+
+	if (err)
+		log_info(connection->setup->log, "client refused",
+			 LOG_U64("connection", connection->number), LOG_STR("why", why));
+	return err;
+}
+
 static bool start_tls(struct connection *connection, uint64_t deadline_ns)
 {
 	char why[WIRE_WHY_MAX + 1];
@@ -152,7 +164,9 @@ static bool haggle(struct connection *connection, struct negotiation *negotiatio
 
 static bool negotiate(struct connection *connection)
 {
-	static const struct negotiation_ops ops = { .list = list_exports, .look = look_at_export };
+	static const struct negotiation_ops ops = { .list = list_exports,
+						    .look = look_at_export,
+						    .claim = claim_export };
 	uint64_t deadline_ns = clock_deadline_ns(NBD_NEGOTIATION_MS * CLOCK_NS_PER_MS);
 	uint8_t greeting[NBD_GREETING_BYTES];
 	struct iovec piece = { greeting, sizeof(greeting) };

@@ -90,6 +90,9 @@ static int parse(int argc, char **argv, struct settings *settings)
 		  "clients need a certificate that it has signed",
 		  ARGUMENT_TEXT, .to = &server->tls },
 		{ "read-only", NULL, "nobody writes", ARGUMENT_FLAG, .to = &server->is_read_only },
+		{ "shared", NULL,
+		  "others may write to the volumes at the same time, if they say so, too",
+		  ARGUMENT_FLAG, .to = &volumes->is_shared },
 		{ "connections", "N", "at most so many clients at once; default 64",
 		  ARGUMENT_NUMBER, .to = &server->connections_max, .least = 1,
 		  .most = NBD_CONNECTIONS_MAX },
@@ -156,5 +159,7 @@ int main(int argc, char **argv)
 	log = log_to_stderr(settings.log_level);
 	settings.server.log = &log;
 	settings.volumes.log = &log;
+	settings.volumes.about = settings.server.socket ? settings.server.socket :
+							  settings.server.listen;
 	return serve(&settings) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -163,18 +163,29 @@ static void agree(struct negotiation *negotiation, const char *asked)
 	};
 }
 
+/* Whether the client may have the export, which it was told of. */
+static dvs_err claim(const struct negotiation *negotiation, char why[NBD_WHY_BYTES])
+{
+	why[0] = '\0';
+	if (negotiation->info.is_read_only || !negotiation->ops->claim)
+		return DVS_OK;
+	return negotiation->ops->claim(negotiation->context, why);
+}
+
 static enum negotiation_step take_export_name(struct negotiation *negotiation,
 					      const struct unit *unit)
 {
 	static const uint8_t zeroes[EXPORT_ZEROES];
 	struct cursor in = cursor_over(unit->data, unit->bytes);
 	char name[NBD_NAME_BYTES];
+	char why[NBD_WHY_BYTES];
 	uint8_t head[10];
 	struct writer writer = writer_over(head, sizeof(head));
 
 	/* It has no reply that could say why not. */
 	if (negotiation->tls == NEGOTIATION_MUST_TLS || !take_name(&in, unit->bytes, name) ||
-	    negotiation->ops->look(negotiation->context, name, &negotiation->info))
+	    negotiation->ops->look(negotiation->context, name, &negotiation->info) ||
+	    claim(negotiation, why))
 		return NEGOTIATION_END;
 	agree(negotiation, name);
 	nbd_put_u64(&writer, negotiation->info.bytes);
@@ -275,6 +286,7 @@ static enum negotiation_step take_info(struct negotiation *negotiation, const st
 {
 	struct cursor in = cursor_over(unit->data, unit->bytes);
 	char name[NBD_NAME_BYTES];
+	char why[NBD_WHY_BYTES];
 	bool wants_name = false;
 	bool is_name = take_name(&in, nbd_get_u32(&in), name);
 	uint16_t n = nbd_get_u16(&in);
@@ -289,6 +301,8 @@ static enum negotiation_step take_info(struct negotiation *negotiation, const st
 		return refuse(negotiation, unit, REP_ERR_UNKNOWN, "there is no such export");
 	if (err)
 		return refuse(negotiation, unit, REP_ERR_UNKNOWN, dvs_strerror(err));
+	if (unit->option == OPT_GO && (err = claim(negotiation, why)) != DVS_OK)
+		return refuse(negotiation, unit, REP_ERR_POLICY, why[0] ? why : dvs_strerror(err));
 	agree(negotiation, name);
 	put_info_export(negotiation, unit);
 	/* Also to a client that did not ask: it cannot go below a sector. */

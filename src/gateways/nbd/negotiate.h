@@ -34,6 +34,8 @@ struct negotiation_ops {
 	/* As in backend.h. */
 	dvs_err (*list)(void *context, struct nbd_names *names);
 	dvs_err (*look)(void *context, const char *name, struct nbd_info *info);
+	/* The export that was looked at last is about to be chosen by who may write to it. WHY gets a sentence. NULL: whoever wants may. */
+	dvs_err (*claim)(void *context, char why[NBD_WHY_BYTES]);
 };
 
 enum negotiation_tls {

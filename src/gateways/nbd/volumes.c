@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "client/volume.h"
+#include "gateways/nbd/claims.h"
 #include "gateways/nbd/exchange.h"
 
 /* A client that chooses an export waits so long for its server. */
@@ -20,6 +21,7 @@ struct volumes {
 	const struct volumes_options *options;
 	struct dvk *admin;
 	struct dvk *dvk;
+	struct nbd_claims *claims;
 };
 
 /* ---- which exports there are ---- */
@@ -157,8 +159,23 @@ static dvs_err open_disk(struct nbd_backend *backend, const char *name, struct n
 				   .is_read_only = disk->volume.is_read_only,
 				   .zeroes_quickly = disk->volume.trims };
 	(void)snprintf(info->name, sizeof(info->name), "%s", export);
+	(void)snprintf(disk->name, sizeof(disk->name), "%s", export);
 	*out = disk;
 	return DVS_OK;
+}
+
+_Static_assert(NBD_WHY_BYTES == CLAIM_WHY_MAX, "sentences of claims");
+
+static dvs_err claim_disk(struct nbd_disk *disk, char why[NBD_WHY_BYTES])
+{
+	const struct volumes *volumes = CONTAINER_OF(disk->backend, struct volumes, backend);
+	char text[DVS_NAME_MAX + 1 + NBD_NAME_BYTES];
+
+	/* A client that could not go on with it tries once more. */
+	if (disk->claim)
+		return DVS_OK;
+	(void)snprintf(text, sizeof(text), "%s/%s", volumes->options->dc, disk->name);
+	return nbd_claims_get(volumes->claims, text, &disk->volume, &disk->claim, why);
 }
 
 static dvs_err open_thread(struct nbd_disk *disk, struct nbd_disk **out)
@@ -179,13 +196,17 @@ static dvs_err open_thread(struct nbd_disk *disk, struct nbd_disk **out)
 
 static void close_disk(struct nbd_disk *disk)
 {
+	const struct volumes *volumes = CONTAINER_OF(disk->backend, struct volumes, backend);
+
 	volume_close_thread(&disk->volume);
+	nbd_claims_put(volumes->claims, disk->claim);
 	disk_free(disk);
 }
 
 static const struct nbd_backend_ops volumes_ops = {
 	.list = list,
 	.open = open_disk,
+	.claim = claim_disk,
 	.open_thread = open_thread,
 	.close = close_disk,
 	.window = exchange_window,
@@ -218,6 +239,17 @@ static dvs_err look_for_named(const struct volumes *volumes, char why[VOLUMES_WH
 	return err;
 }
 
+static dvs_err open_claims(struct volumes *volumes)
+{
+	const struct nbd_claims_options options = { .run_dir = volumes->options->run_dir,
+						    .dvk = volumes->dvk,
+						    .about = volumes->options->about,
+						    .is_shared = volumes->options->is_shared,
+						    .log = volumes->options->log };
+
+	return nbd_claims_open(&options, &volumes->claims);
+}
+
 dvs_err volumes_open(const struct volumes_options *options, struct nbd_backend **backend,
 		     char why[VOLUMES_WHY_MAX + 1])
 {
@@ -236,6 +268,8 @@ dvs_err volumes_open(const struct volumes_options *options, struct nbd_backend *
 	volumes->backend.ops = &volumes_ops;
 	volumes->options = options;
 	err = look_for_named(volumes, why);
+	if (!err)
+		err = open_claims(volumes);
 	if (err) {
 		volumes_close(&volumes->backend);
 		return err;
@@ -248,6 +282,7 @@ void volumes_close(struct nbd_backend *backend)
 {
 	struct volumes *volumes = CONTAINER_OF(backend, struct volumes, backend);
 
+	nbd_claims_close(volumes->claims);
 	dvk_close(volumes->dvk);
 	dvk_close(volumes->admin);
 	free(volumes);

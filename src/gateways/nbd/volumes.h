@@ -3,6 +3,7 @@
 #ifndef GATEWAYS_NBD_VOLUMES_H
 #define GATEWAYS_NBD_VOLUMES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <dvs/error.h>
@@ -20,6 +21,8 @@ struct volumes_options {
 	const char *const *names; /* VOLUME or VOLUME@SNAPSHOT; */
 	uint32_t n_names;	  /* 0: all that DC has */
 	uint32_t patience_s;	  /* so long a server that is gone is waited for */
+	const char *about; /* where this gateway listens: others are told when it has a volume */
+	bool is_shared; /* other writers that say so, too, can have its volumes at the same time */
 	const struct log *log;
 };
 

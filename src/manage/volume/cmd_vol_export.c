@@ -121,6 +121,8 @@ static void put_words(const struct export *export, char **argv)
 	}
 	if (cli_has(cli, OPTION_READ_ONLY))
 		argv[n++] = (char *)(uintptr_t) "--read-only";
+	if (cli_has(cli, OPTION_SHARED))
+		argv[n++] = (char *)(uintptr_t) "--shared";
 	for (size_t i = 0; i < cli->n_words; i++)
 		argv[n++] = (char *)(uintptr_t)cli->words[i];
 	argv[n] = NULL;

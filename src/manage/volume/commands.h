@@ -103,6 +103,8 @@ static const struct cli_option vol_export_options[] = {
 	{ OPTION_TLS, 0, "tls", "DIR", NULL,
 	  "only under TLS, with node.pem and node.key in DIR; with ca.pem clients need a certificate" },
 	{ OPTION_READ_ONLY, 0, "read-only", NULL, NULL, "nobody writes" },
+	{ OPTION_SHARED, 0, "shared", NULL, NULL,
+	  "others may write to them at the same time, if they say so, too" },
 	{ OPTION_DETACH, 'd', "detach", NULL, NULL, "go on in the background" },
 	{ OPTION_STOP, 0, "stop", NULL, NULL, "end the one that listens there" },
 	{ .id = OPTION_END },

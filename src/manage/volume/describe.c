@@ -24,6 +24,7 @@ static const struct output_column field_columns[] = {
 	{ "State", "state", false },
 	{ "Why", "why", false },
 	{ "Attached", "attached", false },
+	{ "Held by", "held", false },
 	{ "Size", "size", false },
 	{ "Bytes", "bytes", false },
 	{ "Used", "used", false },
@@ -41,6 +42,7 @@ static const struct output_column field_columns[] = {
 	{ "Writes", "writes", false },
 	{ "Bytes read", "read_bytes", false },
 	{ "Bytes written", "written_bytes", false },
+	{ "Refused changes", "refused", false },
 	{ "Waiting", "waiting", false },
 	{ "Paused in all", "paused", false },
 	{ "Verify", "verify", false },
@@ -241,19 +243,40 @@ static json_t *mode_of(const struct volume *base)
 }
 
 /* The nodes where it is a block device; null: nowhere. */
-static json_t *attached_of(struct vol *vol)
+static json_t *attached_of(struct vol *vol, const struct claim *claim)
 {
-	json_t *list;
-	uint64_t nodes;
+	json_t *list = json_array();
 
-	if (!vol_holders(vol, vol->volume.id, &nodes))
-		return json_null();
-	list = json_array();
-	for (; list && nodes; nodes &= nodes - 1) {
-		dvs_nodeid node = { (uint32_t)__builtin_ctzll(nodes) };
+	for (uint32_t i = 0; list && i < claim->n; i++) {
+		dvs_nodeid node = { claim->holders[i].node };
 		char name[DVS_NAME_MAX + 1];
 
-		list = append(list, json_string(nodes_name(&vol->nodes, node, name)));
+		if (claim->holders[i].kind == CLAIM_DEVICE)
+			list = append(list, json_string(nodes_name(&vol->nodes, node, name)));
+	}
+	if (json_array_size(list) > 0)
+		return list;
+	json_decref(list);
+	return json_null();
+}
+
+/* Who may write to it, as sentences for people. */
+static json_t *held_of(struct vol *vol, const struct claim *claim)
+{
+	static const char *const words[] = { [CLAIM_DEVICE] = "a block device",
+					     [CLAIM_NBD] = "clients of dvs-nbd",
+					     [CLAIM_FS] = "file system" };
+	json_t *list = claim->n ? json_array() : json_null();
+
+	for (uint32_t i = 0; json_is_array(list) && i < claim->n; i++) {
+		const struct claim_holder *holder = &claim->holders[i];
+		char name[DVS_NAME_MAX + 1];
+
+		list = append(list, json_sprintf("%s%s%s on %s%s", words[holder->kind],
+						 holder->about[0] ? " " : "", holder->about,
+						 nodes_name(&vol->nodes,
+							    (dvs_nodeid){ holder->node }, name),
+						 holder->is_shared ? ", shared" : ""));
 	}
 	return list;
 }
@@ -264,12 +287,15 @@ json_t *describe_volume(struct vol *vol, const struct vol_told *told)
 	const struct volume *base = &vol->base;
 	uint64_t bytes = disk ? disk->bytes : vol->volume.bytes;
 	char known[VOL_KNOWN_BYTES] = "";
+	struct claim claim;
 
+	if (!vol_holders(vol, vol->volume.id, &claim))
+		claim.n = 0;
 	if (!told->status)
 		vol_known(vol, known);
 	return json_pack(
 		"{s:o, s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:s, s:b, s:o, s:o, s:I, s:s, s:I, s:o, "
-		"s:I, s:I, s:o, s:i, s:o, s:s, s:o, s:o}",
+		"s:I, s:I, s:o, s:i, s:o, s:s, s:o, s:o, s:o}",
 		"name", json_sprintf("%s/%s", vol->dc, vol->volume.name), "dc", vol->dc, "volume",
 		vol->volume.name, "size", describe_size(bytes), "bytes", (json_int_t)bytes, "used",
 		disk ? describe_size(disk->used_bytes) : json_null(), "used_bytes",
@@ -285,7 +311,7 @@ json_t *describe_volume(struct vol *vol, const struct vol_told *told)
 		"n_snapshots", count_snapshots(vol, told->disks), "epoch",
 		told->status ? describe_count(told->status->epoch) : json_null(), "id",
 		vol->volume.id, "why", known[0] ? json_string(known) : json_null(), "attached",
-		attached_of(vol));
+		attached_of(vol, &claim), "held", held_of(vol, &claim));
 }
 
 /* ---- replicas ---- */
@@ -408,15 +434,15 @@ json_t *describe_server(const struct vdd_status_rep *status)
 	if (!status)
 		return json_null();
 	return json_pack(
-		"{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I}",
+		"{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I}",
 		"epoch", describe_count(status->epoch), "sequence",
 		describe_count(status->sequence), "waiting", (json_int_t)status->waiting,
 		"paused_ms", (json_int_t)status->paused_ms, "paused",
 		json_sprintf("%.1fs", (double)status->paused_ms / 1000), "reads",
 		describe_count(status->reads), "writes", describe_count(status->writes),
 		"read_bytes", describe_count(status->read_bytes), "written_bytes",
-		describe_count(status->written_bytes), "verify", states[status->verify_state],
-		"verify_done",
+		describe_count(status->written_bytes), "refused", describe_count(status->refused),
+		"verify", states[status->verify_state], "verify_done",
 		status->verify_state == 1 ?
 			json_sprintf("%u%%", percent(status->verify_done_bytes,
 						     status->verify_total_bytes)) :

@@ -3,6 +3,7 @@
 #ifndef MANAGE_VOLUME_VOL_H
 #define MANAGE_VOLUME_VOL_H
 
+#include "client/claim.h"
 #include "client/vdd_calls.h"
 #include "client/volume.h"
 #include "manage/cli.h"
@@ -88,9 +89,9 @@ bool vol_why(struct vol *vol, uint32_t node, char why[DVK_TEXT_MAX + 1]);
 /* What is known without its server: nodes that are down, and what they have said. */
 void vol_known(struct vol *vol, char known[VOL_KNOWN_BYTES]);
 
-/* The nodes where the volume ID is a block device; false: nowhere. */
-bool vol_holders(struct vol *vol, const char *id, uint64_t *nodes);
-/* Refuse what would be an error for who has it as a block device: EXIT_DONE if nobody has. */
+/* Who may write to the volume ID now; false: nobody has a claim. */
+bool vol_holders(struct vol *vol, const char *id, struct claim *claim);
+/* Refuse what would be an error for who may write to it: EXIT_DONE if nobody has a claim. */
 MUST_USE int vol_check_holders(struct vol *vol);
 
 /* The record again: somebody may have changed it. */

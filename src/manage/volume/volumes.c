@@ -146,7 +146,7 @@ static void forget_holders(struct vol *vol, const char *id)
 {
 	char key[DVS_NAME_MAX + 1];
 
-	snprintf(key, sizeof(key), "volume-attach/%s", id);
+	claim_key(id, key);
 	if (dvk_record_remove(vol->link.dvk, vol->dc, key) == DVS_NOQUORUM)
 		cli_note(vol->cli, "remove volume %s: its record %s stays: no quorum", vol->text,
 			 key);

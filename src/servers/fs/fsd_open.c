@@ -52,6 +52,18 @@ static dvs_err open_file(struct fsd *fsd, struct medium **medium)
 	return err;
 }
 
+/* All servers of a file system are one holder of its volume: who serves takes it from who did. */
+static dvs_err open_volume(struct fsd *fsd, struct medium **medium)
+{
+	const struct fs_record *record = &fsd->record;
+	struct claim_holder who = { .kind = CLAIM_FS, .node = fsd->options.node };
+
+	(void)snprintf(who.token, sizeof(who.token), "fs-%s", record->id);
+	(void)snprintf(who.about, sizeof(who.about), "%s", fsd->options.name);
+	return medium_volume_open(fsd->admin, fsd->dvk, fsd->options.dc, record->volume, &who,
+				  medium, fsd->why);
+}
+
 static dvs_err open_medium(struct fsd *fsd, struct medium **medium)
 {
 	const struct fs_record *record = &fsd->record;
@@ -64,8 +76,7 @@ static dvs_err open_medium(struct fsd *fsd, struct medium **medium)
 	case FS_STORE_RAW:
 		return medium_file_open(record->place, 0, medium, fsd->why);
 	case FS_STORE_VOLUME:
-		return medium_volume_open(fsd->admin, fsd->dvk, fsd->options.dc, record->volume,
-					  medium, fsd->why);
+		return open_volume(fsd, medium);
 	}
 	return DVS_BADARG;
 }

@@ -11,6 +11,7 @@
 #include <dvs/dvk.h>
 
 #include "base/compiler.h"
+#include "client/claim.h"
 
 #define MEDIUM_BLOCK_BYTES 4096u /* offsets and sizes of requests are multiples of it */
 #define MEDIUM_WHY_MAX 255
@@ -40,9 +41,11 @@ DVS_MUST_USE dvs_err medium_ram_open(uint64_t bytes, struct medium **medium);
  * sentence. NOTFOUND, EXISTS, INUSE, DENIED, NOSPACE, BADARG, IO, NOMEM. */
 DVS_MUST_USE dvs_err medium_file_open(const char *path, uint64_t bytes, struct medium **medium,
 				      char *why);
-/* Volume NAME of the DC that DVK is in, through ADMIN and DVK, which stay the caller's and live longer. Who loses an endpoint of it (this node was cut off) has lost it: STALE from then on; it is to be opened anew by whoever is to serve then. WHY as above. NOTFOUND, DENIED, INUSE, NODEST, READONLY, NOMEM. */
+/* Volume NAME of the DC that DVK is in, through ADMIN and DVK, which stay the caller's and live longer. A claim on it is taken for WHO (whose endpoint is filled in), from whoever had it under WHO's token: that one can write nothing any more when this returns. Who loses an endpoint of it (this node was
+ * cut off), or the claim, has lost it: STALE from then on; it is to be opened anew by whoever is to serve then. WHY as above. NOTFOUND, DENIED, INUSE, NODEST, READONLY, NOMEM. */
 DVS_MUST_USE dvs_err medium_volume_open(struct dvk *admin, struct dvk *dvk, const char *dc,
-					const char *name, struct medium **medium, char *why);
+					const char *name, const struct claim_holder *who,
+					struct medium **medium, char *why);
 
 /* IO, and of volumes what the call there ended with (NODEST, NOQUORUM, NODEDOWN, STALE: another one has opened it since). */
 static inline DVS_MUST_USE dvs_err medium_read(struct medium *medium, uint64_t offset, void *buffer,

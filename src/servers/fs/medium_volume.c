@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A volume of the DC as a medium. Each thread has an endpoint of its own, made when it first asks. When one of them is lost this node was cut off, and perhaps another server has the file system now: then the medium is over (STALE), and whoever
+/* A volume of the DC as a medium, under a claim: the volume refuses what a former server writes, whenever that wakes up (decision 0027). Each thread has an endpoint of its own, made when it first asks. When one of them is lost this node was cut off, and perhaps another server has the file system now: then the medium is over (STALE), and whoever
  * is still to serve opens it anew. */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -32,7 +32,11 @@ struct volume_thread {
 
 struct volume_medium {
 	struct medium medium;
-	struct volume_disk disk; /* of the thread that opened it */
+	struct volume_disk disk; /* of the thread that opened it; its endpoint is the claim's */
+	struct dvk *admin;
+	char dc[DVS_NAME_MAX + 1];
+	char name[VOLUME_NAME_MAX + 1];
+	struct claim_holder who;
 	pthread_t opener;
 	pthread_mutex_t lock;
 	struct list threads; /* under the lock */
@@ -97,11 +101,11 @@ static bool is_passing(dvs_err err)
 	return err == DVS_NODEST || err == DVS_PEERDEAD || err == DVS_BADSTATE;
 }
 
-/* What says that this node, and not the volume, is out of it. */
+/* What says that this node or this server, and not the volume, is out of it. */
 static bool is_cut(dvs_err err)
 {
 	return err == DVS_NOTBOUND || err == DVS_NODVSD || err == DVS_NOQUORUM ||
-	       err == DVS_NODEDOWN;
+	       err == DVS_NODEDOWN || err == DVS_STALE;
 }
 
 struct part {
@@ -117,10 +121,13 @@ static dvs_err call(const struct volume_disk *disk, const struct part *part)
 	const struct vdd_read_req read = { .minor = disk->minor,
 					   .offset = part->offset,
 					   .bytes = (uint32_t)part->bytes };
-	const struct vdd_write_req write = { .minor = disk->minor, .offset = part->offset };
+	const struct vdd_write_req write = { .minor = disk->minor,
+					     .offset = part->offset,
+					     .claim = disk->claim };
 	const struct vdd_zero_req zero = { .minor = disk->minor,
 					   .offset = part->offset,
-					   .bytes = part->bytes };
+					   .bytes = part->bytes,
+					   .claim = disk->claim };
 	const struct vdd_flush_req flush = { .minor = disk->minor };
 	size_t got = 0;
 	dvs_err err;
@@ -231,6 +238,24 @@ static dvs_err volume_grown(struct medium *medium)
 	return err;
 }
 
+static struct claim_place place_of(const struct volume_medium *volume)
+{
+	return (struct claim_place){ .admin = volume->admin,
+				     .dvk = volume->disk.dvk,
+				     .dc = volume->dc,
+				     .volume = volume->name,
+				     .id = volume->disk.id };
+}
+
+/* It ends with the endpoint anyway, which others hear of a little later. */
+static void give_up_claim(struct volume_medium *volume)
+{
+	const struct claim_place place = place_of(volume);
+
+	if (!atomic_load(&volume->is_over))
+		(void)!claim_give_up(&place, volume->who.token, volume->disk.claim);
+}
+
 /* Endpoints of threads that have ended went with them; those of others end here, from whichever thread. */
 static void volume_end(struct medium *medium)
 {
@@ -243,6 +268,7 @@ static void volume_end(struct medium *medium)
 		list_remove(&thread->of_medium);
 		free(thread);
 	}
+	give_up_claim(volume);
 	volume_close_thread(&volume->disk);
 	pthread_mutex_destroy(&volume->lock);
 	free(volume);
@@ -277,8 +303,25 @@ static dvs_err set_incarnation(struct volume_medium *volume, struct dvk *admin, 
 	return DVS_OK;
 }
 
+/* Whoever had it before can write nothing more when this returns. */
+static dvs_err take_claim(struct volume_medium *volume, char *why)
+{
+	const struct claim_place place = place_of(volume);
+	char text[CLAIM_WHY_MAX] = "";
+	dvs_err err;
+
+	volume->who.ep = m3_self(volume->disk.self);
+	err = claim_take(&place, &volume->who, false, &volume->disk.claim, text);
+	if (!err)
+		err = claim_enforce(&volume->disk, OPEN_MS);
+	if (err)
+		(void)snprintf(why, MEDIUM_WHY_MAX + 1, "volume %.100s: %s", volume->name,
+			       text[0] ? text : dvs_strerror(err));
+	return err;
+}
+
 dvs_err medium_volume_open(struct dvk *admin, struct dvk *dvk, const char *dc, const char *name,
-			   struct medium **medium, char *why)
+			   const struct claim_holder *who, struct medium **medium, char *why)
 {
 	char text[2 * DVS_NAME_MAX + 2];
 	struct volume_medium *volume = calloc(1, sizeof(*volume));
@@ -293,11 +336,17 @@ dvs_err medium_volume_open(struct dvk *admin, struct dvk *dvk, const char *dc, c
 		free(volume);
 		return err;
 	}
+	volume->admin = admin;
+	volume->who = *who;
+	(void)snprintf(volume->dc, sizeof(volume->dc), "%s", dc);
+	(void)snprintf(volume->name, sizeof(volume->name), "%s", name);
 	volume->opener = pthread_self();
 	list_init(&volume->threads);
 	volume->medium.ops = &ops;
 	volume->medium.bytes = volume->disk.bytes;
-	err = volume->disk.is_read_only ? DVS_READONLY : set_incarnation(volume, admin, dc, name);
+	err = volume->disk.is_read_only ? DVS_READONLY : take_claim(volume, why);
+	if (!err)
+		err = set_incarnation(volume, admin, dc, name);
 	if (!err && pthread_mutex_init(&volume->lock, NULL) != 0)
 		err = DVS_NOMEM;
 	if (err) {

@@ -455,6 +455,15 @@ TEST(a_volume_that_is_a_block_device_stays)
 	ck_assert_int_eq(kept.status, 1);
 	ck_assert_contains(kept.err, "it is a block device of node barn; take it off with 'dvs vol "
 				     "detach' there");
+	ck_assert_contains(told.out, "a block device on barn\n");
+	fake_keep("web", "volume-attach/" VOLUME_ID,
+		  "{\"number\":4,\"holders\":[{\"token\":\"t\",\"kind\":\"fs\",\"about\":\"home\","
+		  "\"node\":1,\"endpoint\":3147728,\"shared\":false}]}");
+	told = run("vol inspect web/data");
+	ck_assert_contains(told.out, "file system home on barn\n");
+	kept = run("vol rm --force web/data");
+	ck_assert_int_eq(kept.status, 1);
+	ck_assert_contains(kept.err, "file system home is on it, which node 1 serves");
 	dc->n_endpoints = 0;
 	gone = run("vol rm --force web/data");
 	ck_assert_msg(gone.status == 0, "%s", gone.err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateways/attach/hold.h"
+#include "client/hold.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,22 +10,21 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "gateways/attach/claim.h"
 
-/* The claim changes while it is being read: so often it is tried again. */
-#define TRIES_MAX 32
 #define RETAKE_MS 100u
 /* For so long at most a release goes unnoticed. */
 #define LOOK_MS 100u
+#define HOLD_PATH_MAX 700
 
 enum hold_state { HOLD_BEGINS, HOLD_HELD, HOLD_LOST, HOLD_FAILED, HOLD_RELEASING, HOLD_OVER };
 
 struct hold {
-	const struct disk_config *config;
+	struct hold_config config; /* its texts are those that follow */
+	char run_dir[HOLD_PATH_MAX + 1];
+	char text[HOLD_PATH_MAX + 1]; /* DC/VOLUME[@SNAPSHOT] */
 	bool needs_claim;
 	char dc[DVS_NAME_MAX + 1];
 	char name[VOLUME_NAME_MAX + 1];
-	char key[DVS_NAME_MAX + 1];
 	struct volume_disk disk; /* the link; its endpoint is the thread's of hold_run() */
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -35,7 +34,7 @@ struct hold {
 	uint64_t term;
 	struct claim_holder mine;
 	dvs_err err; /* FAILED */
-	char why[ATTACH_WHY_MAX];
+	char why[CLAIM_WHY_MAX];
 };
 
 static void set_state(struct hold *hold, enum hold_state state)
@@ -61,75 +60,48 @@ static enum hold_state get_state(struct hold *hold)
 
 /* ---- the claim ---- */
 
-static bool is_alive(void *context, dvs_ep ep)
+static struct claim_place place_of(const struct hold *hold, struct dvk *admin)
 {
-	struct hold *hold = context;
-	struct dvk_endpoint_info info;
-
-	/* In doubt it is: then somebody waits, and nothing is destroyed. */
-	return dvk_endpoint_info(hold->disk.dvk, ep, &info) != DVS_NODEST;
+	return (struct claim_place){ .admin = admin,
+				     .dvk = hold->disk.dvk,
+				     .dc = hold->dc,
+				     .volume = hold->name,
+				     .id = hold->disk.id };
 }
 
-static void tell_other(struct hold *hold, const struct claim_holder *other)
-{
-	(void)snprintf(hold->why, sizeof(hold->why),
-		       "it is attached on node %u%s; two file systems that do not know of each"
-		       " other would destroy it (--read-only, or --shared for both)",
-		       other->node, other->is_shared ? ", shared" : "");
-}
-
-static dvs_err change_once(struct hold *hold, struct dvk *admin, bool is_again, bool drop)
-{
-	AUTO_FREE char *value = malloc(DVK_VALUE_MAX);
-	AUTO_FREE struct claim *claim = malloc(sizeof(*claim));
-	AUTO_FREE char *text = NULL;
-	const struct claim_holder *other;
-	uint64_t version = 0;
-	size_t len = 0;
-	dvs_err err;
-
-	if (!value || !claim)
-		return DVS_NOMEM;
-	err = dvk_record_get(admin, hold->dc, hold->key, value, &len, &version);
-	if (err == DVS_NOTFOUND) {
-		version = 0;
-		len = 0;
-		err = DVS_OK;
-	}
-	if (!err)
-		err = claim_parse(value, len, claim);
-	if (err)
-		return err;
-	/* Who forgot us may have written since: what a file system here knows of the disk is not true any more. */
-	if (is_again && !claim_has(claim, hold->mine.token))
-		return DVS_DENIED;
-	claim_forget_dead(claim, is_alive, hold);
-	if (drop)
-		claim_drop(claim, hold->mine.token);
-	else if ((err = claim_add(claim, &hold->mine, &other)) == DVS_INUSE)
-		tell_other(hold, other);
-	if (!err)
-		err = claim_print(claim, &text);
-	if (!err)
-		err = dvk_record_set(admin, hold->dc, hold->key, version, text, strlen(text), NULL);
-	return err;
-}
-
-/* DROP: give it up. IS_AGAIN: only if it is in the record already. */
-static dvs_err change(struct hold *hold, bool is_again, bool drop)
+static dvs_err give_up(struct hold *hold)
 {
 	struct dvk *admin;
-	dvs_err err = dvk_admin_open(hold->config->run_dir, &admin);
+	struct claim_place place;
+	dvs_err err = dvk_admin_open(hold->config.run_dir, &admin);
 
 	if (err)
 		return err;
-	for (int i = 0; i < TRIES_MAX; i++) {
-		err = change_once(hold, admin, is_again, drop);
-		if (err != DVS_EXISTS && err != DVS_NOTFOUND)
-			break;
-	}
+	place = place_of(hold, admin);
+	err = claim_give_up(&place, hold->mine.token, hold->disk.claim);
 	dvk_close(admin);
 	return err;
+}
+
+static dvs_err claim_it(struct hold *hold, bool is_again, struct volume_disk *held)
+{
+	struct dvk *admin;
+	struct claim_place place;
+	dvs_err err = dvk_admin_open(hold->config.run_dir, &admin);
+
+	if (err)
+		return err;
+	place = place_of(hold, admin);
+	err = claim_take(&place, &hold->mine, is_again, &held->claim, hold->why);
+	/* The volume knows the number of one that is taken again. */
+	if (!err && !is_again)
+		err = claim_enforce(held, hold->config.open_ms);
+	if (!err && !is_again)
+		hold->disk.claim = held->claim;
+	if (err && !is_again)
+		(void)!claim_give_up(&place, hold->mine.token, held->claim);
+	dvk_close(admin);
+	return err == DVS_STALE ? DVS_DENIED : err;
 }
 
 /* With an endpoint of this thread, whose end is the claim's. */
@@ -147,7 +119,7 @@ static dvs_err take(struct hold *hold, bool is_again, struct volume_disk *held)
 		hold->mine.node = info.node.n;
 		pthread_mutex_unlock(&hold->lock);
 		if (hold->needs_claim)
-			err = change(hold, is_again, false);
+			err = claim_it(hold, is_again, held);
 	}
 	if (err)
 		volume_close_thread(held);
@@ -183,7 +155,7 @@ static void stay(struct hold *hold, struct dvk *admin, const struct volume_disk 
 /* What happens is told from here on: to be asked for before the claim is taken. */
 static dvs_err watch(const struct hold *hold, struct dvk **admin)
 {
-	dvs_err err = dvk_admin_open(hold->config->run_dir, admin);
+	dvs_err err = dvk_admin_open(hold->config.run_dir, admin);
 
 	if (err)
 		return err;
@@ -195,47 +167,51 @@ static dvs_err watch(const struct hold *hold, struct dvk **admin)
 	return err;
 }
 
-/* By the volume's id: what a former one of that name left is not meant. */
-static dvs_err name_record(struct hold *hold)
+static dvs_err open_disk(struct hold *hold, char why[VOLUME_WHY_MAX + 1])
 {
-	AUTO_FREE struct volume *volume = malloc(sizeof(*volume));
+	const struct hold_config *config = &hold->config;
 	struct dvk *admin;
-	dvs_err err = volume ? dvk_admin_open(hold->config->run_dir, &admin) : DVS_NOMEM;
+	dvs_err err;
 
+	if (!config->dvk)
+		return volume_open(config->run_dir, config->volume, config->open_ms, &hold->disk,
+				   why);
+	err = dvk_admin_open(config->run_dir, &admin);
 	if (err)
 		return err;
-	err = volume_get(admin, hold->dc, hold->name, volume, NULL);
+	err = volume_open_on(admin, config->dvk, config->volume, config->open_ms, &hold->disk, why);
 	dvk_close(admin);
-	if (!err)
-		(void)snprintf(hold->key, sizeof(hold->key), "volume-attach/%s", volume->id);
 	return err;
+}
+
+/* In the thread that opened it: an endpoint ends with its thread. */
+static void close_disk(struct hold *hold)
+{
+	if (hold->config.dvk)
+		volume_close_thread(&hold->disk);
+	else
+		volume_close(&hold->disk);
 }
 
 static dvs_err begin(struct hold *hold, struct dvk **admin, struct volume_disk *held)
 {
-	const struct disk_config *config = hold->config;
 	char why[VOLUME_WHY_MAX + 1] = "";
-	dvs_err err =
-		volume_open(config->run_dir, config->volume, config->open_ms, &hold->disk, why);
+	dvs_err err = open_disk(hold, why);
 
 	if (err) {
 		(void)snprintf(hold->why, sizeof(hold->why), "%s", why);
 		return err;
 	}
-	if (config->is_read_only || hold->disk.is_read_only)
+	if (hold->disk.is_read_only)
 		hold->needs_claim = false;
-	if (hold->needs_claim)
-		err = name_record(hold);
-	if (!err)
-		err = watch(hold, admin);
+	err = watch(hold, admin);
 	if (!err)
 		err = take(hold, false, held);
 	if (err && !hold->why[0])
 		(void)snprintf(hold->why, sizeof(hold->why), "the claim on the volume: %s",
 			       dvs_strerror(err));
-	/* In this thread: an endpoint ends with it. */
 	if (err)
-		volume_close(&hold->disk);
+		close_disk(hold);
 	return err;
 }
 
@@ -275,37 +251,58 @@ static void *hold_run(void *context)
 		stay(hold, admin, &held);
 		if (get_state(hold) == HOLD_RELEASING)
 			break;
-		log_warning(&hold->config->log,
+		log_warning(&hold->config.log,
 			    "this node was cut off, or its dvsd gone: asking for the claim again",
-			    LOG_STR("volume", hold->config->volume));
+			    LOG_STR("volume", hold->config.volume));
 		set_state(hold, HOLD_LOST);
 		volume_close_thread(&held);
 		err = take_again(hold, &admin, &held);
 	}
 	if (get_state(hold) != HOLD_RELEASING) {
 		dvk_close(admin);
-		log_error(&hold->config->log, "the volume is not ours",
-			  LOG_STR("volume", hold->config->volume),
-			  LOG_STR("why", hold->why[0] ? hold->why : dvs_strerror(err)));
+		/* Who opens it is told why it cannot be had at all. */
+		if (hold->term) {
+			log_error(&hold->config.log, "the volume is not ours any more",
+				  LOG_STR("volume", hold->config.volume),
+				  LOG_STR("why", hold->why[0] ? hold->why : dvs_strerror(err)));
+			volume_close_thread(&hold->disk);
+		}
 		fail(hold, err);
 		return NULL;
 	}
 	dvk_close(admin);
 	/* As long as the endpoint is bound nobody else takes it. */
-	if (!err && hold->needs_claim && change(hold, true, true))
-		log_warning(&hold->config->log, "the claim ends with this process only");
+	if (!err && hold->needs_claim && give_up(hold))
+		log_warning(&hold->config.log, "the claim ends with its endpoint only");
+	if (!err)
+		volume_close_thread(&held);
+	volume_close_thread(&hold->disk);
 	set_state(hold, HOLD_OVER);
 	return NULL;
 }
 
 /* ---- for the others ---- */
 
+/* A text of the caller's; NULL stays NULL. */
+static bool keep_text(const char **text, char room[HOLD_PATH_MAX + 1])
+{
+	if (!*text)
+		return true;
+	if (snprintf(room, HOLD_PATH_MAX + 1, "%s", *text) > HOLD_PATH_MAX)
+		return false;
+	*text = room;
+	return true;
+}
+
 static dvs_err name_it(struct hold *hold)
 {
 	char snapshot[DVS_NAME_MAX + 1];
 	uint64_t number = 0;
 
-	if (!volume_name_split(hold->config->volume, hold->dc, hold->name, snapshot)) {
+	if (!keep_text(&hold->config.run_dir, hold->run_dir) ||
+	    !keep_text(&hold->config.volume, hold->text))
+		return DVS_TOOBIG;
+	if (!volume_name_split(hold->config.volume, hold->dc, hold->name, snapshot)) {
 		(void)snprintf(hold->why, sizeof(hold->why),
 			       "that is no name of a volume; write DC/VOLUME or"
 			       " DC/VOLUME@SNAPSHOT");
@@ -315,12 +312,22 @@ static dvs_err name_it(struct hold *hold)
 		return DVS_IO;
 	(void)snprintf(hold->mine.token, sizeof(hold->mine.token), "%016llx",
 		       (unsigned long long)number);
-	hold->mine.is_shared = hold->config->is_shared;
-	hold->needs_claim = !hold->config->is_read_only && !snapshot[0];
+	(void)snprintf(hold->mine.about, sizeof(hold->mine.about), "%s",
+		       hold->config.about ? hold->config.about : "");
+	hold->mine.kind = hold->config.kind;
+	hold->mine.is_shared = hold->config.is_shared;
+	hold->needs_claim = !hold->config.is_read_only && !snapshot[0];
 	return DVS_OK;
 }
 
-dvs_err hold_open(const struct disk_config *config, struct hold **out, char why[ATTACH_WHY_MAX])
+static void hold_free(struct hold *hold)
+{
+	pthread_cond_destroy(&hold->changed);
+	pthread_mutex_destroy(&hold->lock);
+	free(hold);
+}
+
+dvs_err hold_open(const struct hold_config *config, struct hold **out, char why[CLAIM_WHY_MAX])
 {
 	struct hold *hold = calloc(1, sizeof(*hold));
 	pthread_condattr_t monotonic;
@@ -328,7 +335,7 @@ dvs_err hold_open(const struct disk_config *config, struct hold **out, char why[
 
 	if (!hold)
 		return DVS_NOMEM;
-	hold->config = config;
+	hold->config = *config;
 	pthread_mutex_init(&hold->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -350,8 +357,8 @@ dvs_err hold_open(const struct disk_config *config, struct hold **out, char why[
 		*out = hold;
 		return DVS_OK;
 	}
-	(void)snprintf(why, ATTACH_WHY_MAX, "%s", hold->why[0] ? hold->why : dvs_strerror(err));
-	free(hold);
+	(void)snprintf(why, CLAIM_WHY_MAX, "%s", hold->why[0] ? hold->why : dvs_strerror(err));
+	hold_free(hold);
 	return err;
 }
 
@@ -374,6 +381,25 @@ void hold_release(struct hold *hold)
 	       pthread_cond_timedwait(&hold->changed, &hold->lock, &until) != ETIMEDOUT)
 		;
 	pthread_mutex_unlock(&hold->lock);
+}
+
+void hold_close(struct hold *hold)
+{
+	enum hold_state state;
+
+	if (!hold)
+		return;
+	hold_release(hold);
+	state = get_state(hold);
+	/* A dvsd that does not answer has the thread: it goes with the process. */
+	if (state != HOLD_OVER && state != HOLD_FAILED) {
+		(void)pthread_detach(hold->thread);
+		return;
+	}
+	(void)pthread_join(hold->thread, NULL);
+	if (!hold->config.dvk)
+		dvk_close(hold->disk.dvk);
+	hold_free(hold);
 }
 
 const struct volume_disk *hold_disk(const struct hold *hold)
@@ -401,18 +427,16 @@ dvs_err hold_wait(struct hold *hold, uint64_t deadline_ns, uint64_t *term)
 /* NOTBOUND: the record does not name us. */
 static dvs_err is_recorded(struct hold *hold)
 {
-	AUTO_FREE char *value = malloc(DVK_VALUE_MAX);
 	AUTO_FREE struct claim *claim = malloc(sizeof(*claim));
 	struct dvk *admin;
-	size_t len = 0;
-	dvs_err err = value && claim ? dvk_admin_open(hold->config->run_dir, &admin) : DVS_NOMEM;
+	struct claim_place place;
+	dvs_err err = claim ? dvk_admin_open(hold->config.run_dir, &admin) : DVS_NOMEM;
 
 	if (err)
 		return err;
-	err = dvk_record_get(admin, hold->dc, hold->key, value, &len, NULL);
+	place = place_of(hold, admin);
+	err = claim_look(&place, claim);
 	dvk_close(admin);
-	if (!err)
-		err = claim_parse(value, len, claim);
 	if (err)
 		return err;
 	return claim_has(claim, hold->mine.token) ? DVS_OK : DVS_NOTBOUND;
