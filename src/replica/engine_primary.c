@@ -254,6 +254,7 @@ void engine_odd_result(struct engine *engine, uint32_t node, uint64_t stream, ui
 	entry = find(engine, sequence);
 	if (!entry) {
 		peer_fail(engine, node);
+		engine_go(engine);
 		return;
 	}
 	if (entry->odd == 0 && !(entry->is_applied && entry->result != DVS_OK))

@@ -421,6 +421,14 @@ static struct item *find_asked(struct stream *stream, uint64_t number)
 	return NULL;
 }
 
+/* What NODEDOWN means for a word, only this side says: that its stream has ended. */
+static dvs_err said_err(const struct replica_said *said)
+{
+	dvs_err err = dvs_err_from_number(said->error);
+
+	return err == DVS_NODEDOWN ? DVS_PROTO : err;
+}
+
 /* False: it is malformed. */
 static bool take_said(struct stream *stream, struct cursor *in)
 {
@@ -445,7 +453,7 @@ static bool take_said(struct stream *stream, struct cursor *in)
 		engine_table_taken(replica_enter(replica), stream->node, stream->number);
 	if (!stream->is_open)
 		return true;
-	word_end(replica, item, dvs_err_from_number(said.error), answer, said.bytes);
+	word_end(replica, item, said_err(&said), answer, said.bytes);
 	return true;
 }
 
@@ -469,6 +477,9 @@ static dvs_err take_answer(struct stream *stream, const struct caller_result *re
 		if (!stream->is_open || stream->number != number)
 			return DVS_OK;
 	}
+	/* Entries that it was not sent it cannot have carried out, though there may be such. */
+	if (rep.applied > stream->sent)
+		return DVS_PROTO;
 	*applied = rep.applied;
 	return DVS_OK;
 }

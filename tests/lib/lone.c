@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of the room skeleton, of caller.c and worker.c, and of libdvk: handles of theirs are pointers into struct lone. */
+/* In place of the room skeleton and of libdvk: handles of theirs are pointers into struct lone. (caller.c, worker.c: lone_calls.c) */
 #include "lone.h"
 
 #include <stdlib.h>
@@ -130,33 +130,40 @@ void *skeleton_window(struct skeleton_request *request, size_t *cap)
 	return asked->window;
 }
 
-/* Nobody can be called: it has no stream of its own. */
+/* Who is not the primary has no stream of its own. */
 dvs_err skeleton_call_window(struct skeleton *skeleton, dvs_ep dst, uint32_t timeout_ms,
 			     void **window)
 {
-	(void)skeleton;
+	struct lone *lone = lone_of(skeleton);
+
 	(void)dst;
 	(void)timeout_ms;
-	*window = NULL;
-	return DVS_NODEST;
+	*window = lone->call_window;
+	return lone->is_first ? DVS_OK : DVS_NODEST;
 }
 
 dvs_err skeleton_call(struct skeleton *skeleton, struct skeleton_call *call, dvs_ep dst,
 		      const struct dvs_msg *msg, const void *window, size_t bytes, size_t reply_cap)
 {
-	(void)skeleton;
-	(void)call;
+	struct lone *lone = lone_of(skeleton);
+	struct cursor in = cursor_over(msg->bytes, sizeof(msg->bytes));
+
 	(void)dst;
-	(void)msg;
-	(void)window;
-	(void)bytes;
 	(void)reply_cap;
-	return DVS_BADSTATE;
+	must(!lone->call && window == lone->call_window && bytes <= DVS_DATA_MAX);
+	must(msg->type == REPLICA_DELIVER);
+	must(replica_deliver_req_decode_padded(&in, &lone->sent) == DVS_OK);
+	lone->sent_bytes = bytes;
+	lone->call = call;
+	call->self = skeleton_self(skeleton);
+	return DVS_OK;
 }
 
 void skeleton_call_cancel(struct skeleton_call *call)
 {
-	(void)call;
+	if (call->self)
+		CONTAINER_OF((dvs_ep *)call->self, struct lone, own)->call = NULL;
+	call->self = NULL;
 }
 
 /* ---- libdvk ---- */
@@ -191,125 +198,6 @@ dvs_err m3_call_window(struct m3 *self, dvs_ep dst, uint32_t timeout_ms, void **
 	(void)timeout_ms;
 	*window = NULL;
 	return DVS_NODEST;
-}
-
-/* ---- who asks dvsd ---- */
-
-dvs_err worker_open(struct replica *replica)
-{
-	(void)replica;
-	return DVS_OK;
-}
-
-void worker_close(struct replica *replica)
-{
-	(void)replica;
-}
-
-void worker_ended(struct replica *replica)
-{
-	(void)replica;
-}
-
-void worker_read(struct replica *replica)
-{
-	lone_of(replica->config.skeleton)->is_reading = true;
-}
-
-/* No result: it takes for ever. */
-void worker_set(struct replica *replica, uint64_t version, const struct engine_view *view)
-{
-	(void)replica;
-	(void)version;
-	(void)view;
-}
-
-void worker_look(struct replica *replica)
-{
-	(void)replica;
-}
-
-void worker_is_dead(struct replica *replica, uint32_t node, dvs_ep ep)
-{
-	(void)replica;
-	(void)node;
-	(void)ep;
-}
-
-void worker_overtake(struct replica *replica)
-{
-	(void)replica;
-}
-
-void worker_take(struct replica *replica, struct skeleton_request *request)
-{
-	(void)replica;
-	replica_take_answer(request, DVS_OK, NULL);
-}
-
-/* ---- calls to others: joining is answered, nothing else ---- */
-
-struct caller {
-	struct caller_config config;
-	struct caller_use use;
-	struct caller_result result;
-	struct list asked; /* while it has work that is answered */
-};
-
-struct caller *caller_open(const struct caller_config *config)
-{
-	struct caller *caller = calloc(1, sizeof(*caller));
-
-	must(caller != NULL);
-	caller->config = *config;
-	caller->use.self = caller;
-	list_init(&caller->use.idle);
-	list_init(&caller->use.all);
-	list_init(&caller->asked);
-	return caller;
-}
-
-void caller_close(struct caller *caller, struct m3 *waker)
-{
-	(void)waker;
-	list_remove(&caller->asked);
-	free(caller);
-}
-
-void caller_connect(struct caller *caller, dvs_ep dst, uint32_t timeout_ms)
-{
-	(void)dst;
-	(void)timeout_ms;
-	caller->use.is_busy = true;
-}
-
-void caller_call(struct caller *caller, dvs_ep dst, const struct dvs_msg *msg, const void *out,
-		 size_t out_len, uint32_t timeout_ms)
-{
-	struct lone *lone = (struct lone *)caller->config.dvk;
-	struct cursor in = cursor_over(msg->bytes, sizeof(msg->bytes));
-	struct replica_join_req req;
-
-	(void)dst;
-	(void)out;
-	(void)out_len;
-	(void)timeout_ms;
-	caller->use.is_busy = true;
-	if (msg->type != REPLICA_JOIN)
-		return;
-	must(replica_join_req_decode_padded(&in, &req) == DVS_OK && req.node == LONE_NODE);
-	lone->stream = req.stream;
-	list_add_tail(&lone->callers, &caller->asked);
-}
-
-const struct caller_result *caller_result(const struct caller *caller)
-{
-	return &caller->result;
-}
-
-struct caller_use *caller_use(struct caller *caller)
-{
-	return &caller->use;
 }
 
 /* ---- the owner ---- */
@@ -348,9 +236,19 @@ static void role(void *context, enum replica_role what, uint64_t epoch, uint64_t
 
 static void joined(void *context, dvs_nodeid node, const void *hello, size_t n)
 {
-	(void)context;
+	struct lone *lone = context;
+
 	(void)hello;
 	must(node.n < DVS_NODES_MAX && n <= REPLICA_HELLO_MAX);
+	lone->n_joined++;
+}
+
+static void left(void *context, dvs_nodeid node)
+{
+	struct lone *lone = context;
+
+	must(node.n < DVS_NODES_MAX);
+	lone->n_left++;
 }
 
 void lone_apply(struct lone *lone, dvs_err result)
@@ -378,26 +276,30 @@ void lone_answer(struct lone *lone, dvs_err err, const void *answer, size_t n)
 
 /* ---- turns ---- */
 
+static bool record(struct lone *lone)
+{
+	struct engine *engine = replica_enter(lone->replica);
+
+	if (lone->is_setting) {
+		lone->is_setting = false;
+		engine_set(engine, DVS_OK, ++lone->version);
+		return true;
+	}
+	if (!lone->is_reading)
+		return false;
+	lone->is_reading = false;
+	lone->n_read++;
+	engine_record(engine, DVS_OK, lone->version, lone->version ? &lone->view : NULL);
+	return true;
+}
+
 static bool results(struct lone *lone)
 {
 	struct list *link = list_take_head(&lone->callers);
-	struct engine_view view = { .epoch = LONE_EPOCH,
-				    .primary = LONE_PRIMARY,
-				    .writer = LONE_PRIMARY,
-				    .members = 1u << LONE_PRIMARY };
 
-	if (link) {
-		struct caller *caller = CONTAINER_OF(link, struct caller, asked);
-
-		caller->config.ready(caller->config.context, caller);
-	}
-	if (lone->is_reading) {
-		lone->is_reading = false;
-		view.ep[LONE_PRIMARY] = (dvs_ep){ LONE_PRIMARY_EP };
-		engine_record(replica_enter(lone->replica), DVS_OK, 1, &view);
-		return true;
-	}
-	return link != NULL;
+	if (link)
+		lone_call_ends(link);
+	return record(lone) || link != NULL;
 }
 
 static bool posts(struct lone *lone)
@@ -435,20 +337,24 @@ void lone_turn(struct lone *lone)
 
 /* ---- open, close ---- */
 
-struct lone *lone_open(void)
+static struct lone *open_as(bool is_first)
 {
 	struct lone *lone = calloc(1, sizeof(*lone));
 	struct replica_config config;
 
 	must(lone != NULL);
+	lone->is_first = is_first;
 	list_init(&lone->timers);
 	list_init(&lone->posts);
 	list_init(&lone->callers);
 	lone->own = (dvs_ep){ 99 };
 	lone->log = log_to_stderr(LOG_LEVEL_ERROR);
-	lone->owner = (struct replica_owner){
-		.context = lone, .apply = apply, .heard = heard, .role = role, .joined = joined
-	};
+	lone->owner = (struct replica_owner){ .context = lone,
+					      .apply = apply,
+					      .heard = heard,
+					      .role = role,
+					      .joined = joined,
+					      .left = left };
 	config = (struct replica_config){ .admin = (struct dvk *)lone,
 					  .dvk = (struct dvk *)lone,
 					  .run_dir = "/none",
@@ -458,7 +364,7 @@ struct lone *lone_open(void)
 					  .node = { LONE_NODE },
 					  .nodes = 1u << LONE_PRIMARY | 1u << LONE_NODE,
 					  .is_empty = true,
-					  .first = { LONE_PRIMARY },
+					  .first = { is_first ? LONE_NODE : LONE_PRIMARY },
 					  .lease_ms = LEASE_MS,
 					  .evict_ms = LEASE_MS,
 					  .log = &lone->log,
@@ -466,9 +372,50 @@ struct lone *lone_open(void)
 					  .owner = &lone->owner };
 	lone->peers = replica_peers(&lone->replica);
 	must(replica_open(&config, &lone->replica) == DVS_OK);
+	return lone;
+}
+
+struct lone *lone_open(void)
+{
+	struct lone *lone = open_as(false);
+
+	lone->version = 1;
+	lone->view = (struct engine_view){ .epoch = LONE_EPOCH,
+					   .primary = LONE_PRIMARY,
+					   .writer = LONE_PRIMARY,
+					   .members = 1u << LONE_PRIMARY };
+	lone->view.ep[LONE_PRIMARY] = (dvs_ep){ LONE_PRIMARY_EP };
 	lone_turn(lone);
 	must(lone->stream != 0);
 	return lone;
+}
+
+struct lone *lone_open_primary(void)
+{
+	struct lone *lone = open_as(true);
+
+	lone->call_window = malloc(DVS_DATA_MAX);
+	must(lone->call_window != NULL);
+	lone_turn(lone);
+	must(lone->role == REPLICA_PRIMARY);
+	return lone;
+}
+
+void lone_reply(struct lone *lone, dvs_err err, const struct dvs_msg *reply, const void *data,
+		size_t bytes)
+{
+	struct skeleton_call *call = lone->call;
+	/* As long as it is, no byte more. */
+	uint8_t *copy = bytes > 0 ? malloc(bytes) : NULL;
+
+	must(call && (copy || bytes == 0));
+	if (bytes > 0)
+		memcpy(copy, data, bytes);
+	lone->call = NULL;
+	call->self = NULL;
+	call->over(call, err, reply, copy, bytes);
+	free(copy);
+	lone_turn(lone);
 }
 
 void lone_close(struct lone *lone)
@@ -491,6 +438,8 @@ void lone_close(struct lone *lone)
 		must(lone->requests[i]->n_answered == 1);
 	lone_forget(lone);
 	must(list_is_empty(&lone->timers));
+	must(!lone->call);
+	free(lone->call_window);
 	free(lone);
 }
 

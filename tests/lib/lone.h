@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A replica alone, without threads, loop and dvsd: what it asks of them is answered here, and the test says what the other replicas send. Its owner keeps what it is given until the
- * test has it carried out or answered. For what a hostile or broken replica can send (src/replica: inbox.c, serve.c). */
+ * test has it carried out or answered. For what a hostile or broken replica can send (src/replica: inbox.c, serve.c) and answer (outbox.c). */
 #ifndef TESTS_LONE_H
 #define TESTS_LONE_H
 
@@ -44,10 +44,27 @@ struct lone {
 	enum replica_role role;
 	uint64_t n_applied;
 	uint64_t stream; /* the number that it has asked for */
+	/* of one that is the primary: */
+	bool is_first;
+	bool is_setting;
+	uint64_t version; /* of the record; 0: there is none */
+	struct engine_view view;
+	uint32_t n_read; /* looks at the record */
+	uint32_t n_joined;
+	uint32_t n_left;
+	struct skeleton_call *call; /* of its loop, that is not answered */
+	uint8_t *call_window;
+	struct replica_deliver_req sent; /* with it */
+	size_t sent_bytes;		 /* in call_window */
 };
 
 /* Absent; the record says that LONE_PRIMARY is the primary, which it has asked to join. */
 struct lone *lone_open(void);
+/* The first replica of all: the primary, alone. The test is a backup: it joins by lone_ask(), and answers what is sent to it. */
+struct lone *lone_open_primary(void);
+/* The call that is under way ends: with ERR, or an answer of these bytes, and what comes of that. */
+void lone_reply(struct lone *lone, dvs_err err, const struct dvs_msg *reply, const void *data,
+		size_t bytes);
 void lone_close(struct lone *lone);
 /* What the loop would do now, and the results of what the replica has asked dvsd and others. */
 void lone_turn(struct lone *lone);
@@ -64,5 +81,7 @@ void lone_apply(struct lone *lone, dvs_err result);
 void lone_answer(struct lone *lone, dvs_err err, const void *answer, size_t n);
 /* Requests that are answered. */
 void lone_forget(struct lone *lone);
+/* The call that has its place in LONE->callers there is answered. */
+void lone_call_ends(struct list *asked);
 
 #endif

@@ -10,6 +10,8 @@ static void is_flushed(struct replica_word *word, dvs_err err, const void *answe
 
 	(void)answer;
 	(void)n;
+	if (err != DVS_OK && err != DVS_NODEDOWN && run->state != SYNC_OVER)
+		sync_run_is_not_stable(run);
 	if (sync_run_answered(run, err, "a replica cannot make stable what it was sent"))
 		sync_run_done(run);
 }

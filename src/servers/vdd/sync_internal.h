@@ -89,6 +89,8 @@ struct sync_run {
 	dvs_err told;	 /* the last error that stands in the log */
 	uint64_t *due;	 /* chunks, a bit for each */
 	uint64_t *odd;	 /* chunks that differed */
+	uint64_t *sent;	 /* chunks of which something was sent: not stable before the flush */
+	uint64_t n_repaired;
 	uint64_t n_chunks;
 	uint64_t chunk; /* is being gone through */
 	bool in_chunk;
@@ -161,7 +163,9 @@ void sync_run_go(struct sync_run *run);
 /* It ends as soon as nothing of it is under way; is then freed. */
 void sync_run_end(struct sync_run *run);
 void sync_run_fail(struct sync_run *run, const char *what, dvs_err err);
-/* Of a place that was compared: once for each chunk. */
+/* The other side could not make stable what it was sent: all of that is due again, and what was written since. */
+void sync_run_is_not_stable(struct sync_run *run);
+/* Of a place that was compared, and sent if this run does that: once for each chunk. */
 void sync_run_differs(struct sync_run *run, uint64_t offset);
 
 /* What ended a word that stands alone. True: it goes on. */

@@ -32,10 +32,10 @@ void sync_run_due(struct sync_run *run, uint64_t chunk)
 	run->progress.total_bytes += sync_plan_chunk_bytes(&run->plan, chunk);
 }
 
-static uint64_t next_due(const struct sync_run *run, uint64_t from)
+static uint64_t next_of(const struct sync_run *run, const uint64_t *bits, uint64_t from)
 {
 	for (uint64_t at = from; at < run->n_chunks; at = (at / 64 + 1) * 64) {
-		uint64_t word = run->due[at / 64] >> (at % 64);
+		uint64_t word = bits[at / 64] >> (at % 64);
 
 		if (word)
 			return at + (uint64_t)__builtin_ctzll(word);
@@ -72,17 +72,17 @@ static dvs_err make_room(struct sync_run *run)
 		err = grow(&run->due, have, (chunks + 63) / 64);
 		if (err == DVS_OK)
 			err = grow(&run->odd, have, (chunks + 63) / 64);
+		if (err == DVS_OK)
+			err = grow(&run->sent, have, (chunks + 63) / 64);
 	}
 	if (err == DVS_OK)
 		run->n_chunks = chunks;
 	return err;
 }
 
-static void collect_due(struct sync_run *run)
+static void collect_dirty(struct sync_run *run)
 {
-	for (uint64_t chunk = 0; run->is_whole && chunk < run->n_chunks; chunk++)
-		sync_run_due(run, chunk);
-	for (uint32_t i = 0; !run->is_whole && i < run->plan.n; i++) {
+	for (uint32_t i = 0; i < run->plan.n; i++) {
 		uint64_t chunk = 0;
 
 		while (disks_next_dirty(run->sync->disks, run->plan.at[i].minor, &chunk)) {
@@ -92,16 +92,45 @@ static void collect_due(struct sync_run *run)
 	}
 }
 
+static void collect_due(struct sync_run *run)
+{
+	for (uint64_t chunk = 0; run->is_whole && chunk < run->n_chunks; chunk++)
+		sync_run_due(run, chunk);
+	if (!run->is_whole)
+		collect_dirty(run);
+}
+
+void sync_run_is_not_stable(struct sync_run *run)
+{
+	uint64_t chunk = 0;
+
+	if (run->is_verify) {
+		run->sync->verify.repaired -= run->n_repaired;
+		run->n_repaired = 0;
+		return;
+	}
+	while ((chunk = next_of(run, run->sent, chunk)) < run->n_chunks) {
+		run->sent[chunk / 64] &= ~(UINT64_C(1) << (chunk % 64));
+		sync_run_due(run, chunk);
+	}
+	collect_dirty(run);
+}
+
 void sync_run_differs(struct sync_run *run, uint64_t offset)
 {
 	uint64_t chunk = offset / DISK_CHUNK_BYTES;
 
-	if (!run->is_verify || chunk >= run->n_chunks || bit(run->odd, chunk))
+	if (chunk >= run->n_chunks)
+		return;
+	run->sent[chunk / 64] |= UINT64_C(1) << (chunk % 64);
+	if (!run->is_verify || bit(run->odd, chunk))
 		return;
 	run->odd[chunk / 64] |= UINT64_C(1) << (chunk % 64);
 	run->sync->verify.differs++;
-	if (run->repairs)
+	if (run->repairs) {
+		run->n_repaired++;
 		run->sync->verify.repaired++;
+	}
 }
 
 /* ---- how it goes on ---- */
@@ -117,6 +146,7 @@ static void free_run(struct sync_run *run)
 	list_remove(&run->of_sync);
 	free(run->due);
 	free(run->odd);
+	free(run->sent);
 	free(run->layout);
 	free(run->marks);
 	free(run->buffers);
@@ -373,10 +403,10 @@ static bool may_go(struct sync_run *run)
 
 static bool enter_chunk(struct sync_run *run)
 {
-	uint64_t chunk = next_due(run, run->chunk);
+	uint64_t chunk = next_of(run, run->due, run->chunk);
 
 	if (chunk == run->n_chunks)
-		chunk = next_due(run, 0);
+		chunk = next_of(run, run->due, 0);
 	if (chunk == run->n_chunks) {
 		/* What is under way may find more to do. */
 		if (list_is_empty(&run->busy))

@@ -40,6 +40,9 @@ static void finish(struct sync_step *step)
 		return;
 	}
 	if (step->err != DVS_OK && !is_gone(step->err) && !run->is_verify) {
+		/* Some of it may have been sent. */
+		if (step->differs)
+			sync_run_differs(run, step->offset);
 		sync_run_due(run, step->offset / DISK_CHUNK_BYTES);
 		sync_run_fail(run, "a replica cannot be compared", step->err);
 		return;

@@ -10,6 +10,9 @@
 
 enum item_kind { ITEM_ENTRY, ITEM_WORD };
 
+/* SYNC_FLUSH of servers/vdd/sync_internal.h. */
+#define FLUSH_WORD 6
+
 struct item {
 	struct list submitted;
 	struct list stream;
@@ -277,6 +280,12 @@ static void hear(struct world *w, struct item *item)
 	if (w->spoil)
 		w->spoil(word);
 	w->n_heard++;
+	if (w->lose && item->head[0] == FLUSH_WORD) {
+		w->lose(w);
+		w->lose = NULL;
+		replica_answer(&w->side[OTHER].replica, &item->heard, DVS_IO, NULL, 0);
+		return;
+	}
 	if (!sync_heard(w->side[OTHER].sync, &item->heard))
 		ck_abort_msg("not a word of its");
 }

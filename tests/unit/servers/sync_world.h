@@ -42,6 +42,8 @@ struct world {
 	bool has_snapshots;			  /* what the test does may be refused */
 	bool is_same;				  /* the other side has the same disks */
 	void (*spoil)(struct replica_word *word); /* on its way */
+	void (*lose)(
+		struct world *w); /* the other side's next flush fails; this is what it costs */
 };
 
 /* With BYTES each. */

@@ -140,6 +140,33 @@ TEST(who_was_left_out_is_compared_as_a_whole)
 	world_close(w);
 }
 
+/* It forgets what it was sent and what was written since. */
+static void lose_all(struct world *w)
+{
+	side_change(&w->side[OTHER], DISK_TRIM, 0, 8 * MIB, 24 * MIB, 0);
+}
+
+TEST(what_a_failed_flush_may_have_lost_is_sent_again)
+{
+	for (uint64_t seed = 0; seed < 20; seed++) {
+		struct world *w = world_open(64 * MIB, seed);
+		bool is_empty = seed % 2;
+
+		both(w, 0, 8 * MIB, 7);
+		both(w, 32 * MIB, 32 * MIB, 7);
+		side_change(&w->side[PRIMARY], DISK_WRITE, 0, 9 * MIB, 4096, 8);
+		side_change(&w->side[PRIMARY], DISK_WRITE, 0, 21 * MIB, 4096, 9);
+		w->lose = lose_all;
+		world_join(w, is_empty);
+		world_change(w, DISK_WRITE, 0, 13 * MIB, 8192, 10);
+		world_finish(w);
+		ck_assert_ptr_null(w->lose);
+		ck_assert_uint_eq(w->n_current, 1);
+		world_is_equal(w);
+		world_close(w);
+	}
+}
+
 /* Something that a client does. */
 static void change_something(struct world *w, uint64_t bytes)
 {
@@ -289,6 +316,27 @@ TEST(verify_finds_what_differs_and_nothing_else)
 	world_close(w);
 }
 
+static void lose_nothing(struct world *w)
+{
+	(void)w;
+}
+
+TEST(what_was_not_made_stable_counts_as_not_repaired)
+{
+	struct world *w = world_open(16 * MIB, 8);
+	struct sync_verify found;
+
+	both(w, 0, 16 * MIB, 7);
+	side_change(&w->side[OTHER], DISK_WRITE, 0, 5 * MIB, 4096, 8);
+	w->lose = lose_nothing;
+	found = verify(w, true, 0);
+	ck_assert_uint_eq(found.differs, 1);
+	ck_assert_uint_eq(found.repaired, 0);
+	found = verify(w, true, 0);
+	ck_assert_uint_eq(found.differs, 0);
+	world_close(w);
+}
+
 TEST(verify_takes_no_write_for_a_difference)
 {
 	for (uint64_t seed = 1; seed < 20; seed++) {
@@ -419,6 +467,8 @@ TEST(a_huge_disk_of_holes_is_gone_over_at_once)
 UNIT_MAIN_TIMEOUT("vdd-sync", 180, an_empty_replica_gets_everything,
 		  what_is_not_there_any_more_goes_away, what_is_equal_is_not_sent,
 		  only_what_was_written_is_compared, who_joins_takes_over_what_others_lack,
+		  what_a_failed_flush_may_have_lost_is_sent_again,
+		  what_was_not_made_stable_counts_as_not_repaired,
 		  who_was_left_out_is_compared_as_a_whole, writes_meanwhile_are_kept,
 		  who_leaves_in_the_middle_comes_back, a_primary_that_is_none_any_more_stops,
 		  verify_finds_what_differs_and_nothing_else,
