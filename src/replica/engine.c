@@ -371,6 +371,24 @@ uint64_t engine_stable(const struct engine *engine)
 	return engine->stable;
 }
 
+static struct engine_entry *find_call(const struct list *entries, dvs_ep client, uint32_t call)
+{
+	LIST_FOREACH(link, entries) {
+		struct engine_entry *entry = CONTAINER_OF(link, struct engine_entry, logged);
+
+		if (entry->is_ours && entry->client.n == client.n && entry->call == call)
+			return entry;
+	}
+	return NULL;
+}
+
+struct engine_entry *engine_under_way(const struct engine *engine, dvs_ep client, uint32_t call)
+{
+	struct engine_entry *entry = client.n ? find_call(&engine->log, client, call) : NULL;
+
+	return entry || !client.n ? entry : find_call(&engine->held, client, call);
+}
+
 bool engine_is_idle(const struct engine *engine)
 {
 	return engine->n_undone == 0 && list_is_empty(&engine->held);

@@ -222,6 +222,8 @@ uint64_t engine_stable(const struct engine *engine);
 uint64_t engine_lag_bytes(const struct engine *engine, uint32_t node);
 /* What NODE is for this primary. */
 enum engine_role engine_peer_role(const struct engine *engine, uint32_t node);
+/* The entry of that call that is not done yet; NULL: there is none. A client asks again for it when another replica held the service's endpoint for a moment, which was not to be the primary. */
+struct engine_entry *engine_under_way(const struct engine *engine, dvs_ep client, uint32_t call);
 /* Entries that wait for their `done`. */
 bool engine_is_idle(const struct engine *engine);
 uint64_t engine_paused_ns(const struct engine *engine);

@@ -403,6 +403,13 @@ void replica_applied(struct replica *replica, struct replica_entry *entry, dvs_e
 	inbox_go(replica);
 }
 
+struct replica_entry *replica_under_way(const struct replica *replica, dvs_ep client, uint32_t call)
+{
+	struct engine_entry *entry = engine_under_way(replica->engine, client, call);
+
+	return entry ? CONTAINER_OF(entry, struct block, e)->entry : NULL;
+}
+
 bool replica_was_done(const struct replica *replica, dvs_ep client, uint32_t call, dvs_err *result)
 {
 	return remember_find(replica->remember, client, call, result);

@@ -137,6 +137,9 @@ uint32_t replica_look(const struct replica *replica, struct replica_member_state
 void replica_submit(struct replica *replica, struct replica_entry *entry);
 /* The owner has carried ENTRY out, with that result, on stable storage if the entry wants that. */
 void replica_applied(struct replica *replica, struct replica_entry *entry, dvs_err result);
+/* What was submitted for that call of CLIENT and is not done yet, or NULL: for requests that are `resent`, before anything else is done with them. What is asked for again is answered when that is. */
+struct replica_entry *replica_under_way(const struct replica *replica, dvs_ep client,
+					uint32_t call);
 /* Whether the call of CLIENT was carried out already, and with what result: for requests that are `resent`. */
 bool replica_was_done(const struct replica *replica, dvs_ep client, uint32_t call, dvs_err *result);
 

@@ -396,6 +396,10 @@ static bool run(uint64_t seed, struct world *tally, bool is_verbose)
 	return !world.failed;
 }
 
+/* That were seen to fail, and why:
+ * a primary was overtaken by one that was no member any more, got the endpoint back before it noticed, and took calls that were sent again for new ones. */
+static const uint64_t known[] = { UINT64_C(17953154700128) };
+
 int main(int argc, char **argv)
 {
 	uint64_t first = (uint64_t)time(NULL) * 10000;
@@ -409,6 +413,8 @@ int main(int argc, char **argv)
 		if (strcmp(argv[i], "--seeds") == 0)
 			seeds = (uint32_t)strtoul(argv[i + 1], NULL, 10);
 	}
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && good; i++)
+		good = run(known[i], &tally, false);
 	printf("1..1\n# seeds from %" PRIu64 "\n", first);
 	for (uint32_t i = 0; i < seeds && good; i++)
 		good = run(first + i, &tally, false);

@@ -114,6 +114,9 @@ static void serve_write(struct world *world, struct node *node, uint32_t client)
 	node_enter(world, node);
 	if (call->resent)
 		world->n_resent++;
+	/* It is answered when that is done. */
+	if (call->resent && engine_under_way(node->engine, dvs_ep_of(client + 1), call->number))
+		return;
 	if (call->resent &&
 	    remember_find(node->remember, dvs_ep_of(client + 1), call->number, &result)) {
 		world->n_remembered++;

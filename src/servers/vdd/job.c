@@ -164,6 +164,27 @@ void job_submit(struct job *job)
 	replica_submit(job->unit->replica, &job->entry);
 }
 
+bool job_takes_over(struct unit *unit, struct skeleton_request *request)
+{
+	struct replica_entry *entry =
+		replica_under_way(unit->replica, request->source, request->call);
+	struct job *job;
+
+	if (!entry)
+		return false;
+	job = CONTAINER_OF(entry, struct job, entry);
+	/* The same call with other contents or less room is none that an honest client makes. */
+	if (request->op != job->op ||
+	    (job->request && request->reply_cap < job->request->reply_cap)) {
+		skeleton_drop(request);
+		return true;
+	}
+	if (job->request)
+		skeleton_drop(job->request);
+	job->request = request;
+	return true;
+}
+
 bool job_was_done(const struct unit *unit, const struct skeleton_request *request, dvs_err *err)
 {
 	return request->resent &&

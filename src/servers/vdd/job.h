@@ -44,6 +44,8 @@ void job_less(struct job *job, dvs_err err);
 void job_note_latency(const struct job *job);
 /* Order JOB->entry, whose head and data are set. */
 void job_submit(struct job *job);
+/* REQUEST, which is resent, may be one that is under way here: then it is answered in place of the former one. */
+DVS_MUST_USE bool job_takes_over(struct unit *unit, struct skeleton_request *request);
 /* Whether REQUEST was carried out by a former primary; then it is to be answered with *ERR. */
 bool job_was_done(const struct unit *unit, const struct skeleton_request *request, dvs_err *err);
 /* This replica is not the primary any more: nobody is answered. */

@@ -184,9 +184,10 @@ static dvs_err serve(const void *service, void *state, struct skeleton_request *
 {
 	struct unit *unit = state;
 
-	if (!unit->is_stopping)
+	if (unit->is_stopping)
+		skeleton_drop(request);
+	else if (!request->resent || !job_takes_over(unit, request))
 		return vdd_serve(service, state, request);
-	skeleton_drop(request);
 	return DVS_OK;
 }
 
