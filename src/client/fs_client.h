@@ -54,8 +54,8 @@ struct fsc_who;
 /* How leases end. */
 struct fsc_recalls {
 	void *context;
-	/* The lease on RECALL->ino is over. When it returns nothing old can be seen any more. By a thread of the session's own, one after the other; it must not call the server. */
-	void (*recalled)(void *context, const struct fs_recall *recall);
+	/* The lease on RECALL->ino is over. When it returns true nothing old can be seen any more; false: fsc_recalled() will say when. By a thread of the session's own, one after the other; it must not call the server. */
+	bool (*recalled)(void *context, const struct fs_recall *recall);
 	/* All leases are over: nobody knows what others do meanwhile. By any thread that asks; it must not wait for another one that may be asking. */
 	void (*lost)(void *context);
 };
@@ -64,6 +64,7 @@ struct fsc_config {
 	uint32_t open_ms;		   /* how long fsc_open() waits for a server */
 	uint32_t patience_ms;		   /* how long a call does */
 	const struct fsc_recalls *recalls; /* NULL: no leases */
+	bool wants_names;		   /* leases 2 of directories */
 };
 
 /* A session with file system NAME of DC. RUN_DIR as in dvk_admin_open(). NODC, NOTFOUND, DENIED, NODEST: no server runs (yet). WHY gets a sentence. */
@@ -79,6 +80,9 @@ void fsc_close(struct fsc *fsc);
 /* An endpoint for the calling thread. */
 DVS_MUST_USE dvs_err fsc_enter(struct fsc *fsc, struct fsc_thread **thread);
 void fsc_leave(struct fsc_thread *me);
+
+/* The recall of that number is over. */
+DVS_MUST_USE dvs_err fsc_recalled(struct fsc_thread *me, uint64_t number);
 
 /* ---- identities ---- */
 

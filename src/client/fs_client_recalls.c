@@ -57,7 +57,8 @@ static dvs_err take_recalls(struct recaller *recaller, const struct fsc_request 
 		fs_recall_get(&in, &recall);
 		if (in.failed)
 			return DVS_PROTO;
-		to->recalled(to->context, &recall);
+		if (!to->recalled(to->context, &recall))
+			continue;
 		writer_u64(&done, recall.number);
 		recaller->n_done++;
 	}
@@ -82,6 +83,21 @@ static dvs_err ask(struct recaller *recaller)
 	/* Whether they were heard or not: what the next server asks back has other numbers. */
 	recaller->n_done = 0;
 	return err ? err : take_recalls(recaller, &request);
+}
+
+dvs_err fsc_recalled(struct fsc_thread *me, uint64_t number)
+{
+	uint8_t room[NUMBER_BYTES];
+	struct writer numbers = writer_over(room, sizeof(room));
+	struct fsc_request request = { .op = FS_RECALLED, .out = room, .out_len = sizeof(room) };
+	struct writer out = writer_over(request.body, sizeof(request.body));
+	dvs_err err;
+
+	writer_u64(&numbers, number);
+	fs_recalled_req_encode(&out, &(struct fs_recalled_req){ .count = 1 });
+	/* What another server recalls has other numbers. */
+	err = fsc_ask_once(me, &request, CLOCK_NEVER_NS);
+	return err == DVS_RESUME ? DVS_OK : err;
 }
 
 static void run(struct recaller *recaller)

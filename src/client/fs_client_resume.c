@@ -11,6 +11,7 @@
 #include "client/fs_client_internal.h"
 
 #define HELLO_RECALLS 1u
+#define HELLO_NAMES 2u
 #define LOCK_RECLAIM 2u
 /* Whoever asks when its server dies is told so. This is for what nobody has thought of. */
 #define QUIET_MS 10000u
@@ -19,7 +20,9 @@
 
 static uint32_t hello_flags(const struct fsc *fsc)
 {
-	return fsc->config.recalls ? HELLO_RECALLS : 0;
+	if (!fsc->config.recalls)
+		return 0;
+	return HELLO_RECALLS | (fsc->config.wants_names ? HELLO_NAMES : 0);
 }
 
 static void set_session(struct fsc *fsc, uint64_t session)

@@ -5,8 +5,7 @@
  * once, and there is always a thread to take them (serve.c). What the kernel has asked for before, and gets afterwards, it does not keep; except of files that it does not know yet, so it is
  * told again until it does.
  *
- * Names: the kernel keeps none without asking again, so there is nothing to end. It could: but of what it offers for that, one notification waits for the lock of the directory, which a request that waits
- * for another node may hold, and the other one (a new epoch, Linux 6.16) throws names away instead of asking for them: mounts below such a name go with it, and getcwd(2) fails in it.
+ * Names: to expire one the kernel locks its directory, which a request that waits for another node may hold; so only one node keeps names of a directory (lease 2), and each of its recalls has a thread of its own (expire.c).
  *
  * When all leases are lost at once (another server, or this node was cut off), requests that could show the difference wait until the kernel has forgotten everything; contents do not
  * wait, since the kernel waits for them meanwhile. */
@@ -34,7 +33,7 @@ static int tell_inode(struct gateway *gateway, uint64_t ino)
 	return fuse_lowlevel_notify_inval_inode(gateway->session, ino, 0, 0);
 }
 
-static void recalled(void *context, const struct fs_recall *recall)
+static bool recalled(void *context, const struct fs_recall *recall)
 {
 	struct gateway *gateway = context;
 	struct nodes_recall mine;
@@ -46,6 +45,7 @@ static void recalled(void *context, const struct fs_recall *recall)
 		       tries++ < UNKNOWN_TRIES && nodes_is_known(gateway->nodes, recall->ino))
 			nap();
 	} while (!nodes_recall_end(gateway->nodes, &mine));
+	return expire_names(gateway, recall->ino, recall->number);
 }
 
 /* ---- all at once ---- */
@@ -65,6 +65,7 @@ static void lost(void *context)
 static void flush_one(void *context, uint64_t ino)
 {
 	(void)tell_inode(context, ino);
+	(void)expire_names(context, ino, 0);
 }
 
 static void *flusher_run(void *context)

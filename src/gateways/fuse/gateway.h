@@ -10,13 +10,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "client/fs_client.h"
 #include "gateways/fuse/ids.h"
+#include "gateways/fuse/names.h"
 #include "gateways/fuse/nodes.h"
 
 #define GATEWAY_WORKERS_MAX 128u
 #define GATEWAY_WAITERS_MAX 64u /* for locks, at once */
+#define GATEWAY_EXPIRERS_MAX 128u
 #define GATEWAY_WHY_MAX 400u
 #define GATEWAY_ROOM_BYTES (FSC_IO_MAX + 4096u)
 /* So long the kernel may keep what stands under a lease: until it is recalled. */
@@ -42,6 +45,7 @@ struct gateway {
 	const struct gateway_options *options;
 	struct fsc *fsc;
 	struct nodes *nodes;
+	struct names *names;
 	struct fuse_session *session;
 	int fuse_fd;
 	int ended_fd; /* an eventfd: the kernel has ended the file system */
@@ -49,6 +53,7 @@ struct gateway {
 	/* of the kernel: */
 	uint64_t init_unique;
 	bool has_direct_map; /* files can be mapped and read past the cache */
+	bool has_expiry;     /* names can be given up without being dropped */
 	atomic_bool is_over;
 
 	pthread_mutex_t lock;
@@ -62,6 +67,9 @@ struct gateway {
 	bool is_closing;
 	pthread_t flusher;
 	bool has_flusher;
+	struct list expiries;
+	uint32_t n_expirers;
+	uint32_t n_expirers_idle;
 };
 
 /* A thread that answers the kernel. */
@@ -109,9 +117,13 @@ struct fsc_name task_name(const char *text);
 void task_fail(const struct task *task, dvs_err err);
 /* OK, or the error. */
 void task_end(const struct task *task, dvs_err err);
-/* TASK->attr as an entry, whose name the kernel asks for again each time; it knows the file then. False: no memory. */
-bool task_entry(const struct task *task, struct fuse_entry_param *entry);
-void task_reply_entry(const struct task *task, dvs_err err);
+/* TASK->attr as an entry, and NAME of DIR (names_tell(); NULL: none); the kernel knows the file then. False: no memory. */
+bool task_entry(const struct task *task, uint64_t dir, const char *name, bool is_locked,
+		struct fuse_entry_param *entry);
+/* TASK->attr is TASK->name in TASK->ino. */
+void task_reply_entry(const struct task *task, dvs_err err, bool is_locked);
+/* The kernel knows it no more, as often as N. */
+void task_forget(struct gateway *gateway, uint64_t ino, uint64_t n);
 /* TASK->attr as stat(2) says it, and how long the kernel may keep it. */
 struct stat task_stat(const struct task *task, const struct fs_attr *attr);
 double task_attr_timeout(const struct task *task, const struct fs_attr *attr);
@@ -137,6 +149,13 @@ struct fsc_recalls coherence_recalls(struct gateway *gateway);
 void coherence_gate(struct gateway *gateway);
 /* Contents that were changed past the kernel's cache. */
 void coherence_wrote(const struct task *task, uint64_t offset, uint64_t bytes);
+
+/* ---- expire.c ---- */
+
+/* Names of DIR that the kernel keeps end; RECALL is over then (0: there is none). True: it is, or there was nothing to do; false: it takes its time. */
+bool expire_names(struct gateway *gateway, uint64_t dir, uint64_t recall);
+/* The same for one that has come where it may not be kept. */
+void expire_name(struct gateway *gateway, uint64_t dir, const char *name);
 
 /* ---- serve.c ---- */
 

@@ -7,6 +7,7 @@
 
 #define BUCKETS 16384u
 #define ROOT 1u
+#define LEASE_NAMES 2u /* struct fs_attr.lease */
 
 struct node {
 	struct node *next;
@@ -16,6 +17,8 @@ struct node {
 	uint64_t n_delivered;
 	uint32_t n_under_way;
 	uint32_t n_recalls;
+	uint64_t
+		names_since; /* the clock since it is known that the lease is of a directory's names, too; 0: it is not */
 	bool may_be_cached;
 };
 
@@ -125,6 +128,11 @@ uint64_t nodes_clock(const struct nodes *nodes)
 	return atomic_load(&nodes->clock);
 }
 
+uint64_t nodes_tick(struct nodes *nodes)
+{
+	return atomic_fetch_add(&nodes->clock, 1) + 1;
+}
+
 dvs_err nodes_keep(struct nodes *nodes, const struct fs_attr *attr)
 {
 	struct node *node;
@@ -148,18 +156,21 @@ bool nodes_is_known(struct nodes *nodes, uint64_t ino)
 	return is_known;
 }
 
-void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n)
+bool nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n)
 {
 	struct node *node;
 	struct bucket *bucket = enter(nodes, ino, &node);
+	bool is_unknown = false;
 
 	if (node && ino != ROOT) {
 		node->n_lookups -= n < node->n_lookups ? n : node->n_lookups;
-		if (!node->n_lookups)
+		is_unknown = !node->n_lookups;
+		if (is_unknown)
 			node->may_be_cached = false;
 		drop_unused(bucket, node);
 	}
 	leave(bucket);
+	return is_unknown;
 }
 
 static bool is_newer(const struct nodes *nodes, const struct bucket *bucket, uint64_t asked)
@@ -182,6 +193,10 @@ bool nodes_took(struct nodes *nodes, const struct fs_attr *attr, uint64_t asked)
 
 	if (is_good && node && node->leased < asked)
 		node->leased = asked;
+	/* What was asked before may have been answered before there was the lease. */
+	if (is_good && node && attr->lease == LEASE_NAMES &&
+	    (!node->names_since || !is_newer(nodes, bucket, node->names_since)))
+		node->names_since = atomic_fetch_add(&nodes->clock, 1) + 1;
 	leave(bucket);
 	return is_good;
 }
@@ -191,6 +206,17 @@ bool nodes_holds(struct nodes *nodes, uint64_t ino, uint64_t asked)
 	struct node *node;
 	struct bucket *bucket = enter(nodes, ino, &node);
 	bool held = holds(nodes, bucket, node, asked);
+
+	leave(bucket);
+	return held;
+}
+
+bool nodes_holds_names(struct nodes *nodes, uint64_t ino, uint64_t asked)
+{
+	struct node *node;
+	struct bucket *bucket = enter(nodes, ino, &node);
+	bool held = holds(nodes, bucket, node, asked) && node->names_since &&
+		    is_newer(nodes, bucket, node->names_since) && asked >= node->names_since;
 
 	leave(bucket);
 	return held;
@@ -250,6 +276,7 @@ void nodes_recall_begin(struct nodes *nodes, uint64_t ino, struct nodes_recall *
 	*recall = (struct nodes_recall){ .ino = ino };
 	if (node) {
 		node->leased = 0;
+		node->names_since = 0;
 		node->n_recalls++;
 		recall->is_known = true;
 		recall->n_delivered = node->n_delivered;

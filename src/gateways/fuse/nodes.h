@@ -20,16 +20,21 @@ void nodes_free(struct nodes *nodes);
 
 /* To be read before the server is asked. */
 uint64_t nodes_clock(const struct nodes *nodes);
+/* Whoever has read it before has asked before this. */
+uint64_t nodes_tick(struct nodes *nodes);
 
 /* The kernel is going to know ATTR->ino, once more. */
 DVS_MUST_USE dvs_err nodes_keep(struct nodes *nodes, const struct fs_attr *attr);
 /* Whether the kernel knows it, or is going to. */
 bool nodes_is_known(struct nodes *nodes, uint64_t ino);
-void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n);
+/* True: it knows it no more. */
+bool nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n);
 /* These attributes were asked for at ASKED. True: they stand under a lease that still holds. */
 bool nodes_took(struct nodes *nodes, const struct fs_attr *attr, uint64_t asked);
 /* Whether there was a lease at ASKED, and is still the same. */
 bool nodes_holds(struct nodes *nodes, uint64_t ino, uint64_t asked);
+/* Whether there was one on its names when it was ASKED for one, and is still the same. */
+bool nodes_holds_names(struct nodes *nodes, uint64_t ino, uint64_t asked);
 
 /* ---- contents on their way to the kernel ---- */
 

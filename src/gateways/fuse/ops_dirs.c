@@ -46,7 +46,7 @@ static bool add_plus(struct list_to *to, const struct fs_dirent *entry, const ch
 	if (fuse_add_direntry_plus(task.req, NULL, 0, name, NULL, 0) > to->left)
 		return false;
 	/* Without a number in it the kernel learns the name only. */
-	if (is_file && !task_entry(&task, &param))
+	if (is_file && !task_entry(&task, task.ino, name, true, &param))
 		param = (struct fuse_entry_param){ .ino = 0 };
 	param.attr.st_ino = entry->ino;
 	param.attr.st_mode = (mode_t)entry->kind << 12 | (param.attr.st_mode & 07777);

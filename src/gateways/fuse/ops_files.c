@@ -90,6 +90,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 		      struct fuse_file_info *info)
 {
 	struct task task = task_of(req, parent);
+	const bool is_named = strcmp(name, "/") != 0;
 	struct fuse_entry_param entry;
 	dvs_err err;
 
@@ -97,8 +98,8 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	task.mode = (mode & ~(mode_t)S_IFMT) | S_IFREG;
 	task.flags = (uint32_t)info->flags;
 	task.needs_groups = mode & S_ISGID;
-	err = task_as_caller(&task, strcmp(name, "/") == 0 ? do_tmpfile : do_create);
-	if (!err && !task_entry(&task, &entry)) {
+	err = task_as_caller(&task, is_named ? do_create : do_tmpfile);
+	if (!err && !task_entry(&task, parent, is_named ? name : NULL, true, &entry)) {
 		(void)!fsc_release(task.me, task.handle);
 		err = DVS_NOMEM;
 	}
@@ -109,7 +110,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	set_info(&task, info);
 	if (fuse_reply_create(req, &entry, info)) {
 		(void)!fsc_release(task.me, task.handle);
-		nodes_forget(task.gateway->nodes, entry.ino, 1);
+		task_forget(task.gateway, entry.ino, 1);
 	}
 }
 

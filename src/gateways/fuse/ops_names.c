@@ -6,6 +6,8 @@
 
 #include "gateways/fuse/gateway.h"
 
+#define RENAME_EXCHANGES 2u /* renameat2(2) */
+
 static dvs_err do_lookup(struct task *task)
 {
 	return fsc_lookup(task->me, task->who, task->ino, task->name, &task->attr);
@@ -14,16 +16,27 @@ static dvs_err do_lookup(struct task *task)
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct task task = task_of(req, parent);
+	struct gateway *gateway = task.gateway;
+	dvs_err err;
 
 	task.name = task_name(name);
-	task_reply_entry(&task, task_as_caller(&task, do_lookup));
+	err = task_as_caller(&task, do_lookup);
+	if (err == DVS_NOTFOUND && gateway->has_expiry &&
+	    names_tell(gateway->names, parent, name, 0, task.asked, false)) {
+		/* It may remember that, too. */
+		const struct fuse_entry_param none = { .entry_timeout = GATEWAY_LONG_S };
+
+		fuse_reply_entry(req, &none);
+		return;
+	}
+	task_reply_entry(&task, err, false);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
 {
 	struct gateway *gateway = fuse_req_userdata(req);
 
-	nodes_forget(gateway->nodes, ino, n);
+	task_forget(gateway, ino, n);
 	fuse_reply_none(req);
 }
 
@@ -32,7 +45,7 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 	struct gateway *gateway = fuse_req_userdata(req);
 
 	for (size_t i = 0; i < count; i++)
-		nodes_forget(gateway->nodes, forgets[i].ino, forgets[i].nlookup);
+		task_forget(gateway, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -55,7 +68,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	task.mode = mode;
 	task.rdev = (uint32_t)rdev;
 	task.needs_groups = mode & S_ISGID;
-	task_reply_entry(&task, task_as_caller(&task, do_make));
+	task_reply_entry(&task, task_as_caller(&task, do_make), true);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -74,7 +87,7 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 
 	task.name = task_name(name);
 	task.name2 = task_name(target);
-	task_reply_entry(&task, task_as_caller(&task, do_symlink));
+	task_reply_entry(&task, task_as_caller(&task, do_symlink), true);
 }
 
 static dvs_err do_link(struct task *task)
@@ -88,7 +101,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 
 	task.other = ino;
 	task.name = task_name(name);
-	task_reply_entry(&task, task_as_caller(&task, do_link));
+	task_reply_entry(&task, task_as_caller(&task, do_link), true);
 }
 
 static dvs_err do_unlink(struct task *task)
@@ -101,10 +114,14 @@ static dvs_err do_unlink(struct task *task)
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, bool is_dir)
 {
 	struct task task = task_of(req, parent);
+	dvs_err err;
 
 	task.name = task_name(name);
 	task.is_dir = is_dir;
-	task_end(&task, task_as_caller(&task, do_unlink));
+	err = task_as_caller(&task, do_unlink);
+	if (!err)
+		names_drop(task.gateway->names, parent, name);
+	task_end(&task, err);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -125,6 +142,27 @@ static dvs_err do_rename(struct task *task)
 			  task->flags, &rep);
 }
 
+/* What the kernel keeps of a name it keeps of the new one. That directory's names need not be ours to keep: then it gives them up at once. */
+static void rename_it(struct task *task, const char *name, const char *new_name)
+{
+	struct gateway *gateway = task->gateway;
+	const struct names_place from = { task->ino, name };
+	const struct names_place to = { task->other, new_name };
+	const bool exchanges = (task->flags & RENAME_EXCHANGES) != 0;
+	bool must_expire[2];
+	dvs_err err;
+
+	task->asked = nodes_clock(gateway->nodes);
+	names_move(gateway->names, &from, &to, exchanges, task->asked, must_expire);
+	err = task_as_caller(task, do_rename);
+	names_moved(gateway->names, &from, &to, !err && !exchanges);
+	task_end(task, err);
+	if (must_expire[0])
+		expire_name(gateway, to.dir, new_name);
+	if (must_expire[1])
+		expire_name(gateway, from.dir, name);
+}
+
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 		      const char *new_name, unsigned int flags)
 {
@@ -139,7 +177,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	task.other = new_parent;
 	task.name2 = task_name(new_name);
 	task.flags = flags;
-	task_end(&task, task_as_caller(&task, do_rename));
+	rename_it(&task, name, new_name);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)

@@ -31,6 +31,9 @@ static dvs_err make(struct gateway *gateway)
 	pthread_condattr_t clock;
 	dvs_err err = nodes_make(&gateway->nodes);
 
+	if (!err)
+		err = names_make(gateway->nodes, &gateway->names);
+	list_init(&gateway->expiries);
 	pthread_mutex_init(&gateway->lock, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -50,7 +53,8 @@ static dvs_err open_fs(struct gateway *gateway, struct fsc_recalls *recalls,
 	const struct gateway_options *options = gateway->options;
 	const struct fsc_config config = { .open_ms = options->open_ms,
 					   .patience_ms = options->patience_ms,
-					   .recalls = recalls };
+					   .recalls = recalls,
+					   .wants_names = true };
 	char text[FSC_WHY_MAX + 1] = "";
 	dvs_err err;
 
@@ -100,6 +104,7 @@ dvs_err gateway_run(const struct gateway_options *options, char why[GATEWAY_WHY_
 	fsc_close(gateway.fsc);
 	if (gateway.ended_fd >= 0)
 		close(gateway.ended_fd);
+	names_free(gateway.names);
 	nodes_free(gateway.nodes);
 	return err;
 }

@@ -237,9 +237,10 @@ static void op_init(void *context, struct fuse_conn_info *connection)
 		FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK |
 		FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO |
 		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_ACL | FUSE_CAP_HANDLE_KILLPRIV |
-		FUSE_CAP_EXPLICIT_INVAL_DATA;
+		FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS;
+	struct gateway *gateway = context;
 
-	(void)context;
+	gateway->has_expiry = (connection->capable & FUSE_CAP_EXPIRE_ONLY) != 0;
 	connection->want = connection->capable & wanted;
 	connection->max_background = BACKGROUND_MAX;
 	connection->congestion_threshold = BACKGROUND_MAX;
@@ -329,10 +330,12 @@ void serve_free(struct gateway *gateway)
 	bool all_left;
 
 	pthread_mutex_lock(&gateway->lock);
-	while (gateway->n_workers + gateway->n_waiters > 0 &&
+	gateway->is_closing = true;
+	pthread_cond_broadcast(&gateway->changed);
+	while (gateway->n_workers + gateway->n_waiters + gateway->n_expirers > 0 &&
 	       pthread_cond_timedwait(&gateway->changed, &gateway->lock, &until) != ETIMEDOUT)
 		;
-	all_left = gateway->n_workers + gateway->n_waiters == 0;
+	all_left = gateway->n_workers + gateway->n_waiters + gateway->n_expirers == 0;
 	pthread_mutex_unlock(&gateway->lock);
 	/* What still waits for its server goes with the process. */
 	if (!all_left)

@@ -188,7 +188,8 @@ void task_lease(const struct task *task, uint64_t ino)
 		(void)nodes_took(nodes, &attr, asked);
 }
 
-bool task_entry(const struct task *task, struct fuse_entry_param *entry)
+bool task_entry(const struct task *task, uint64_t dir, const char *name, bool is_locked,
+		struct fuse_entry_param *entry)
 {
 	const struct gateway *gateway = task->gateway;
 
@@ -197,17 +198,26 @@ bool task_entry(const struct task *task, struct fuse_entry_param *entry)
 		return false;
 	entry->attr = task_stat(task, &task->attr);
 	entry->attr_timeout = task_attr_timeout(task, &task->attr);
+	if (name && gateway->has_expiry &&
+	    names_tell(gateway->names, dir, name, entry->ino, task->asked, is_locked))
+		entry->entry_timeout = GATEWAY_LONG_S;
 	return true;
 }
 
-void task_reply_entry(const struct task *task, dvs_err err)
+void task_forget(struct gateway *gateway, uint64_t ino, uint64_t n)
+{
+	if (nodes_forget(gateway->nodes, ino, n))
+		names_forget(gateway->names, ino);
+}
+
+void task_reply_entry(const struct task *task, dvs_err err, bool is_locked)
 {
 	struct fuse_entry_param entry;
 
-	if (!err && !task_entry(task, &entry))
+	if (!err && !task_entry(task, task->ino, task->name.text, is_locked, &entry))
 		err = DVS_NOMEM;
 	if (err)
 		task_fail(task, err);
 	else if (fuse_reply_entry(task->req, &entry))
-		nodes_forget(task->gateway->nodes, entry.ino, 1); /* nobody waited any more */
+		task_forget(task->gateway, entry.ino, 1); /* nobody waited any more */
 }

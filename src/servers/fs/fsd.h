@@ -117,6 +117,7 @@ struct fsd_session {
 	uint32_t node;
 	bool is_trusted;  /* its identities are what it says */
 	bool has_leases;  /* it answers recalls */
+	bool wants_names; /* and keeps names of directories */
 	bool is_expected; /* its server was another one, and it has not said all yet */
 	bool is_resuming;
 	uint64_t
@@ -175,20 +176,22 @@ void fsd_list_sessions(void *state, struct skeleton_request *request,
 
 /* ---- fsd_lease.c ---- */
 
-/* Give SESSION a lease on INO, if it takes leases and nobody waits for a change of the file. */
-bool fsd_lease(struct fsd *fsd, struct fsd_session *session, uint64_t ino);
-/* Whether other sessions than SESSION have one on INO, for which it has to wait. A session that owes an acknowledgement for INO itself waits for nobody, since it may have to write before it can give it; the others are told all the same. */
-bool fsd_is_leased(struct fsd *fsd, const struct fsd_session *session, uint64_t ino);
+#define FSD_LEASE 1u
+#define FSD_LEASE_NAMES 2u
+/* Give SESSION a lease on ATTR->ino, if it takes leases and nobody waits for a change of the file: FSD_LEASE; FSD_LEASE_NAMES: it is a directory whose names nobody else keeps. 0: none. */
+uint8_t fsd_lease(struct fsd *fsd, struct fsd_session *session, const struct fs_attr *attr);
 /* If INO is no more there is nothing to lease. */
 void fsd_lease_gone(struct fsd *fsd, uint64_t ino);
 #define FSD_PARK_MAX 4u
-/* REQUEST changes INOS (0: none): end the leases of others, and hand it to its handler again when they are over. */
-void fsd_park(struct fsd *fsd, struct fsd_session *session, struct skeleton_request *request,
+/* REQUEST changes INOS (0: none). True: other sessions have leases on them; they end, and REQUEST is handed to its handler again when they are over. Who owes an acknowledgement for one of them itself may wait for nobody: it may have to write before it can give
+ * it, or to be answered; the others are told all the same. */
+bool fsd_park(struct fsd *fsd, struct fsd_session *session, struct skeleton_request *request,
 	      const uint64_t inos[FSD_PARK_MAX]);
 /* Its leases are over, its parked requests dropped. */
 void fsd_leases_end(struct fsd *fsd, struct fsd_session *session);
 void fsd_hold(void *state, struct skeleton_request *request, const struct fs_hold_req *req);
 void fsd_recalls(void *state, struct skeleton_request *request, const struct fs_recalls_req *req);
+void fsd_recalled(void *state, struct skeleton_request *request, const struct fs_recalled_req *req);
 /* Answer those `recalls` that have waited for long. */
 void fsd_recalls_tick(struct fsd *fsd);
 

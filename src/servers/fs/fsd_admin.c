@@ -141,6 +141,7 @@ const struct fs_handlers fsd_handlers = {
 	.reopen = fsd_reopen,
 	.hold = fsd_hold,
 	.recalls = fsd_recalls,
+	.recalled = fsd_recalled,
 	.lookup = fsd_lookup,
 	.create = fsd_create,
 	.symlink = fsd_symlink,

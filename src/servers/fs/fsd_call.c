@@ -57,15 +57,9 @@ void fsd_answer(struct fsd_call *call, dvs_err err, const void *payload, size_t 
 bool fsd_wait(struct fsd_call *call, uint64_t one, uint64_t two, uint64_t three, uint64_t four)
 {
 	const uint64_t inos[FSD_PARK_MAX] = { one, two, three, four };
-	bool is_leased = false;
 
-	for (uint32_t i = 0; i < FSD_PARK_MAX; i++) {
-		if (inos[i] && fsd_is_leased(call->fsd, call->session, inos[i]))
-			is_leased = true;
-	}
-	if (!is_leased)
+	if (!fsd_park(call->fsd, call->session, call->request, inos))
 		return false;
-	fsd_park(call->fsd, call->session, call->request, inos);
 	fsd_end(call);
 	return true;
 }
@@ -158,7 +152,7 @@ void fsd_put_attr(struct fsd_call *call, struct fs_attr *attr)
 {
 	struct writer out = writer_over(call->attr, sizeof(call->attr));
 
-	attr->lease = attr->ino && fsd_lease(call->fsd, call->session, attr->ino);
+	attr->lease = attr->ino ? fsd_lease(call->fsd, call->session, attr) : 0;
 	fs_attr_put(&out, attr);
 	call->attr_bytes = writer_len(&out);
 }

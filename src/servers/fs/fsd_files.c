@@ -127,7 +127,7 @@ void fsd_read(void *state, struct skeleton_request *request, const struct fs_rea
 		err = fs_getattr(fsd->fs, handle->ino, &attr);
 		if (!err) {
 			fsd_put_attr(&call, &attr);
-			lease = attr.lease;
+			lease = attr.lease != 0;
 			if (req->bytes + call.attr_bytes > room)
 				err = DVS_TOOBIG;
 			else

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Leases: what sessions may keep of files until it is recalled. A lease is of a whole file; whoever changes it waits until no other session has one. Requests that only read never wait here, and
- * get no lease on a file for whose change others wait. */
+ * get no lease on a file for whose change others wait.
+ *
+ * Names of a directory are kept by one session only, its keeper. A kernel gives names up only while it holds the directory's lock, so a keeper may first have to be answered what it changes there
+ * itself. Since the others of that directory give up at once, keeper and others never wait for each other. Requests that change two directories could, in a circle over both: there, who
+ * owes an acknowledgement waits for nobody. */
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "servers/fs/fsd.h"
 
 /* So long `recalls` waits for something to tell. */
 #define LISTEN_NS (5 * CLOCK_NS_PER_S)
+/* Kernels can lock directories in orders that differ among nodes, and so wait for each other over several requests. None waits longer for names than this. */
+#define CIRCLE_NS (10 * CLOCK_NS_PER_S)
 /* All kinds: a lease ends as a whole. */
 #define ALL_KINDS 7u
 
@@ -17,7 +24,9 @@
 struct leased {
 	struct list by_ino;
 	uint64_t ino;
-	uint32_t n_waiting; /* parked requests that change it */
+	bool is_dir;
+	uint32_t n_waiting;  /* parked requests that change it */
+	struct hold *keeper; /* of its names; NULL: nobody */
 	struct list holds;
 };
 
@@ -34,6 +43,7 @@ struct parked {
 	struct list of_fsd;
 	struct skeleton_request *request;
 	struct fsd_session *session;
+	uint64_t until_ns;
 	struct leased *files[FSD_PARK_MAX];
 };
 
@@ -48,7 +58,7 @@ static struct leased *find(const struct fsd *fsd, uint64_t ino)
 	return NULL;
 }
 
-static struct leased *get(struct fsd *fsd, uint64_t ino)
+static struct leased *get(struct fsd *fsd, uint64_t ino, bool is_dir)
 {
 	struct leased *leased = find(fsd, ino);
 
@@ -58,6 +68,7 @@ static struct leased *get(struct fsd *fsd, uint64_t ino)
 	if (!leased)
 		return NULL;
 	leased->ino = ino;
+	leased->is_dir = is_dir;
 	list_init(&leased->holds);
 	list_add_head(&fsd->leased[fsd_bucket(ino)], &leased->by_ino);
 	return leased;
@@ -86,6 +97,8 @@ static void drop(struct fsd *fsd, struct hold *hold)
 {
 	struct leased *leased = hold->leased;
 
+	if (leased->keeper == hold)
+		leased->keeper = NULL;
 	list_remove(&hold->of_leased);
 	list_remove(&hold->of_session);
 	list_remove(&hold->to_recall);
@@ -95,27 +108,37 @@ static void drop(struct fsd *fsd, struct hold *hold)
 	put(leased);
 }
 
-bool fsd_lease(struct fsd *fsd, struct fsd_session *session, uint64_t ino)
+static uint8_t kind_of(struct hold *hold)
+{
+	struct leased *leased = hold->leased;
+
+	if (leased->is_dir && !leased->keeper && hold->session->wants_names &&
+	    leased->n_waiting == 0)
+		leased->keeper = hold;
+	return leased->keeper == hold ? FSD_LEASE_NAMES : FSD_LEASE;
+}
+
+uint8_t fsd_lease(struct fsd *fsd, struct fsd_session *session, const struct fs_attr *attr)
 {
 	struct leased *leased;
 	struct hold *hold;
 
 	if (!session->has_leases || fsd->n_leases >= FSD_LEASES_MAX)
-		return false;
-	leased = find(fsd, ino);
+		return 0;
+	leased = find(fsd, attr->ino);
 	if (leased) {
 		hold = find_hold(leased, session);
 		if (hold)
-			return hold->number == 0;
+			return hold->number == 0 ? kind_of(hold) : 0;
 		if (leased->n_waiting > 0)
-			return false;
+			return 0;
 	}
-	leased = get(fsd, ino);
+	leased = get(fsd, attr->ino, S_ISDIR(attr->mode));
 	hold = leased ? calloc(1, sizeof(*hold)) : NULL;
 	if (!hold) {
 		if (leased)
 			put(leased);
-		return false;
+		return 0;
 	}
 	hold->leased = leased;
 	hold->session = session;
@@ -124,18 +147,45 @@ bool fsd_lease(struct fsd *fsd, struct fsd_session *session, uint64_t ino)
 	list_add_tail(&session->leases, &hold->of_session);
 	session->n_leases++;
 	fsd->n_leases++;
-	return true;
+	return kind_of(hold);
 }
 
-/* Whether a change by SESSION has to wait for somebody's lease. A session that owes an acknowledgement itself waits for nobody: it may have to write before it can give it. */
-static bool is_held(const struct leased *leased, const struct fsd_session *session)
+static bool owes(const struct leased *leased, const struct fsd_session *session)
 {
 	const struct hold *own = find_hold(leased, session);
 
-	if (own && own->number != 0)
-		return false;
+	return own && own->number != 0;
+}
+
+static bool has_others(const struct leased *leased, const struct fsd_session *session)
+{
 	LIST_FOREACH(link, &leased->holds) {
 		if (CONTAINER_OF(link, struct hold, of_leased)->session != session)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a change of FILES by SESSION has to wait for somebody's lease. */
+static bool is_held(struct leased *const files[FSD_PARK_MAX], const struct fsd_session *session,
+		    bool is_late)
+{
+	const struct leased *dir = NULL;
+	bool has_two_dirs = false;
+	bool owes_dir = false;
+
+	for (uint32_t i = 0; i < FSD_PARK_MAX; i++) {
+		if (!files[i] || !files[i]->is_dir)
+			continue;
+		has_two_dirs = has_two_dirs || (dir && dir != files[i]);
+		dir = files[i];
+		owes_dir = owes_dir || owes(dir, session);
+	}
+	for (uint32_t i = 0; i < FSD_PARK_MAX; i++) {
+		if (!files[i] || !has_others(files[i], session))
+			continue;
+		if (files[i]->is_dir ? !is_late && !(has_two_dirs && owes_dir) :
+				       !owes(files[i], session))
 			return true;
 	}
 	return false;
@@ -188,19 +238,6 @@ static void recall(struct fsd *fsd, struct leased *leased, const struct fsd_sess
 	}
 }
 
-bool fsd_is_leased(struct fsd *fsd, const struct fsd_session *session, uint64_t ino)
-{
-	struct leased *leased = find(fsd, ino);
-
-	if (!leased)
-		return false;
-	if (is_held(leased, session))
-		return true;
-	/* Who need not wait for others tells them all the same. */
-	recall(fsd, leased, session);
-	return false;
-}
-
 void fsd_lease_gone(struct fsd *fsd, uint64_t ino)
 {
 	struct leased *leased = find(fsd, ino);
@@ -230,15 +267,6 @@ static void unpark(struct parked *parked)
 	free(parked);
 }
 
-static bool is_free(const struct parked *parked)
-{
-	for (uint32_t i = 0; i < FSD_PARK_MAX; i++) {
-		if (parked->files[i] && is_held(parked->files[i], parked->session))
-			return false;
-	}
-	return true;
-}
-
 /* In the order of their coming. A request that is handed to its handler may wait anew. */
 static void replay(struct fsd *fsd)
 {
@@ -252,7 +280,9 @@ static void replay(struct fsd *fsd)
 	LIST_FOREACH_SAFE(each, &fsd->parked) {
 		struct parked *parked = CONTAINER_OF(each, struct parked, of_fsd);
 
-		if (!is_free(parked))
+		if (clock_is_past(parked->until_ns))
+			parked->request->keeper = fsd;
+		if (is_held(parked->files, parked->session, parked->request->keeper == fsd))
 			continue;
 		list_add_tail(&ready, &parked->request->kept);
 		unpark(parked);
@@ -268,27 +298,38 @@ static void replay(struct fsd *fsd)
 	fsd->is_replaying = false;
 }
 
-void fsd_park(struct fsd *fsd, struct fsd_session *session, struct skeleton_request *request,
+bool fsd_park(struct fsd *fsd, struct fsd_session *session, struct skeleton_request *request,
 	      const uint64_t inos[FSD_PARK_MAX])
 {
-	struct parked *parked = calloc(1, sizeof(*parked));
+	struct leased *files[FSD_PARK_MAX];
+	struct parked *parked;
+	bool waits;
 
-	for (uint32_t i = 0; parked && i < FSD_PARK_MAX; i++) {
-		parked->files[i] = inos[i] ? find(fsd, inos[i]) : NULL;
-		if (parked->files[i])
-			parked->files[i]->n_waiting++;
-	}
-	if (!parked) {
+	for (uint32_t i = 0; i < FSD_PARK_MAX; i++)
+		files[i] = inos[i] ? find(fsd, inos[i]) : NULL;
+	/* Its keeper: it has waited for too long. */
+	waits = is_held(files, session, request->keeper == fsd);
+	parked = waits ? calloc(1, sizeof(*parked)) : NULL;
+	if (waits && !parked) {
 		skeleton_answer(request, DVS_NOMEM, NULL, 0);
-		return;
+		return true;
 	}
-	parked->request = request;
-	parked->session = session;
-	list_add_tail(&fsd->parked, &parked->of_fsd);
+	if (waits) {
+		parked->request = request;
+		parked->session = session;
+		parked->until_ns = clock_deadline_ns(CIRCLE_NS);
+		list_add_tail(&fsd->parked, &parked->of_fsd);
+	}
 	for (uint32_t i = 0; i < FSD_PARK_MAX; i++) {
-		if (parked->files[i])
-			recall(fsd, parked->files[i], session);
+		if (!files[i])
+			continue;
+		if (waits) {
+			parked->files[i] = files[i];
+			files[i]->n_waiting++;
+		}
+		recall(fsd, files[i], session);
 	}
+	return waits;
 }
 
 void fsd_leases_end(struct fsd *fsd, struct fsd_session *session)
@@ -365,6 +406,23 @@ void fsd_recalls(void *state, struct skeleton_request *request, const struct fs_
 		replay(fsd);
 }
 
+void fsd_recalled(void *state, struct skeleton_request *request, const struct fs_recalled_req *req)
+{
+	struct fsd *fsd = state;
+	struct fsd_session *session = fsd_session_of(fsd, request->source);
+	dvs_err err = DVS_OK;
+
+	if (!session || !fsd->fs || session->is_expected)
+		err = DVS_RESUME;
+	else if (request->data_bytes < (size_t)req->count * sizeof(uint64_t))
+		err = DVS_PROTO;
+	if (!err)
+		acknowledge(fsd, session, request, req->count);
+	fs_recalled_answer(request, err, NULL);
+	if (!err)
+		replay(fsd);
+}
+
 void fsd_recalls_tick(struct fsd *fsd)
 {
 	LIST_FOREACH(link, &fsd->sessions) {
@@ -373,6 +431,7 @@ void fsd_recalls_tick(struct fsd *fsd)
 		if (session->listener && clock_is_past(session->listens_ns))
 			tell(fsd, session);
 	}
+	replay(fsd);
 }
 
 void fsd_hold(void *state, struct skeleton_request *request, const struct fs_hold_req *req)
@@ -402,7 +461,7 @@ void fsd_hold(void *state, struct skeleton_request *request, const struct fs_hol
 		ino = le64toh(ino);
 		/* Nothing is changed until all sessions of before have spoken. */
 		if (!fsd->is_settled && fs_getattr(fsd->fs, ino, &attr) == DVS_OK &&
-		    fsd_lease(fsd, session, ino))
+		    fsd_lease(fsd, session, &attr))
 			bits[i / 8] |= (uint8_t)(1u << i % 8);
 	}
 	fs_hold_answer_data(request, DVS_OK, NULL, bits, bytes);

@@ -299,8 +299,9 @@ static void add_attrs(struct listing *listing, size_t room)
 			return;
 		}
 		/* Only what is told counts: the lease is the last byte. */
-		if (attr.ino && fsd_lease(listing->call->fsd, listing->call->session, attr.ino))
-			listing_room[writer_len(&listing->out) - 1] = 1;
+		if (attr.ino)
+			listing_room[writer_len(&listing->out) - 1] =
+				fsd_lease(listing->call->fsd, listing->call->session, &attr);
 		listing->count++;
 	}
 }

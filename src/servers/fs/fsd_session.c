@@ -402,6 +402,7 @@ static dvs_err introduce(struct fsd *fsd, struct fsd_session *session, dvs_ep en
 	session->node = info.node.n;
 	session->is_trusted = is_manager(fsd, endpoint);
 	session->has_leases = (flags & 1) != 0;
+	session->wants_names = (flags & 2) != 0;
 	session->ends_ns = 0;
 	return keep_row(fsd, session, true);
 }

@@ -506,7 +506,7 @@ END_TEST
 static uint64_t recalled_ino;
 static uint32_t n_lost;
 
-static void recalled(void *context, const struct fs_recall *recall)
+static bool recalled(void *context, const struct fs_recall *recall)
 {
 	(void)context;
 	pthread_mutex_lock(&fake.lock);
@@ -514,6 +514,7 @@ static void recalled(void *context, const struct fs_recall *recall)
 	ck_assert_uint_ne(fake.acknowledged, recall->number);
 	recalled_ino = recall->ino;
 	pthread_mutex_unlock(&fake.lock);
+	return true;
 }
 
 static void lost(void *context)
