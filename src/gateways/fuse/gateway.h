@@ -54,6 +54,7 @@ struct gateway {
 	uint64_t init_unique;
 	bool has_direct_map; /* files can be mapped and read past the cache */
 	bool has_expiry;     /* names can be given up without being dropped */
+	bool has_killpriv;   /* it leaves it to us to take set-id bits away */
 	atomic_bool is_over;
 
 	pthread_mutex_t lock;

@@ -75,8 +75,9 @@ static dvs_err change_of(const struct task *task, const struct stat *stat_of, in
 		change->valid |= CHANGE_MTIME_NOW;
 	else if (to_set & FUSE_SET_ATTR_MTIME)
 		change->valid |= CHANGE_MTIME;
-	/* Who may keep set-id bits is known here: the kernel leaves it to us. */
-	if ((change->valid & CHANGE_SIZE) && fuse_req_ctx(task->req)->uid != 0)
+	/* Who may keep set-id bits is known here: the kernel leaves it to us. Nothing to change is what it asks before it gives space to a file. */
+	if ((change->valid == 0 || (change->valid & CHANGE_SIZE)) &&
+	    fuse_req_ctx(task->req)->uid != 0)
 		change->valid |= CHANGE_DROP;
 	if (((change->valid & CHANGE_UID) && !ids_inside(ids, stat_of->st_uid, &change->uid)) ||
 	    ((change->valid & CHANGE_GID) && !ids_inside(ids, stat_of->st_gid, &change->gid)))
@@ -99,7 +100,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat_of, int
 	if (info && (to_set & FUSE_SET_ATTR_SIZE))
 		task.handle = (uint32_t)info->fh;
 	/* Who is in the file's group only by another one keeps its set-group-id bit. */
-	task.needs_groups = (to_set & FUSE_SET_ATTR_MODE) && (stat_of->st_mode & S_ISGID);
+	task.needs_groups = ((to_set & FUSE_SET_ATTR_MODE) && (stat_of->st_mode & S_ISGID)) ||
+			    (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
 	if (!err)
 		err = task_as_caller(&task, do_setattr);
 	reply_attr(&task, err);

@@ -99,6 +99,9 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	task.flags = (uint32_t)info->flags;
 	task.needs_groups = mode & S_ISGID;
 	err = task_as_caller(&task, is_named ? do_create : do_tmpfile);
+	/* Another node has made a symbolic link of that name since the kernel looked: it looks again. */
+	if (err == DVS_EXISTS && (task.flags & O_EXCL) == 0)
+		err = DVS_STALE;
 	if (!err && !task_entry(&task, parent, is_named ? name : NULL, true, &entry)) {
 		(void)!fsc_release(task.me, task.handle);
 		err = DVS_NOMEM;

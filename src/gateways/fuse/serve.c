@@ -48,6 +48,7 @@ static void look_at_init(struct gateway *gateway, const uint8_t *request, size_t
 	gateway->init_unique = head.unique;
 	gateway->has_direct_map = (init.flags & FUSE_INIT_EXT) &&
 				  (init.flags2 & INIT_DIRECT_IO_ALLOW_MMAP);
+	gateway->has_killpriv = (init.flags & FUSE_HANDLE_KILLPRIV) != 0;
 }
 
 static void add_to_init(struct gateway *gateway, const struct iovec *iov, int count)
@@ -65,6 +66,9 @@ static void add_to_init(struct gateway *gateway, const struct iovec *iov, int co
 		init.flags |= FUSE_INIT_EXT;
 		init.flags2 |= INIT_DIRECT_IO_ALLOW_MMAP;
 	}
+	/* libfuse 3.14 asks whether we want it, and does not tell the kernel. */
+	if (gateway->has_killpriv)
+		init.flags |= FUSE_HANDLE_KILLPRIV;
 	memcpy(iov[1].iov_base, &init, sizeof(init));
 	gateway->init_unique = 0;
 }
@@ -236,7 +240,7 @@ static void op_init(void *context, struct fuse_conn_info *connection)
 		FUSE_CAP_ASYNC_READ | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
 		FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK |
 		FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO |
-		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_ACL | FUSE_CAP_HANDLE_KILLPRIV |
+		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_ACL |
 		FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS;
 	struct gateway *gateway = context;
 

@@ -60,7 +60,7 @@ dvs_err fs_may_open(struct fs *fs, const struct fs_who *who, uint64_t ino, uint3
 	if (flags & O_DIRECTORY && !S_ISDIR(inode->attr.mode))
 		return DVS_NOTDIR;
 	if (S_ISLNK(inode->attr.mode))
-		return DVS_BADARG;
+		return DVS_LOOP;
 	if (S_ISDIR(inode->attr.mode) && (mask & FS_WRITE || flags & O_CREAT))
 		return DVS_ISDIR;
 	if (mask & FS_WRITE && S_ISREG(inode->attr.mode) && fsimage_why(fs->image))

@@ -242,6 +242,8 @@ DVS_MUST_USE dvs_err fsd_change_again(struct fsd_call *call);
 /* The copied data is one name, or two of which the first has FIRST bytes. BADARG, NAMELONG. */
 DVS_MUST_USE dvs_err fsd_names(const struct fsd_call *call, size_t first, struct fs_name *one,
 			       struct fs_name *two);
+/* Within a change set: what O_TRUNC of open(2) does with a file that may be opened so. */
+DVS_MUST_USE dvs_err fsd_empty(const struct fsd_call *call, uint64_t ino, struct fs_attr *attr);
 /* ATTR, with a lease if there can be one, into call->attr. */
 void fsd_put_attr(struct fsd_call *call, struct fs_attr *attr);
 

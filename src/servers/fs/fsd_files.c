@@ -7,9 +7,17 @@
 
 #include "servers/fs/fsd.h"
 
+#define CHANGE_SIZE 8u /* fs_change.valid */
 #define WRITE_APPEND 1u
 #define WRITE_DURABLE 2u
 #define WRITE_DROP 4u
+
+dvs_err fsd_empty(const struct fsd_call *call, uint64_t ino, struct fs_attr *attr)
+{
+	const struct fs_change change = { .valid = CHANGE_SIZE };
+
+	return fs_setattr(call->fsd->fs, call->who, ino, &change, true, attr);
+}
 
 void fsd_open(void *state, struct skeleton_request *request, const struct fs_open_req *req)
 {
@@ -22,7 +30,7 @@ void fsd_open(void *state, struct skeleton_request *request, const struct fs_ope
 	if (!fsd_begin(fsd, &call, request, false, req->who))
 		return;
 	err = call.who ? fs_may_open(fsd->fs, call.who, req->ino, req->flags, &attr) : DVS_BADARG;
-	truncates = !err && (req->flags & O_TRUNC) && S_ISREG(attr.mode) && attr.size > 0;
+	truncates = !err && (req->flags & O_TRUNC) && S_ISREG(attr.mode);
 	if (truncates && fsd_wait(&call, req->ino, 0, 0, 0))
 		return;
 	if (!err)
@@ -31,14 +39,14 @@ void fsd_open(void *state, struct skeleton_request *request, const struct fs_ope
 	if (!err && truncates) {
 		err = fsd_change_begin(&call);
 		if (!err)
-			err = fs_truncate(fsd->fs, req->ino, 0);
+			err = fsd_empty(&call, req->ino, &attr);
 		if (!err)
-			err = fs_getattr(fsd->fs, req->ino, &attr);
-		err = fsd_change_close(&call, err, NULL, 0, NULL, 0);
+			fsd_put_attr(&call, &attr);
+		err = fsd_change_close(&call, err, NULL, 0, call.attr, call.attr_bytes);
 		if (err)
 			fsd_handle_drop(fsd, call.session, fsd_handle(call.session, req->handle));
 	}
-	if (!err)
+	if (!err && !truncates)
 		fsd_put_attr(&call, &attr);
 	fsd_answer(&call, err, NULL, 0, call.attr, call.attr_bytes);
 }

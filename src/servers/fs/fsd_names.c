@@ -54,13 +54,11 @@ static dvs_err open_it(struct fsd_call *call, const struct fs_create_req *req, s
 	if (!err && S_ISDIR(attr->mode))
 		err = DVS_ISDIR;
 	if (!err && S_ISLNK(attr->mode))
-		err = DVS_EXISTS;
+		err = req->flags & O_NOFOLLOW ? DVS_LOOP : DVS_EXISTS;
 	if (!err)
 		err = fs_may_open(fs, call->who, attr->ino, req->flags, attr);
-	if (!err && (req->flags & O_TRUNC) && S_ISREG(attr->mode) && attr->size > 0)
-		err = fs_truncate(fs, attr->ino, 0);
-	if (!err)
-		err = fs_getattr(fs, attr->ino, attr);
+	if (!err && (req->flags & O_TRUNC) && S_ISREG(attr->mode))
+		err = fsd_empty(call, attr->ino, attr);
 	return err;
 }
 

@@ -109,6 +109,9 @@ TEST(opening_asks_for_what_the_flags_need)
 	uint64_t file = fs_help_made(fs, FS_ROOT, "file", S_IFREG | 0644);
 	struct fs_attr attr;
 
+	ck_assert(CHANGE(fs, fs_make_symlink(fs, &fs_root, FS_ROOT, fs_help_name("link"),
+					     fs_help_name("file"), &attr)) == DVS_OK);
+	ck_assert(fs_may_open(fs, &fs_user, attr.ino, O_RDONLY, &attr) == DVS_LOOP);
 	ck_assert(fs_may_open(fs, &fs_user, file, O_RDONLY, &attr) == DVS_OK);
 	ck_assert(fs_may_open(fs, &fs_user, file, O_WRONLY, &attr) == DVS_NOACCESS);
 	ck_assert(fs_may_open(fs, &fs_user, file, O_RDONLY | O_TRUNC, &attr) == DVS_NOACCESS);
