@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check what `dvs bench SUITE --quick --json` printed.
 
-usage: bench_form.py FILE [SUITE [PATTERN]]    (SUITE: ipc, remote, container, neighbour or vdd)
+usage: bench_form.py FILE [SUITE [PATTERN]]    (SUITE: ipc, remote, container, neighbour, vdd or fs)
 
 Every pattern and system that applies to it must be there, each line with exactly the agreed
 fields, figures above zero (MB/s and CPUs may be too small to show), and a median between its extremes.
@@ -37,12 +37,25 @@ SUITES = {
 }
 DISKS = {"dvs-ipc", "dvs-nbd", "nbdkit-memory", "nbdkit-file", "qemu-quorum", "raw-file", "iperf3"}
 SUITES["vdd"] = {pattern: DISKS for pattern in ("seq-read", "seq-write", "rand-read", "rand-write")}
+FILES = {"dvs-fuse", "dvs-ipc", "passthrough", "ext4", "tmpfs"}
+SUITES["fs"] = {
+    "seq-read": FILES | {"iperf3"}, "seq-write": FILES | {"iperf3"}, "rand-read": FILES,
+    "rand-write": FILES, "read-cached": FILES - {"dvs-ipc"}, "create": FILES, "stat": FILES,
+    "stat-cached": FILES - {"dvs-ipc"}, "rename": FILES, "unlink": FILES, "small": FILES,
+    "fsync": FILES, "readdir": FILES, "cp": FILES - {"dvs-ipc"}, "untar": FILES - {"dvs-ipc"}}
+# Figures that may be too small to show, and the one of two sizes that does not apply.
+MAY_BE_ZERO = {"cpu", "mb_per_s"}
 # What patterns show beside the fields of all.
 MORE = {"footprint": {"memory_bytes"}}
 
 
 def has(system, line):
     """Whether a system is measured in the cell of a line. Of volumes not all are in all."""
+    if line["bench"] == "fs":
+        here = line["place"] == "local" and line["store"] == "ram"
+        if system == "iperf3":
+            return line["place"] == "remote" and line["bytes"] == 1 << 20
+        return here or system.startswith("dvs-")
     if line["bench"] != "vdd":
         return True
     local, replicas = line["place"] == "local", line["replicas"]
@@ -59,11 +72,17 @@ def faults_of_line(line, suite):
     if suite == "vdd":
         numbers = numbers - {"clients", "servers"} | {"depth", "replicas"}
         names = NAMES | {"place"}
+    if suite == "fs":
+        numbers = numbers - {"clients", "servers"} | {"depth", "files"}
+        names = NAMES | {"place", "store"}
+    may_be_zero = MAY_BE_ZERO | ({"files", "bytes"} if suite == "fs" else set())
     if set(line) != names | numbers:
         return [f"fields are {sorted(line)}"]
     faults = [f"{name} is {line[name]!r}" for name in numbers
               if isinstance(line[name], bool) or not isinstance(line[name], (int, float))
-              or line[name] < 0 or (line[name] == 0 and name not in ("cpu", "mb_per_s"))]
+              or line[name] < 0 or (line[name] == 0 and name not in may_be_zero)]
+    if suite == "fs" and not faults and bool(line["files"]) == bool(line["bytes"]):
+        faults.append("it has both bytes and files, or neither")
     if line["bench"] != suite:
         faults.append(f"bench is {line['bench']!r}")
     if not faults and not line["rt_ns_min"] <= line["rt_ns"] <= line["rt_ns_max"]:
@@ -87,7 +106,7 @@ def check_file(path, suite, only=None):
             faults += [f"line {number}: {fault}" for fault in found]
             if not found:
                 cell = tuple(line.get(name) for name in ("clients", "servers", "depth", "replicas",
-                                                         "place", "bytes"))
+                                                         "store", "place", "files", "bytes"))
                 systems[line["pattern"]].setdefault(cell, ([], line))[0].append(line["system"])
     for pattern, all_of_it in patterns.items():
         if not systems[pattern]:

@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "manage/bench/fs/files.h"
 #include "manage/bench/internal.h"
 #include "manage/bench/vdd/disks.h"
 
-static const struct bench_suite *const suites[] = { &bench_suite_ipc, &bench_suite_remote,
+static const struct bench_suite *const suites[] = { &bench_suite_ipc,	    &bench_suite_remote,
 						    &bench_suite_container, &bench_suite_neighbour,
-						    &bench_suite_vdd };
+						    &bench_suite_vdd,	    &bench_suite_fs };
 
 int bench_main(int argc, char **argv)
 {
@@ -19,6 +20,10 @@ int bench_main(int argc, char **argv)
 			return bench_session_main(suites[i], argc - 1, argv + 1);
 	if (argc > 2 && strcmp(argv[1], "work") == 0 && strcmp(argv[2], "disk") == 0)
 		return bench_disk_work_main(argc - 1, argv + 1);
+	if (argc > 2 && strcmp(argv[1], "work") == 0 && strcmp(argv[2], "files") == 0)
+		return bench_file_work_main(argc - 1, argv + 1);
+	if (argc > 2 && strcmp(argv[1], "work") == 0 && strcmp(argv[2], "passthrough") == 0)
+		return bench_passthrough_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "work") == 0)
 		return bench_work_main(argc - 1, argv + 1);
 	fprintf(stderr, "dvs bench: no such benchmark; 'dvs help bench' lists them\n");

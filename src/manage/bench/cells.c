@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "manage/bench/fs/files.h"
+
 /* clang-format off */
 static const struct bench_pattern_row patterns[BENCH_PATTERNS] = {
 	[BENCH_PAIR] = {
@@ -140,6 +142,126 @@ static const struct bench_pattern_row patterns[BENCH_PATTERNS] = {
 		.is_of_disks = true,
 		.against = { { "x nbdkit", "nbdkit-memory" }, { "x peers", NULL } },
 	},
+	[BENCH_FILE_SEQ_READ] = {
+		.name = "seq-read",
+		.title = "reads from a file that the node does not have in memory, one after the other",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x iperf3", "iperf3" } },
+	},
+	[BENCH_FILE_SEQ_WRITE] = {
+		.name = "seq-write",
+		.title = "writes to a file, one after the other",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x iperf3", "iperf3" } },
+	},
+	[BENCH_FILE_RAND_READ] = {
+		.name = "rand-read",
+		.title = "reads from a file that the node does not have in memory, at random places",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x tmpfs", "tmpfs" } },
+	},
+	[BENCH_FILE_RAND_WRITE] = {
+		.name = "rand-write",
+		.title = "writes to a file at random places",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x tmpfs", "tmpfs" } },
+	},
+	[BENCH_FILE_READ_CACHED] = {
+		.name = "read-cached",
+		.title = "reads from a file that the node has in memory",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x tmpfs", "tmpfs" } },
+	},
+	[BENCH_FILE_CREATE] = {
+		.name = "create",
+		.title = "new files in a directory with others",
+		.by_rate = true,
+		.is_of_files = true,
+		.counts_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x fuse", "dvs-fuse" } },
+	},
+	[BENCH_FILE_STAT] = {
+		.name = "stat",
+		.title = "stat of files that another one has just made",
+		.by_rate = true,
+		.is_of_files = true,
+		.counts_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x fuse", "dvs-fuse" } },
+	},
+	[BENCH_FILE_STAT_CACHED] = {
+		.name = "stat-cached",
+		.title = "stat of files that the node knows",
+		.by_rate = true,
+		.is_of_files = true,
+		.counts_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x tmpfs", "tmpfs" } },
+	},
+	[BENCH_FILE_RENAME] = {
+		.name = "rename",
+		.title = "files get other names",
+		.by_rate = true,
+		.is_of_files = true,
+		.counts_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
+	},
+	[BENCH_FILE_UNLINK] = {
+		.name = "unlink",
+		.title = "files are removed",
+		.by_rate = true,
+		.is_of_files = true,
+		.counts_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
+	},
+	[BENCH_FILE_SMALL] = {
+		.name = "small",
+		.title = "a file of 4 KiB is made, written, closed, opened, read, closed, removed",
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
+	},
+	[BENCH_FILE_FSYNC] = {
+		.name = "fsync",
+		.title = "4 KiB are appended and made durable",
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
+	},
+	[BENCH_FILE_READDIR] = {
+		.name = "readdir",
+		.title = "all names of a directory are read",
+		.by_rate = true,
+		.is_of_files = true,
+		.counts_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
+	},
+	[BENCH_FILE_COPY] = {
+		.name = "cp",
+		.title = "a tree of small files is copied",
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
+	},
+	[BENCH_FILE_UNTAR] = {
+		.name = "untar",
+		.title = "an archive of sources is unpacked",
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
+	},
+	[BENCH_FILE_COMPILE] = {
+		.name = "make",
+		.title = "those sources are compiled",
+		.is_of_files = true,
+		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
+	},
 };
 /* clang-format on */
 
@@ -229,6 +351,26 @@ static void disk_label(const struct bench_cell *cell, char *text, size_t text_by
 		 is_large ? "M" : "K", cell->clients, backups, cell->remote ? "remote" : "local");
 }
 
+/* "128K x4 vdd local", "1000 ram remote": who works alone is not counted. */
+static void file_label(const struct bench_cell *cell, char *text, size_t text_bytes)
+{
+	const char *store = bench_files_store_name((enum files_store)cell->servers);
+	const char *place = cell->remote ? "remote" : "local";
+	bool counts_files = bench_pattern_row(cell->pattern)->counts_files;
+	bool is_large = cell->bytes >= 1 << 20 && !counts_files;
+	char size[16] = "", crowd[8] = "";
+
+	if (cell->pattern < BENCH_FILE_COPY)
+		snprintf(size, sizeof(size), "%zu%s ",
+			 counts_files ? cell->bytes : cell->bytes >> (is_large ? 20 : 10),
+			 counts_files ? "" :
+			 is_large     ? "M" :
+					"K");
+	if (cell->clients > 1)
+		snprintf(crowd, sizeof(crowd), "x%u ", cell->clients % 100);
+	snprintf(text, text_bytes, "%s%s%s %s", size, crowd, store, place);
+}
+
 const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t text_bytes)
 {
 	switch (cell->pattern) {
@@ -264,6 +406,24 @@ const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t t
 	case BENCH_DISK_RAND_READ:
 	case BENCH_DISK_RAND_WRITE:
 		disk_label(cell, text, text_bytes);
+		break;
+	case BENCH_FILE_SEQ_READ:
+	case BENCH_FILE_SEQ_WRITE:
+	case BENCH_FILE_RAND_READ:
+	case BENCH_FILE_RAND_WRITE:
+	case BENCH_FILE_READ_CACHED:
+	case BENCH_FILE_CREATE:
+	case BENCH_FILE_STAT:
+	case BENCH_FILE_STAT_CACHED:
+	case BENCH_FILE_RENAME:
+	case BENCH_FILE_UNLINK:
+	case BENCH_FILE_SMALL:
+	case BENCH_FILE_FSYNC:
+	case BENCH_FILE_READDIR:
+	case BENCH_FILE_COPY:
+	case BENCH_FILE_UNTAR:
+	case BENCH_FILE_COMPILE:
+		file_label(cell, text, text_bytes);
 		break;
 	case BENCH_PAIR:
 	case BENCH_SLEEPY:

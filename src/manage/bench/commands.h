@@ -101,6 +101,27 @@ static const struct cli_option bench_vdd_options[] = {
 	BENCH_LAST_OPTION,
 };
 
+static const struct cli_option bench_fs_options[] = {
+	{ OPTION_OF_BENCH, 0, "quick", NULL, NULL,
+	  "fewer and shorter measurements: about 4 minutes" },
+	{ OPTION_OF_BENCH, 0, "json", NULL, NULL,
+	  "one JSON object per line and result, as -o json" },
+	{ OPTION_OF_BENCH, 'o', "output", "FORMAT", "table json", "form of the output" },
+	{ OPTION_OF_BENCH, 0, "plot", "FILE", NULL, "also draw the results into FILE, as SVG" },
+	{ OPTION_OF_BENCH, 0, "pattern", "LIST",
+	  "seq-read seq-write rand-read rand-write read-cached create stat stat-cached rename"
+	  " unlink small fsync readdir cp untar make",
+	  "only these patterns: names with commas between" },
+	{ OPTION_OF_BENCH, 0, "system", "LIST", "dvs-fuse dvs-ipc passthrough ext4 tmpfs iperf3",
+	  "only these systems: names with commas between" },
+	{ OPTION_OF_BENCH, 0, "repeats", "COUNT", NULL, "how often each measurement is repeated" },
+	{ OPTION_OF_BENCH, 0, "seed", "NUMBER", NULL,
+	  "seed of the order in which systems take turns" },
+	{ OPTION_OF_BENCH, 0, "many", NULL, NULL,
+	  "create and stat also in a directory of a million files" },
+	BENCH_LAST_OPTION,
+};
+
 static const struct cli_option bench_work_options[] = { BENCH_LAST_OPTION };
 
 static const struct cli_example bench_ipc_examples[] = {
@@ -129,6 +150,12 @@ static const struct cli_example bench_neighbour_examples[] = {
 static const struct cli_example bench_vdd_examples[] = {
 	{ "dvs bench vdd --quick", "a first impression, in a lab of its own" },
 	{ "dvs bench vdd --pattern rand-read --system dvs-nbd,nbdkit-memory", "two of them" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example bench_fs_examples[] = {
+	{ "dvs bench fs --quick", "a first impression, in a lab of its own" },
+	{ "dvs bench fs --pattern create,stat --many", "directories, also a very large one" },
 	{ NULL, NULL },
 };
 
@@ -185,6 +212,16 @@ static const struct cli_example bench_work_examples[] = {
 		.help = "measure volumes beside other virtual disks", \
 		.options = bench_vdd_options, \
 		.examples = bench_vdd_examples, \
+		.run = cmd_bench, \
+		.page = "dvs-bench(1)", \
+		.takes_rest = 1, \
+	}, \
+	{ \
+		.name = "bench fs", \
+		.arguments = "", \
+		.help = "measure file systems of DCs beside other ones", \
+		.options = bench_fs_options, \
+		.examples = bench_fs_examples, \
 		.run = cmd_bench, \
 		.page = "dvs-bench(1)", \
 		.takes_rest = 1, \

@@ -84,6 +84,23 @@ enum bench_pattern {
 	BENCH_DISK_SEQ_WRITE,
 	BENCH_DISK_RAND_READ,
 	BENCH_DISK_RAND_WRITE,
+	/* Of file systems; a cell's servers are the store (enum files_store), its clients the threads: */
+	BENCH_FILE_SEQ_READ,
+	BENCH_FILE_SEQ_WRITE,
+	BENCH_FILE_RAND_READ,
+	BENCH_FILE_RAND_WRITE,
+	BENCH_FILE_READ_CACHED,
+	BENCH_FILE_CREATE,
+	BENCH_FILE_STAT,
+	BENCH_FILE_STAT_CACHED,
+	BENCH_FILE_RENAME,
+	BENCH_FILE_UNLINK,
+	BENCH_FILE_SMALL,
+	BENCH_FILE_FSYNC,
+	BENCH_FILE_READDIR,
+	BENCH_FILE_COPY,
+	BENCH_FILE_UNTAR,
+	BENCH_FILE_COMPILE,
 	BENCH_PATTERNS,
 };
 
@@ -99,9 +116,9 @@ struct bench_cell {
 	enum bench_pattern pattern;
 	unsigned servers;
 	unsigned clients; /* in all; each server has clients / servers of them */
-	size_t bytes;
-	bool quick;  /* also measured by --quick */
-	bool remote; /* of volumes: the client is on another node */
+	size_t bytes;	  /* or files, where the pattern counts those */
+	bool quick;	  /* also measured by --quick */
+	bool remote;	  /* of volumes and file systems: the client is on another node */
 };
 
 /* A column of the table: how many times as fast as another system. */
@@ -118,6 +135,8 @@ struct bench_pattern_row {
 	bool by_rate;  /* compared by the rate, not by the round trip */
 	bool shows_memory;
 	bool is_of_disks;
+	bool is_of_files;
+	bool counts_files; /* a cell's bytes are the files of a directory */
 	struct bench_against against[2];
 };
 
@@ -145,6 +164,7 @@ enum bench_side { BENCH_CLIENT_SIDE, BENCH_SERVER_SIDE, BENCH_VICTIM_SIDE };
 
 struct bench_net;	/* see remote/net.h */
 struct bench_disks;	/* see vdd/disks.h */
+struct bench_files;	/* see fs/files.h */
 struct bench_footprint; /* see container/container.c */
 #define BENCH_FOOTPRINT_PROGRAMS 2u
 struct bench_program; /* see remote/program.h */
@@ -160,6 +180,7 @@ struct bench_lab {
 	struct bench_net *net;		   /* the nodes of `dvs bench remote`, or NULL */
 	struct bench_program *iperf3;	   /* its server, or NULL */
 	struct bench_disks *disks;	   /* of `dvs bench vdd`, or NULL */
+	struct bench_files *files;	   /* of `dvs bench fs`, or NULL */
 	struct bench_footprint *footprint; /* what many DCs cost, or NULL */
 	double detected_ns[2]; /* of the pattern detect: what was seen and not yet asked for */
 	int signal_fd;	       /* readable when a signal has come */
@@ -199,7 +220,7 @@ struct bench_system {
 	const char *name;
 	const char *summary;
 	enum bench_class class;
-	uint32_t patterns; /* 1 << enum bench_pattern */
+	uint64_t patterns; /* 1 << enum bench_pattern */
 	bool solo;	   /* the client plays both parts; there is no server process */
 	bool in_place;	   /* the server finds the request where it lies, and copies nothing */
 	bool sums;	   /* it reads all of it there */
@@ -257,7 +278,7 @@ struct bench_suite {
 	const char *quick_time; /* "under 20 s" */
 	const char *svg_kernel; /* what the classes mean, in its picture */
 	const char *svg_limit;
-	uint32_t patterns; /* 1 << enum bench_pattern */
+	uint64_t patterns; /* 1 << enum bench_pattern */
 	unsigned repeats_full;
 	unsigned repeats_quick;
 	unsigned sample_full_ms;
@@ -282,6 +303,7 @@ extern const struct bench_suite bench_suite_remote;
 extern const struct bench_suite bench_suite_container;
 extern const struct bench_suite bench_suite_neighbour;
 extern const struct bench_suite bench_suite_vdd;
+extern const struct bench_suite bench_suite_fs;
 
 /* What a neighbour and its DC do, in their containers: `dvs bench work`. Returns the exit status. */
 int bench_work_main(int argc, char **argv);
@@ -300,11 +322,12 @@ struct bench_options {
 	const struct bench_suite *suite;
 	struct bench_cell cells[BENCH_CELLS_MAX]; /* of the suite, as --clients changes them */
 	size_t n_cells;
-	uint32_t patterns;   /* 1 << enum bench_pattern */
+	uint64_t patterns;   /* 1 << enum bench_pattern */
 	uint64_t systems;    /* 1 << row of the suite's systems */
 	uint32_t transports; /* of the suite remote: 1 << enum config_transport */
 	unsigned clients; /* of the suite remote: in place of those of the cells; 0: as they are */
 	const char *lab;  /* of the suite remote: a lab that runs already, or NULL */
+	bool many;	  /* of the suite fs: a million files, too */
 	unsigned repeats;
 	bool quick;
 	bool json;

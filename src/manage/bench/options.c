@@ -23,9 +23,12 @@ enum option_key {
 	KEY_LAB,
 	KEY_CLIENTS,
 	KEY_TRANSPORT,
+	KEY_MANY,
 };
 
 #define REMOTE_OPTIONS 3
+/* With more than so many in a directory a cell takes minutes to prepare. */
+#define FEW_FILES 100000u
 
 /* Those that only the suite remote has stand first. */
 static const struct option long_options[] = {
@@ -36,6 +39,7 @@ static const struct option long_options[] = {
 	{ "system", required_argument, NULL, KEY_SYSTEM },
 	{ "repeats", required_argument, NULL, KEY_REPEATS },
 	{ "quick", no_argument, NULL, KEY_QUICK },
+	{ "many", no_argument, NULL, KEY_MANY },
 	{ "json", no_argument, NULL, KEY_JSON },
 	{ "plot", required_argument, NULL, KEY_PLOT },
 	{ "seed", required_argument, NULL, KEY_SEED },
@@ -134,7 +138,7 @@ static dvs_err parse_patterns(const char *list, struct bench_options *options,
 	uint64_t set;
 	dvs_err err = parse_names(options->suite, &pattern_names, list, &set, fault);
 
-	options->patterns = (uint32_t)set << __builtin_ctz(options->suite->patterns);
+	options->patterns = set << __builtin_ctzll(options->suite->patterns);
 	return err;
 }
 
@@ -211,6 +215,12 @@ static dvs_err parse_one(int key, const char *word, struct bench_options *option
 	case KEY_QUICK:
 		options->quick = true;
 		return DVS_OK;
+	case KEY_MANY:
+		options->many = true;
+		return options->suite == &bench_suite_fs ?
+			       DVS_OK :
+			       bench_fail(fault, DVS_BADARG,
+					  "only 'dvs bench fs' has the option '%.40s'", word);
 	case KEY_JSON:
 		options->json = true;
 		return DVS_OK;
@@ -257,6 +267,9 @@ static void choose_cells(struct bench_options *options)
 		bool counts = cell.pattern == BENCH_REMOTE_RT ||
 			      cell.pattern == BENCH_REMOTE_FAN_IN;
 
+		if (bench_pattern_row(cell.pattern)->counts_files && cell.bytes > FEW_FILES &&
+		    !options->many)
+			continue;
 		if (counts && options->clients) {
 			if (seen >> cell.pattern & 1)
 				continue;

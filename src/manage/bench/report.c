@@ -2,6 +2,7 @@
 /* Results as JSON for machines and as a table for people. */
 #include <string.h>
 
+#include "manage/bench/fs/files.h"
 #include "manage/bench/internal.h"
 
 enum { CELL_BYTES = 48 };
@@ -40,22 +41,28 @@ const char *bench_format_rate(double per_s, char *text, size_t text_bytes)
 void bench_report_json(FILE *out, const struct bench_result *result)
 {
 	const struct bench_cell *cell = result->cell;
+	const struct bench_pattern_row *row = bench_pattern_row(cell->pattern);
 
 	fprintf(out, "{\"bench\":\"%s\",\"pattern\":\"%s\",", result->suite->name,
 		bench_pattern_name(cell->pattern));
-	if (bench_pattern_row(cell->pattern)->is_of_disks)
+	if (row->is_of_disks)
 		fprintf(out, "\"depth\":%u,\"replicas\":%u,\"place\":\"%s\",", cell->clients,
 			cell->servers, cell->remote ? "remote" : "local");
+	else if (row->is_of_files)
+		fprintf(out, "\"depth\":%u,\"files\":%zu,\"store\":\"%s\",\"place\":\"%s\",",
+			cell->clients, row->counts_files ? cell->bytes : (size_t)0,
+			bench_files_store_name((enum files_store)cell->servers),
+			cell->remote ? "remote" : "local");
 	else
 		fprintf(out, "\"clients\":%u,\"servers\":%u,", cell->clients, cell->servers);
 	fprintf(out,
 		"\"bytes\":%zu,"
 		"\"system\":\"%s\",\"rt_ns\":%.1f,\"rt_ns_min\":%.1f,\"rt_ns_max\":%.1f,"
 		"\"msg_per_s\":%.0f,\"mb_per_s\":%.3f,\"cpu\":%.4f,\"repeats\":%u",
-		cell->bytes, result->system->name, result->rt_ns.median, result->rt_ns.min,
-		result->rt_ns.max, result->msg_per_s, result->mb_per_s, result->cpu,
-		result->repeats);
-	if (bench_pattern_row(cell->pattern)->shows_memory)
+		row->counts_files ? (size_t)0 : cell->bytes, result->system->name,
+		result->rt_ns.median, result->rt_ns.min, result->rt_ns.max, result->msg_per_s,
+		result->mb_per_s, result->cpu, result->repeats);
+	if (row->shows_memory)
 		fprintf(out, ",\"memory_bytes\":%.0f", result->memory_bytes);
 	fputs("}\n", out);
 }

@@ -10,6 +10,7 @@
 #include "base/compiler.h"
 #include "manage/bench/container/commands.h"
 #include "manage/bench/remote/net.h"
+#include "manage/bench/remote/pull.h"
 #include "manage/bench/vdd/disks.h"
 
 #define ALL_PATTERNS                                                                           \
@@ -291,35 +292,20 @@ static dvs_err iperf3_measure(struct bench_lab *lab, const struct bench_system *
 			      const struct bench_cell *cell, const struct bench_options *options,
 			      struct bench_sample *sample, struct bench_fault *fault)
 {
-	/* To the client, as the data of reads go; its report's line of the receiver, in bits per second. */
-	static const char script[] = "iperf3 -c " SERVER " -p 10812 -R -C cubic -t \"$1\" -l \"$2\""
-				     " -J | sed -n '/\"sum_received\"/,/}/s/.*\"bits_per_second\":"
-				     "[[:space:]]*\\([0-9.e+]*\\).*/\\1/p'";
-	char seconds[16], bytes[24];
-	const struct bench_command command = {
-		.path = "sh",
-		.argv = { "sh", "-c", script, "sh", seconds, bytes, NULL },
-		.heard = true,
+	/* To the client, as the data of reads go. */
+	const struct bench_pull pull = {
+		.client_node = DISKS_CLIENT_NODE,
+		.server_node = DISKS_SERVER_NODE,
+		.port = DISKS_PORT_IPERF3,
+		.bytes = cell->bytes,
+		.ms = options->sample_ms,
 	};
-	struct bench_heard heard = { .ns = 0 };
-	double bits;
-	dvs_err err;
+	dvs_err err = bench_pull_measure(lab, &pull, sample, fault);
 
 	(void)system;
-	snprintf(seconds, sizeof(seconds), "%u", (options->sample_ms + 999) / 1000);
-	snprintf(bytes, sizeof(bytes), "%zu", cell->bytes);
-	err = bench_commands_run(
-		lab,
-		&(struct bench_commands){ .node = DISKS_CLIENT_NODE, .list = &command, .n = 1 },
-		&heard, fault);
-	if (err)
-		return err;
-	bits = strtod(heard.text, NULL);
-	if (!(bits > 0))
-		return bench_fail(fault, DVS_IO, "iperf3 gave no figure");
-	*sample = (struct bench_sample){ .msg_per_s = bits / 8 / (double)cell->bytes };
-	sample->rt_ns = 1e9 * cell->clients / sample->msg_per_s;
-	return DVS_OK;
+	if (!err)
+		sample->rt_ns = 1e9 * cell->clients / sample->msg_per_s;
+	return err;
 }
 
 static const struct bench_disk_system iperf3 = {
