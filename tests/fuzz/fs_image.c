@@ -79,6 +79,7 @@ static struct base *make_base(void)
 	if (!base)
 		abort();
 	must(medium_ram_open(BYTES, &medium));
+	medium->is_volatile = false; /* with a log, as images on other media have one */
 	must(fsimage_create(medium, &options, fs_schema, why));
 	fs = open_fs(medium);
 	if (!fs)
@@ -216,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!base)
 		base = make_base();
 	must(medium_ram_open(BYTES, &medium));
+	medium->is_volatile = false; /* with a log, as images on other media have one */
 	for (uint32_t i = 0; i < base->n_used; i++)
 		must(medium_write(medium, (uint64_t)base->used[i] * BLOCK,
 				  base->block[base->used[i]], BLOCK));

@@ -58,6 +58,8 @@ bool fsimage_is_changing(const struct fsimage *image);
 DVS_MUST_USE dvs_err fsimage_sync(struct fsimage *image);
 /* Whether something was committed since the last fsimage_sync(). */
 bool fsimage_is_dirty(const struct fsimage *image);
+/* Nobody opens it after this process: what only another server would need is not worth keeping. */
+bool fsimage_is_volatile(const struct fsimage *image);
 /* Damage was found: nothing can be changed any more, which is said once in the log. */
 void fsimage_break(struct fsimage *image, const char *format, ...) PRINTF_LIKE(2, 3);
 /* NULL, or why nothing can be changed any more. */

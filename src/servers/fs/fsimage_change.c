@@ -200,6 +200,11 @@ const char *fsimage_why(const struct fsimage *image)
 	return image->broken[0] ? image->broken : NULL;
 }
 
+bool fsimage_is_volatile(const struct fsimage *image)
+{
+	return image->medium->is_volatile;
+}
+
 uint64_t fsimage_epoch(const struct fsimage *image)
 {
 	return image->over + 1;

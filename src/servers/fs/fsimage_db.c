@@ -154,14 +154,20 @@ static dvs_err open_connection(struct fsimage *image)
 	return fsimage_db_run(image, sql);
 }
 
+/* Where nobody will look for what a crash has left, changes need no log: a page is written once, and no checksum is made of it. */
+static bool has_journal(struct fsimage *image)
+{
+	return image->medium->is_volatile ? says(image, "PRAGMA journal_mode=MEMORY", "memory") :
+					    says(image, "PRAGMA journal_mode=WAL", "wal");
+}
+
 dvs_err fsimage_db_open(struct fsimage *image, char *why)
 {
 	dvs_err err = open_connection(image);
 
 	if (err == DVS_OK && image->is_making)
 		err = fsimage_db_run(image, "PRAGMA page_size=4096; PRAGMA journal_mode=MEMORY;");
-	if (err == DVS_OK && (!says(image, "PRAGMA journal_mode=WAL", "wal") ||
-			      !says(image, "PRAGMA page_size", "4096"))) {
+	if (err == DVS_OK && (!has_journal(image) || !says(image, "PRAGMA page_size", "4096"))) {
 		err = fsimage_sql(image, sqlite3_errcode(image->db));
 		if (err == DVS_OK || err == DVS_NOSPACE)
 			err = DVS_CORRUPT;

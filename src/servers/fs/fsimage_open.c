@@ -219,6 +219,8 @@ static dvs_err take_up(struct fsimage *image, char *why)
 		err = fsimage_flush(image);
 	if (err == DVS_OK)
 		err = fsimage_checkpoint(image);
+	if (err == DVS_OK && image->medium->is_volatile)
+		err = fsimage_log_clear(image); /* it is not used */
 	if (err == DVS_OK && LOG_FILE(image)->high != 0)
 		err = DVS_CORRUPT;
 	if (err != DVS_OK)

@@ -82,10 +82,9 @@ dvs_err fsimage_vfs_reach(struct fsimage *image, uint64_t pages)
 	return reach(image, DB_FILE(image), pages * BLOCK);
 }
 
-/* A page goes to the log: the database must have room for it. */
-static dvs_err room_for_page(struct fsimage *image, const uint8_t head[FRAME_HEAD_BYTES])
+/* A page goes to the log, or, without one, to its place: the database must have room for it. */
+static dvs_err room_for_page(struct fsimage *image, uint64_t page)
 {
-	uint64_t page = (uint64_t)head[0] << 24 | head[1] << 16 | head[2] << 8 | head[3];
 	uint64_t bytes = page * BLOCK;
 	dvs_err err;
 
@@ -100,6 +99,12 @@ static dvs_err room_for_page(struct fsimage *image, const uint8_t head[FRAME_HEA
 	return err;
 }
 
+/* The page whose frame begins with HEAD. */
+static uint64_t page_of(const uint8_t head[FRAME_HEAD_BYTES])
+{
+	return (uint64_t)head[0] << 24 | head[1] << 16 | head[2] << 8 | head[3];
+}
+
 static int vfs_write(sqlite3_file *base, const void *data, int bytes, sqlite3_int64 offset)
 {
 	const struct vfs_file *vfs = file_of(base);
@@ -110,7 +115,10 @@ static int vfs_write(sqlite3_file *base, const void *data, int bytes, sqlite3_in
 		return SQLITE_IOERR_WRITE;
 	if (vfs->file->owner == CHUNK_LOG && bytes == FRAME_HEAD_BYTES && at >= LOG_HEAD_BYTES &&
 	    (at - LOG_HEAD_BYTES) % (FRAME_HEAD_BYTES + BLOCK) == 0)
-		err = room_for_page(vfs->image, data);
+		err = room_for_page(vfs->image, page_of(data));
+	else if (vfs->file->owner == CHUNK_DB && vfs->image->medium->is_volatile &&
+		 !vfs->image->is_making)
+		err = room_for_page(vfs->image, (at + (uint64_t)bytes + BLOCK - 1) / BLOCK);
 	if (err == DVS_OK)
 		err = reach(vfs->image, vfs->file, at + (uint64_t)bytes);
 	if (err == DVS_OK)
@@ -247,7 +255,9 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *result)
 {
 	(void)flags;
-	*result = is_log(name) && DB_FILE(image_of(vfs))->n_chunks > 0;
+	/* SQLite would use a log that is there, whatever it was told. */
+	*result = is_log(name) && DB_FILE(image_of(vfs))->n_chunks > 0 &&
+		  !image_of(vfs)->medium->is_volatile;
 	return SQLITE_OK;
 }
 

@@ -30,7 +30,8 @@ struct medium_ops {
 struct medium {
 	const struct medium_ops *ops;
 	uint64_t bytes;
-	bool is_quick; /* reads and writes wait for nobody: no worker is worth its while */
+	bool is_quick;	  /* reads and writes wait for nobody: no worker is worth its while */
+	bool is_volatile; /* it goes with the process: nobody finds what a crash has left */
 	uint8_t incarnation
 		[16]; /* the same as at an earlier opening: nothing that was answered is lost, flushed or not */
 };

@@ -77,7 +77,9 @@ dvs_err medium_ram_open(uint64_t bytes, struct medium **medium)
 	ram = calloc(1, sizeof(*ram));
 	if (!ram)
 		return DVS_NOMEM;
-	ram->medium = (struct medium){ .ops = &ram_ops, .bytes = bytes, .is_quick = true };
+	ram->medium = (struct medium){
+		.ops = &ram_ops, .bytes = bytes, .is_quick = true, .is_volatile = true
+	};
 	ram->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ram->memory == MAP_FAILED ||

@@ -55,6 +55,9 @@ dvs_err fs_answer_keep(struct fs *fs, uint64_t client, uint32_t call, const void
 
 	if (bytes > FS_ANSWER_MAX)
 		return DVS_TOOBIG;
+	/* Another server has nothing of this one's files either. */
+	if (fsimage_is_volatile(fs->image))
+		return DVS_OK;
 	stmt = fs_sql(fs, FS_SQL_ANSWER_PUT);
 	if (stmt) {
 		fs_bind(stmt, 1, client);

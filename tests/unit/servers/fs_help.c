@@ -61,6 +61,12 @@ bool fsimage_is_changing(const struct fsimage *image)
 	return image->is_changing;
 }
 
+bool fsimage_is_volatile(const struct fsimage *image)
+{
+	(void)image;
+	return false;
+}
+
 const char *fsimage_why(const struct fsimage *image)
 {
 	return image->why;

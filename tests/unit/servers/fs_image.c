@@ -211,7 +211,7 @@ TEST(who_goes_on_gets_the_blocks_behind_also_in_the_next_chunk)
 END_TEST
 
 /* Tables that fill the medium: NOSPACE, and after a deletion it goes on. */
-TEST(a_full_database_says_so_and_can_be_emptied)
+static void fill_and_empty(bool is_volatile)
 {
 	struct traced *traced = traced_new(16 * MIB);
 	struct fsimage *image;
@@ -219,6 +219,7 @@ TEST(a_full_database_says_so_and_can_be_emptied)
 	int64_t n;
 	dvs_err err;
 
+	traced_medium(traced)->is_volatile = is_volatile;
 	create(traced_medium(traced));
 	image = open_image(traced_medium(traced));
 	do {
@@ -247,6 +248,53 @@ TEST(a_full_database_says_so_and_can_be_emptied)
 	fsimage_close(image, true);
 	image = open_image(traced_medium(traced));
 	ck_assert_int_eq(number(image, "SELECT count(*) FROM notes"), n / 2 + 100);
+	ck_assert_uint_eq(check(image), 0);
+	fsimage_close(image, true);
+	traced_free(traced);
+}
+
+TEST(a_full_database_says_so_and_can_be_emptied)
+{
+	fill_and_empty(false);
+}
+END_TEST
+
+TEST(a_full_database_without_a_log_says_so_and_can_be_emptied)
+{
+	fill_and_empty(true);
+}
+END_TEST
+
+static uint64_t bytes_written(const struct traced *traced)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < traced->n_ops; i++)
+		if (traced->ops[i].kind == TRACED_WRITE)
+			bytes += traced->ops[i].bytes;
+	return bytes;
+}
+
+/* Each page goes to its place, and no further; what is rolled back, and what another opening in the same process finds, is as with a log. */
+TEST(a_medium_that_goes_with_the_process_needs_no_log)
+{
+	struct traced *traced = traced_new(16 * MIB);
+	struct fsimage *image;
+
+	traced_medium(traced)->is_volatile = true;
+	create(traced_medium(traced));
+	image = open_image(traced_medium(traced));
+	note(image, "first");
+	traced_keep(traced);
+	note(image, "second");
+	ck_assert_uint_eq(bytes_written(traced), MEDIUM_BLOCK_BYTES);
+	ck_ok(fsimage_begin(image));
+	ck_ok(sql(image, "INSERT INTO notes(text) VALUES('third')"));
+	fsimage_rollback(image);
+	ck_assert_int_eq(number(image, "SELECT count(*) FROM notes"), 2);
+	fsimage_close(image, false);
+	image = open_image(traced_medium(traced));
+	ck_assert_int_eq(number(image, "SELECT count(*) FROM notes"), 2);
 	ck_assert_uint_eq(check(image), 0);
 	fsimage_close(image, true);
 	traced_free(traced);
@@ -311,4 +359,6 @@ UNIT_MAIN_TIMEOUT("fs-image", 120, an_image_keeps_what_was_committed,
 		  freed_blocks_wait_for_the_end_of_the_epoch, a_rollback_gives_space_back,
 		  who_goes_on_gets_the_blocks_behind_also_in_the_next_chunk,
 		  a_full_database_says_so_and_can_be_emptied,
+		  a_full_database_without_a_log_says_so_and_can_be_emptied,
+		  a_medium_that_goes_with_the_process_needs_no_log,
 		  chunks_of_data_that_are_empty_go_to_a_database_without_room)
