@@ -56,6 +56,8 @@ struct fsc_recalls {
 	void *context;
 	/* The lease on RECALL->ino is over. When it returns true nothing old can be seen any more; false: fsc_recalled() will say when. By a thread of the session's own, one after the other; it must not call the server. */
 	bool (*recalled)(void *context, const struct fs_recall *recall);
+	/* Up to MAX of the leases that are held, from *CURSOR on, which begins as 0, each as op hold wants it; 0: there are no more. NULL: none is taken along to another server. As lost() it must not wait. */
+	size_t (*held)(void *context, uint64_t *cursor, uint64_t *inos, size_t max);
 	/* All leases are over: nobody knows what others do meanwhile. By any thread that asks; it must not wait for another one that may be asking. */
 	void (*lost)(void *context);
 };

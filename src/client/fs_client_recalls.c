@@ -110,8 +110,9 @@ static void run(struct recaller *recaller)
 		said(fsc, err);
 		if (!err || err == DVS_RESUME || err == DVS_WOKEN)
 			continue;
-		/* Nobody tells any more what others do. */
-		fsc->recalls.lost(fsc->recalls.context);
+		/* A server that is gone lets nobody do anything, and the next one asks before it does. Else nobody tells any more what others do. */
+		if (!fsc->recalls.held || (err != DVS_NODEST && err != DVS_PEERDEAD))
+			fsc->recalls.lost(fsc->recalls.context);
 		fsc_pause(recaller->me, err);
 	}
 }

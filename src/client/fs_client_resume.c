@@ -13,6 +13,8 @@
 #define HELLO_RECALLS 1u
 #define HELLO_NAMES 2u
 #define LOCK_RECLAIM 2u
+/* Leases that are told with one request. */
+#define HOLDS 1024u
 /* Whoever asks when its server dies is told so. This is for what nobody has thought of. */
 #define QUIET_MS 10000u
 /* What open(2) did once. */
@@ -199,12 +201,64 @@ static dvs_err tell_locks(struct fsc_thread *me)
 	return DVS_OK;
 }
 
+/* ---- leases ---- */
+
+/* COUNT leases. LOST: it is not held any more by all of them. */
+static dvs_err hold(struct fsc_thread *me, const uint64_t *inos, size_t count, bool *lost)
+{
+	uint8_t data[HOLDS * sizeof(uint64_t)];
+	uint8_t bits[HOLDS / 8];
+	struct writer out = writer_over(data, sizeof(data));
+	size_t got = 0;
+	dvs_err err;
+
+	for (size_t i = 0; i < count; i++)
+		writer_u64(&out, inos[i]);
+	err = fs_call_hold(me->self, me->fsc->server,
+			   &(struct fs_hold_req){ .count = (uint32_t)count }, NULL, data,
+			   writer_len(&out), bits, sizeof(bits), &got, DVS_FOREVER);
+	if (!err && got != (count + 7) / 8)
+		err = DVS_PROTO;
+	for (size_t i = 0; !err && i < count; i++)
+		*lost = *lost || !(bits[i / 8] >> i % 8 & 1);
+	return err;
+}
+
+static void lose_leases(const struct fsc *fsc)
+{
+	if (fsc->recalls.lost)
+		fsc->recalls.lost(fsc->recalls.context);
+}
+
+/* What is held goes on; if some of it does not, nothing does. */
+static dvs_err tell_leases(struct fsc_thread *me)
+{
+	const struct fsc_recalls *recalls = &me->fsc->recalls;
+	uint64_t inos[HOLDS];
+	uint64_t cursor = 0;
+	size_t count = 0;
+	bool lost = !recalls->held;
+	dvs_err err = DVS_OK;
+
+	do {
+		if (recalls->held)
+			count = recalls->held(recalls->context, &cursor, inos, HOLDS);
+		if (count > 0)
+			err = hold(me, inos, count, &lost);
+	} while (!err && !lost && count > 0);
+	if (lost)
+		lose_leases(me->fsc);
+	return err;
+}
+
 /* ---- all of it ---- */
 
 static dvs_err begin_again(struct fsc_thread *me)
 {
-	dvs_err err = hello(me);
+	dvs_err err;
 
+	lose_leases(me->fsc);
+	err = hello(me);
 	if (!err)
 		err = tell_who(me);
 	return err ? err : tell_opened(me, false);
@@ -225,6 +279,8 @@ static dvs_err go_on(struct fsc_thread *me, uint64_t session)
 		err = tell_opened(me, true);
 	if (!err)
 		err = tell_locks(me);
+	if (!err)
+		err = tell_leases(me);
 	if (!err)
 		err = fs_call_resumed(me->self, me->fsc->server, NULL, NULL, NULL, 0, NULL, 0, NULL,
 				      DVS_FOREVER);
@@ -258,8 +314,6 @@ dvs_err fsc_resume(struct fsc_thread *me, uint64_t term)
 
 	if (!is_mine_to_do(fsc, term, &session))
 		return DVS_OK;
-	if (fsc->recalls.lost)
-		fsc->recalls.lost(fsc->recalls.context);
 	err = session ? go_on(me, session) : begin_again(me);
 	pthread_mutex_lock(&fsc->lock);
 	if (!err)

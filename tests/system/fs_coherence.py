@@ -4,15 +4,18 @@
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import random
+import signal
 import sys
 import threading
 import time
 
 import fs_gateway
 import fs_posix
+from lab import wait_for
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 STEPS = int(os.environ.get("FS_COHERENCE_STEPS", "1500"))
@@ -387,8 +390,98 @@ def what_one_has_done_the_other_sees_next(world):
             thread.join()
 
 
+def look_without_the_server(world, at):
+    """At the directory itself: of those above names may have been recalled."""
+    looked = threading.Event()
+    fd = os.open(at / "d", os.O_PATH)
+
+    def look():
+        assert os.access("x", os.F_OK, dir_fd=fd) and not os.access("none", os.F_OK, dir_fd=fd)
+        looked.set()
+
+    world.server.send_signal(signal.SIGSTOP)
+    try:
+        threading.Thread(target=look, daemon=True).start()
+        assert looked.wait(30), "the server was asked"
+    finally:
+        world.server.send_signal(signal.SIGCONT)
+        os.close(fd)
+
+
+def what_is_kept_is_answered_without_the_server(world):
+    a = world.two()[0]
+    os.mkdir(a / "d")
+    (a / "d/x").touch()
+    assert os.path.exists(a / "d/x") and not os.path.exists(a / "d/none")
+    look_without_the_server(world, a)
+
+
+def another_server_goes_on(world):
+    """Who waits goes on; files without a name, locks, and what is kept are as before."""
+    a, b = world.two()
+    os.mkdir(a / "d")
+    (a / "d/x").write_bytes(b"old")
+    assert os.path.exists(a / "d/x") and not os.path.exists(a / "d/none") and not os.path.exists(a / "d/y")
+    held, ranged = open(a / "held", "w+"), open(a / "ranged", "w+")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    fcntl.lockf(ranged, fcntl.LOCK_EX, 10, 5)
+    nameless = os.open(a / "nameless", os.O_RDWR | os.O_CREAT)
+    os.write(nameless, b"still here")
+    os.unlink(a / "nameless")
+    done, written, mistakes = threading.Event(), [0], []
+
+    def write():
+        try:
+            with open(b / "written", "wb", buffering=0) as file:
+                while not done.is_set():
+                    file.write(b"%08d\n" % written[0])
+                    written[0] += 1
+        except Exception as mistake:
+            mistakes.append(mistake)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for i in range(2):
+        before = written[0]
+        wait_for(lambda: written[0] > before + 20, "the writer")
+        world.end_server()
+        world.serve_again()
+        assert os.pread(nameless, 100, 0) == b"still here"
+        for file, lock, args in ((b / "held", fcntl.flock, ()), (b / "ranged", fcntl.lockf, (10, 5))):
+            with open(file, "r+") as other:
+                try:
+                    lock(other, fcntl.LOCK_EX | fcntl.LOCK_NB, *args)
+                    raise AssertionError(f"the lock on {file} is gone")
+                except OSError as mistake:
+                    assert mistake.errno in (errno.EAGAIN, errno.EACCES), mistake
+        if i == 0:
+            look_without_the_server(world, a)
+        # The other one's names and contents are still recalled.
+        (b / "d/y").write_bytes(b"new")
+        os.rename(b / "d/y", b / "d/x")
+        assert (a / "d/x").read_bytes() == b"new" and not os.path.exists(a / "d/y")
+        (b / "d/x").write_bytes(b"old")
+        assert (a / "d/x").read_bytes() == b"old"
+    done.set()
+    writer.join(60)
+    assert not mistakes, mistakes
+    assert (a / "written").read_bytes() == b"".join(b"%08d\n" % i for i in range(written[0]))
+    held.close()
+    ranged.close()
+    os.close(nameless)
+
+
+class KeptWorld(fs_posix.World):
+    """Whose server has its files in a file."""
+    store = "file"
+
+    def serve_again(self):
+        self.start_server()
+
+
 if __name__ == "__main__":
-    fs_gateway.World = fs_posix.World
+    fs_gateway.World = KeptWorld
     fs_gateway.TESTS = (calls_of_both_have_the_results_of_a_model, both_change_two_directories_at_once,
-                        what_one_has_done_the_other_sees_next)
+                        what_one_has_done_the_other_sees_next, what_is_kept_is_answered_without_the_server,
+                        another_server_goes_on)
     sys.exit(fs_gateway.main())

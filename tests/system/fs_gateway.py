@@ -61,6 +61,7 @@ class Gateway:
 
 class World:
     """A dvsd, a file server, gateways."""
+    store = "ram"
 
     def __init__(self):
         self.base = Path(tempfile.mkdtemp(prefix="dvs-fs."))
@@ -68,7 +69,7 @@ class World:
         self.server = None
         self.dvsd = Dvsd()
         self.dvsd.create(DC)
-        record = {"id": str(uuid.uuid4()), "endpoint": ENDPOINT, "store": "ram", "place": "",
+        record = {"id": str(uuid.uuid4()), "endpoint": ENDPOINT, "store": self.store, "place": "",
                   "volume": "", "bytes": 16 * MIB, "nodes": [0], "access": "managers"}
         with contextlib.closing(self.dvsd.admin()) as admin:
             admin.ask("record_set", name=DC, key="fs/home", expected=ANY_VERSION,

@@ -17,11 +17,13 @@ class World(fs_gateway.World):
     """With dvs-fs for the file server."""
 
     def serve(self):
-        lib = self.base / "lib"
-        lib.mkdir()
+        (self.base / "lib").mkdir()
+        self.start_server()
+
+    def start_server(self):
         with open(self.base / "fs.log", "ab") as log:
             self.server = subprocess.Popen(
-                [BUILD / "dvs-fs", "--run-dir", self.dvsd.run_dir, "--lib-dir", lib,
+                [BUILD / "dvs-fs", "--run-dir", self.dvsd.run_dir, "--lib-dir", self.base / "lib",
                  "--dc", fs_gateway.DC, "--fs", "home", "--node", "0"],
                 stdin=subprocess.DEVNULL, stderr=log)
 

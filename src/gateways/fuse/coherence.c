@@ -50,6 +50,13 @@ static bool recalled(void *context, const struct fs_recall *recall)
 
 /* ---- all at once ---- */
 
+static size_t held(void *context, uint64_t *cursor, uint64_t *inos, size_t max)
+{
+	const struct gateway *gateway = context;
+
+	return nodes_held(gateway->nodes, cursor, inos, max);
+}
+
 static void lost(void *context)
 {
 	struct gateway *gateway = context;
@@ -125,7 +132,9 @@ void coherence_stop(struct gateway *gateway)
 
 struct fsc_recalls coherence_recalls(struct gateway *gateway)
 {
-	return (struct fsc_recalls){ .context = gateway, .recalled = recalled, .lost = lost };
+	return (struct fsc_recalls){
+		.context = gateway, .recalled = recalled, .held = held, .lost = lost
+	};
 }
 
 void coherence_wrote(const struct task *task, uint64_t offset, uint64_t bytes)

@@ -7,6 +7,7 @@
 
 #define BUCKETS 16384u
 #define ROOT 1u
+#define HOLD_NAMES (UINT64_C(1) << 63)
 #define LEASE_NAMES 2u /* struct fs_attr.lease */
 
 struct node {
@@ -304,6 +305,41 @@ bool nodes_recall_end(struct nodes *nodes, struct nodes_recall *recall)
 	}
 	leave(bucket);
 	return is_over;
+}
+
+/* Those of BUCKET. A recall of another file in it has ended what can still be answered of them, not what the kernel has. */
+static size_t held_in(const struct nodes *nodes, const struct bucket *bucket, uint64_t *inos,
+		      size_t max)
+{
+	uint64_t lost = atomic_load(&nodes->lost);
+	size_t n = 0;
+
+	for (const struct node *node = bucket->first; node; node = node->next) {
+		if (!node->leased || node->leased < lost)
+			continue;
+		if (n < max)
+			inos[n] = node->ino | (node->names_since ? HOLD_NAMES : 0);
+		n++;
+	}
+	return n;
+}
+
+size_t nodes_held(struct nodes *nodes, uint64_t *cursor, uint64_t *inos, size_t max)
+{
+	size_t n = 0;
+
+	for (; *cursor < BUCKETS; (*cursor)++) {
+		struct bucket *bucket = &nodes->buckets[*cursor];
+		size_t more;
+
+		pthread_mutex_lock(&bucket->lock);
+		more = held_in(nodes, bucket, inos + n, max - n);
+		pthread_mutex_unlock(&bucket->lock);
+		if (more > max - n)
+			break;
+		n += more;
+	}
+	return n;
 }
 
 void nodes_lost(struct nodes *nodes)

@@ -59,6 +59,8 @@ struct nodes_recall {
 void nodes_recall_begin(struct nodes *nodes, uint64_t ino, struct nodes_recall *recall);
 /* After the kernel was told. False: it has got something old meanwhile, tell it again. */
 bool nodes_recall_end(struct nodes *nodes, struct nodes_recall *recall);
+/* Up to MAX leases that are held, as op hold of fs.toml wants them; *CURSOR begins as 0 and says where to go on. */
+size_t nodes_held(struct nodes *nodes, uint64_t *cursor, uint64_t *inos, size_t max);
 /* All leases are gone. */
 void nodes_lost(struct nodes *nodes);
 /* Calls EACH for all that the kernel knows, with no lock held. */

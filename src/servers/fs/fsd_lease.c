@@ -17,6 +17,7 @@
 #define LISTEN_NS (5 * CLOCK_NS_PER_S)
 /* Kernels can lock directories in orders that differ among nodes, and so wait for each other over several requests. None waits longer for names than this. */
 #define CIRCLE_NS (10 * CLOCK_NS_PER_S)
+#define HOLD_NAMES (UINT64_C(1) << 63)
 /* All kinds: a lease ends as a whole. */
 #define ALL_KINDS 7u
 
@@ -108,17 +109,18 @@ static void drop(struct fsd *fsd, struct hold *hold)
 	put(leased);
 }
 
-static uint8_t kind_of(struct hold *hold)
+static uint8_t kind_of(struct hold *hold, bool may_keep)
 {
 	struct leased *leased = hold->leased;
 
-	if (leased->is_dir && !leased->keeper && hold->session->wants_names &&
+	if (leased->is_dir && !leased->keeper && may_keep && hold->session->wants_names &&
 	    leased->n_waiting == 0)
 		leased->keeper = hold;
 	return leased->keeper == hold ? FSD_LEASE_NAMES : FSD_LEASE;
 }
 
-uint8_t fsd_lease(struct fsd *fsd, struct fsd_session *session, const struct fs_attr *attr)
+static uint8_t lease(struct fsd *fsd, struct fsd_session *session, const struct fs_attr *attr,
+		     bool may_keep)
 {
 	struct leased *leased;
 	struct hold *hold;
@@ -129,7 +131,7 @@ uint8_t fsd_lease(struct fsd *fsd, struct fsd_session *session, const struct fs_
 	if (leased) {
 		hold = find_hold(leased, session);
 		if (hold)
-			return hold->number == 0 ? kind_of(hold) : 0;
+			return hold->number == 0 ? kind_of(hold, may_keep) : 0;
 		if (leased->n_waiting > 0)
 			return 0;
 	}
@@ -147,7 +149,12 @@ uint8_t fsd_lease(struct fsd *fsd, struct fsd_session *session, const struct fs_
 	list_add_tail(&session->leases, &hold->of_session);
 	session->n_leases++;
 	fsd->n_leases++;
-	return kind_of(hold);
+	return kind_of(hold, may_keep);
+}
+
+uint8_t fsd_lease(struct fsd *fsd, struct fsd_session *session, const struct fs_attr *attr)
+{
+	return lease(fsd, session, attr, true);
 }
 
 static bool owes(const struct leased *leased, const struct fsd_session *session)
@@ -434,6 +441,19 @@ void fsd_recalls_tick(struct fsd *fsd)
 	replay(fsd);
 }
 
+static bool is_still_held(struct fsd *fsd, struct fsd_session *session, uint64_t ino)
+{
+	bool keeps = (ino & HOLD_NAMES) != 0;
+	struct fs_attr attr;
+	dvs_err err = fs_getattr(fsd->fs, ino & ~HOLD_NAMES, &attr);
+
+	if (err)
+		return err == DVS_STALE;
+	/* Nothing is changed until all sessions of before have spoken. */
+	return !fsd->is_settled &&
+	       lease(fsd, session, &attr, keeps) >= (keeps ? FSD_LEASE_NAMES : FSD_LEASE);
+}
+
 void fsd_hold(void *state, struct skeleton_request *request, const struct fs_hold_req *req)
 {
 	struct fsd *fsd = state;
@@ -454,14 +474,10 @@ void fsd_hold(void *state, struct skeleton_request *request, const struct fs_hol
 	}
 	memset(bits, 0, bytes);
 	for (uint32_t i = 0; i < req->count; i++) {
-		struct fs_attr attr;
 		uint64_t ino;
 
 		memcpy(&ino, request->data + i * sizeof(ino), sizeof(ino));
-		ino = le64toh(ino);
-		/* Nothing is changed until all sessions of before have spoken. */
-		if (!fsd->is_settled && fs_getattr(fsd->fs, ino, &attr) == DVS_OK &&
-		    fsd_lease(fsd, session, &attr))
+		if (is_still_held(fsd, session, le64toh(ino)))
 			bits[i / 8] |= (uint8_t)(1u << i % 8);
 	}
 	fs_hold_answer_data(request, DVS_OK, NULL, bits, bytes);

@@ -21,6 +21,8 @@ void fsd_sessions_init(struct fsd *fsd)
 	list_init(&fsd->sessions);
 	list_init(&fsd->unsettled);
 	list_init(&fsd->parked);
+	/* Of another server than before are other numbers: a late acknowledgement must not be taken for one of ours. */
+	fsd->last_recall = clock_real_ns();
 	for (uint32_t i = 0; i < FSD_BUCKETS; i++) {
 		list_init(&fsd->members[i]);
 		list_init(&fsd->leased[i]);

@@ -124,6 +124,40 @@ TEST(what_the_kernel_forgets_is_unknown)
 }
 END_TEST
 
+TEST(what_is_held_can_be_told)
+{
+	const struct fs_attr dir = { .ino = 6, .lease = 2 };
+	const uint64_t names = UINT64_C(1) << 63;
+	struct nodes_recall recall;
+	uint64_t inos[2];
+	uint64_t cursor = 0;
+
+	begin();
+	ck_assert(nodes_keep(nodes, &dir) == DVS_OK);
+	ck_assert_uint_eq(nodes_held(nodes, &cursor, inos, 2), 0);
+	ck_assert(nodes_took(nodes, &leased, nodes_clock(nodes)));
+	ck_assert(nodes_took(nodes, &dir, nodes_clock(nodes)));
+	cursor = 0;
+	ck_assert_uint_eq(nodes_held(nodes, &cursor, inos, 2), 2);
+	ck_assert_uint_eq(inos[0] ^ inos[1], 5 ^ (6 | names));
+	ck_assert_uint_eq(nodes_held(nodes, &cursor, inos, 2), 0);
+	/* In parts. */
+	cursor = 0;
+	ck_assert_uint_eq(nodes_held(nodes, &cursor, inos, 1), 1);
+	ck_assert_uint_eq(nodes_held(nodes, &cursor, inos, 1), 1);
+	ck_assert_uint_eq(nodes_held(nodes, &cursor, inos, 1), 0);
+	nodes_recall_begin(nodes, 5, &recall);
+	ck_assert(nodes_recall_end(nodes, &recall));
+	cursor = 0;
+	ck_assert_uint_eq(nodes_held(nodes, &cursor, inos, 2), 1);
+	ck_assert_uint_eq(inos[0], 6 | names);
+	nodes_lost(nodes);
+	cursor = 0;
+	ck_assert_uint_eq(nodes_held(nodes, &cursor, inos, 2), 0);
+	nodes_free(nodes);
+}
+END_TEST
+
 static void count(void *context, uint64_t ino)
 {
 	uint8_t *seen = context;
@@ -151,5 +185,5 @@ UNIT_MAIN("gateways-fuse-nodes", what_has_no_lease_is_not_kept,
 	  a_recall_of_a_file_that_nobody_knew_yet_counts_too,
 	  what_is_read_without_a_lease_is_read_again,
 	  during_a_recall_what_is_old_is_delivered_and_taken_back_again,
-	  all_leases_can_be_lost_at_once, what_the_kernel_forgets_is_unknown,
-	  each_is_called_for_all_also_when_they_go_meanwhile)
+	  all_leases_can_be_lost_at_once, what_is_held_can_be_told,
+	  what_the_kernel_forgets_is_unknown, each_is_called_for_all_also_when_they_go_meanwhile)
