@@ -6,7 +6,8 @@
  *	programs   what runs in the containers: links to their dc-inits, output, attachments, logs
  *	jobs       what takes long
  *	streams    archives that come and go in pieces
- *	volumes    the processes that serve the node's volumes
+ *	volumes    the processes that serve the node's volumes and file systems
+ *	mounts     the gateways by which containers see file systems
  *
  * All of them live in the loop's thread. What blocks (crun, images, dvsd's answers that take long) is done by workers, which post back. */
 #ifndef AGENT_AGENT_H
@@ -27,6 +28,7 @@ struct jobs;
 struct streams;
 struct workers;
 struct volumes;
+struct mounts;
 
 struct agent_options {
 	char run_dir[108];
@@ -52,6 +54,7 @@ struct agent {
 	struct jobs *jobs;
 	struct streams *streams;
 	struct volumes *volumes;
+	struct mounts *mounts;
 };
 
 typedef void (*agent_op_handler)(struct agent *agent, struct request *request);

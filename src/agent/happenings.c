@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/mounts.h"
 #include "agent/reconcile.h"
 #include "agent/server.h"
 #include "agent/volumes.h"
@@ -33,6 +34,8 @@ static void dc_changed(struct agent *agent, const struct dvk_event *event)
 	else if (!begins(event->text, "record ") || begins(event->text, "record volume/") ||
 		 begins(event->text, "record fs/"))
 		volumes_look(agent->volumes);
+	if (begins(event->text, "record fs/"))
+		mounts_retry(agent->mounts);
 }
 
 static void happened(struct loop_post *post)

@@ -12,6 +12,7 @@
 
 #include "agent/happenings.h"
 #include "agent/jobs.h"
+#include "agent/mounts.h"
 #include "agent/programs.h"
 #include "agent/reconcile.h"
 #include "agent/server.h"
@@ -95,6 +96,8 @@ static dvs_err open_all(struct agent *agent)
 		err = programs_open(agent, &agent->programs);
 	if (!err)
 		err = server_open(agent, &agent->server);
+	if (!err)
+		err = mounts_open(agent, &agent->mounts);
 	if (!err)
 		err = reconcile_open(agent, begin, &agent->reconcile);
 	if (!err)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "agent/mounts.h"
 #include "agent/task.h"
 #include "base/err.h"
 
@@ -95,6 +96,8 @@ void op_run(struct agent *agent, struct request *request)
 			     req->dc);
 		return;
 	}
+	if (mounts_hold(agent->mounts, req->dc, request, op_run))
+		return;
 	how = (struct launch){ .name = req->name,
 			       .record = "",
 			       .args = req->args,

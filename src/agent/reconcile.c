@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/jobs.h"
+#include "agent/mounts.h"
 #include "agent/settle.h"
 #include "agent/workers.h"
 #include "base/clock.h"
@@ -220,7 +221,8 @@ static void site_up(struct site *site)
 	programs_container_up(agent->programs, site->dc, settle->info.dc, site->init,
 			      &settle->description);
 	programs_container_frozen(agent->programs, site->dc, settle->there.is == CONTAINER_FROZEN);
-	if (settle->has_wanted)
+	mounts_container_up(agent->mounts, site->dc, settle->info.dc, site->init);
+	if (settle->has_wanted && mounts_are_made(agent->mounts, site->dc))
 		programs_want(agent->programs, site->dc, settle->wanted, settle->n_wanted);
 }
 
@@ -229,6 +231,7 @@ static void site_down(struct site *site, bool for_good)
 	struct agent *agent = site->reconcile->agent;
 
 	site->init = 0;
+	mounts_container_down(agent->mounts, site->dc);
 	programs_container_down(agent->programs, site->dc, for_good);
 }
 
@@ -425,6 +428,8 @@ bool reconcile_row(const struct reconcile *reconcile, const char *dc, struct rec
 				       .err = site->err,
 				       .job = site->job };
 	memcpy(row->why, site->why, sizeof(row->why));
+	if (!row->err && mounts_why(reconcile->agent->mounts, dc, row->why))
+		row->err = DVS_BADSTATE;
 	return true;
 }
 

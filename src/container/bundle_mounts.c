@@ -65,8 +65,9 @@ static void add_volumes(const struct bundle_of *of, json_t *list)
 
 		(void)snprintf(source, sizeof(source), "%.480s/volumes/%zu", of->dir, i);
 		add(list, is->volumes[i].target, "bind", source,
-		    is->volumes[i].readonly ? "bind,rprivate,nosuid,nodev,ro" :
-					      "bind,rprivate,nosuid,nodev,rw");
+		    is->volumes[i].readonly || description_is_fs(&is->volumes[i]) ?
+			    "bind,rprivate,nosuid,nodev,ro" :
+			    "bind,rprivate,nosuid,nodev,rw");
 	}
 }
 

@@ -159,7 +159,10 @@ static dvs_err check_volumes(const struct container_plan *plan, char *why)
 		struct stat status;
 		bool there;
 
-		if (stat(volume->source, &status) != 0)
+		/* One that is not there yet is waited for by the programs. */
+		if (description_is_fs(volume))
+			status.st_mode = S_IFDIR;
+		else if (stat(volume->source, &status) != 0)
 			return why_say(why, DVS_NOTFOUND,
 				       "volumes[%zu].source: %s does not exist on the node", i,
 				       volume->source);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "container/description_volumes.h"
 #include "container/names.h"
 #include "container/reader.h"
 
@@ -400,61 +401,7 @@ static bool read_rlimits(const struct place *place, const json_t *value,
 			      &description->n_rlimits);
 }
 
-/* ---- volumes, env, labels ---- */
-
-/* What dc-init and the container itself need in their places. */
-static bool read_target(const struct place *place, const json_t *value,
-			const struct reader_key *row, void *to)
-{
-	static const char *const taken[] = { "/proc", "/sys", "/dev", "/run/dvs" };
-	const char *path = reader_path(place, value);
-
-	if (!path)
-		return false;
-	if (strcmp(path, "/") == 0)
-		return reader_fail(place, "'/' is the root file system; say another directory, or "
-					  "use 'root'");
-	for (size_t i = 0; i < COUNT(taken); i++) {
-		size_t len = strlen(taken[i]);
-
-		if (strncmp(path, taken[i], len) == 0 && (path[len] == '\0' || path[len] == '/'))
-			return reader_fail(place, "%s belongs to the container; say another place",
-					   taken[i]);
-	}
-	memcpy((char *)to + row->offset, &path, sizeof(path));
-	return true;
-}
-
-static const struct reader_key volume_keys[] = {
-	{ "source", read_path, offsetof(struct description_volume, source), 0, 0, NULL, true },
-	{ "target", read_target, offsetof(struct description_volume, target), 0, 0, NULL, true },
-	{ "readonly", read_bool, offsetof(struct description_volume, readonly), 0, 0, NULL, false },
-};
-
-static bool read_volumes(const struct place *place, const json_t *value,
-			 const struct reader_key *row, void *to)
-{
-	struct description *description = to;
-
-	(void)row;
-	if (!reader_is_list(place, value, 0, DESCRIPTION_LIST_MAX))
-		return false;
-	for (size_t i = 0; i < json_array_size(value); i++) {
-		const struct place at = { place->reader, place, NULL, i };
-		struct description_volume *volume = &description->volumes[i];
-
-		if (!reader_object(&at, json_array_get(value, i), volume_keys, COUNT(volume_keys),
-				   volume))
-			return false;
-		for (size_t k = 0; k < i; k++) {
-			if (strcmp(description->volumes[k].target, volume->target) == 0)
-				return reader_fail(&at, "the target %s is there twice",
-						   volume->target);
-		}
-		description->n_volumes = i + 1;
-	}
-	return true;
-}
+/* ---- env, labels ---- */
 
 static bool read_env(const struct place *place, const json_t *value, const struct reader_key *row,
 		     void *to)
@@ -507,7 +454,7 @@ static const struct reader_key keys[] = {
 	{ "seccomp", read_seccomp, 0, 0, 0, NULL, false },
 	{ "no_new_privs", read_bool, AT(no_new_privs), 0, 0, NULL, false },
 	{ "rlimits", read_rlimits, 0, 0, 0, NULL, false },
-	{ "volumes", read_volumes, 0, 0, 0, NULL, false },
+	{ "volumes", description_read_volumes, 0, 0, 0, NULL, false },
 	{ "env", read_env, 0, 0, 0, NULL, false },
 	{ "labels", read_labels, 0, 0, 0, NULL, false },
 };

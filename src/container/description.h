@@ -11,7 +11,7 @@
  *	  "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
  *	  "seccomp": "default", "no_new_privs": true,  seccomp: or "unconfined"
  *	  "rlimits": {"nofile": [1024, 4096]},
- *	  "volumes": [{"source": "/srv/data", "target": "/data", "readonly": false}],
+ *	  "volumes": [{"source": "/srv/data", "target": "/data", "readonly": false}],     a source without a slash: a file system of the DC
  *	  "env": {"LANG": "C.UTF-8"}, "labels": {"team": "web"} }
  *
  * Every key but "root" may be missing; a missing limit is none, but for pids (4096). Keys that are not known are refused. Files and numbers are checked for what can be
@@ -41,10 +41,16 @@ struct description_io {
 };
 
 struct description_volume {
-	const char *source;
+	const char *
+		source; /* a path of the node; or the name of a file system of the DC, which does not begin with a slash */
 	const char *target;
 	bool readonly;
 };
+
+static inline bool description_is_fs(const struct description_volume *volume)
+{
+	return volume->source[0] != '/';
+}
 
 struct description_device {
 	const char *path;

@@ -182,7 +182,9 @@ static dvs_err build_scaffold(const struct making *of, bool *needed)
 
 		if (rootfs_target("/", is->volumes[i].target, &there) && there)
 			continue;
-		if (stat(is->volumes[i].source, &status) != 0)
+		if (description_is_fs(&is->volumes[i]))
+			status.st_mode = S_IFDIR;
+		else if (stat(is->volumes[i].source, &status) != 0)
 			return why_errno(of->why, errno, "volumes[%zu].source: %s", i,
 					 is->volumes[i].source);
 		err = *needed ? DVS_OK : mount_scaffold(of, scaffold);
@@ -283,6 +285,16 @@ static bool make_empty(const char *path)
 	return true;
 }
 
+/* The place of a file system, which a gateway mounts there when the container is made. Until then, and whenever it is not there, nobody may enter it. */
+static dvs_err show_place(const struct making *of, const char *path, size_t i)
+{
+	if (!dir_make(path, 0700) ||
+	    mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "mode=0,size=4k") != 0)
+		return why_errno(of->why, errno, "volumes[%zu].target: mount a place for it", i);
+	return DVS_OK;
+}
+
 static dvs_err show_volume(const struct making *of, size_t i)
 {
 	const struct description_volume *volume = &of->plan->description->volumes[i];
@@ -294,6 +306,8 @@ static dvs_err show_volume(const struct making *of, size_t i)
 
 	(void)snprintf(rest, sizeof(rest), "/volumes/%zu", i);
 	below(of, rest, path);
+	if (description_is_fs(volume))
+		return show_place(of, path, i);
 	if (stat(volume->source, &status) != 0)
 		return why_errno(of->why, errno, "volumes[%zu].source: %s", i, volume->source);
 	if (S_ISDIR(status.st_mode) ? !dir_make(path, 0700) : !make_empty(path))

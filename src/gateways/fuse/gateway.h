@@ -37,7 +37,8 @@ struct gateway_options {
 	bool is_read_only;
 	uint32_t patience_ms;
 	uint32_t open_ms;
-	int ready_fd; /* gets a byte when it is mounted; -1: none */
+	int ready_fd;	  /* gets a byte when it is mounted; -1: none */
+	int container_fd; /* a pidfd: `mount` is a path in the mounts of that process; -1: in our own */
 	struct log log;
 };
 
@@ -179,6 +180,7 @@ void mount_set_readahead(const struct gateway_options *options);
 
 /* ---- rights.c ---- */
 
-DVS_MUST_USE dvs_err gateway_rights_drop(void);
+/* IN_CONTAINER: it mounts where another process has its mounts. */
+DVS_MUST_USE dvs_err gateway_rights_drop(bool in_container);
 
 #endif

@@ -59,6 +59,8 @@ static int parse(int argc, char **argv, struct settings *settings)
 		  ARGUMENT_FLAG, .to = &options->set_ids },
 		{ "patience", "SECONDS", "wait so long for a server that is gone; default 60",
 		  ARGUMENT_NUMBER, .to = &settings->patience_s, .most = PATIENCE_S_MAX },
+		{ "container-fd", "N", "DIR is among the mounts of the process behind this pidfd",
+		  ARGUMENT_FD, .to = &options->container_fd },
 		{ "ready-fd", "N", "write a byte to this descriptor when it is mounted",
 		  ARGUMENT_FD, .to = &options->ready_fd },
 		{ "log-level", "LEVEL", ARGUMENT_LEVEL_HELP, ARGUMENT_LEVEL,
@@ -79,7 +81,7 @@ static int parse(int argc, char **argv, struct settings *settings)
 int main(int argc, char **argv)
 {
 	struct settings settings = {
-		.options = { .ids = IDS_SAME, .open_ms = OPEN_MS, .ready_fd = -1 },
+		.options = { .ids = IDS_SAME, .open_ms = OPEN_MS, .ready_fd = -1, .container_fd = -1 },
 		.log_level = LOG_LEVEL_INFO,
 		.patience_s = PATIENCE_S,
 	};

@@ -83,7 +83,7 @@ dvs_err gateway_run(const struct gateway_options *options, char why[GATEWAY_WHY_
 
 	/* Before there are threads: each would keep its own. */
 	if (!err)
-		err = gateway_rights_drop();
+		err = gateway_rights_drop(options->container_fd >= 0);
 	if (!err)
 		err = open_fs(&gateway, &recalls, why);
 	if (!err)

@@ -83,10 +83,11 @@ const struct schema_row schema_rows[] = {
 	  "Limits of each process by name (nofile, nproc, core, ...): one value, or [soft, hard], of numbers and "
 	  "*unlimited*." },
 	{ DC, "volumes", "volumes", SCHEMA_VOLUMES, 0, 32, NULL, SCHEMA_VOLUME, false, NULL,
-	  "Directories and files of the node that are seen in the DC, as SOURCE:TARGET, SOURCE:TARGET:ro "
-	  "or a mapping." },
+	  "Directories and files of the node, and file systems of the DC, that are seen in it, as SOURCE:TARGET, "
+	  "SOURCE:TARGET:ro or a mapping. Programs begin when they are mounted." },
 	{ SCHEMA_VOLUME, "source", "source", SCHEMA_TEXT, 0, 0, NULL, 0, true, NULL,
-	  "The path on the node." },
+	  "The path on the node; or the name of a file system of the DC (see *filesystems*, dvs-fs(1)), which does not "
+	  "begin with a slash." },
 	{ SCHEMA_VOLUME, "target", "target", SCHEMA_TEXT, 0, 0, NULL, 0, true, NULL,
 	  "The path in the DC." },
 	{ SCHEMA_VOLUME, "readonly", "readonly", SCHEMA_BOOL, 0, 0, NULL, 0, false, "false",

@@ -212,9 +212,10 @@ static bool add_volume(struct taking *taking, const struct limit *limit, json_t 
 	const char *mode = target[len] ? target + len + 1 : "rw";
 	bool readonly = strcmp(mode, "ro") == 0;
 
-	if (text[0] != '/' || target[0] != '/' || (!readonly && strcmp(mode, "rw") != 0))
+	if (source == 0 || target[0] != '/' || (!readonly && strcmp(mode, "rw") != 0))
 		return refuse(taking, limit, text,
-			      "SOURCE:TARGET or SOURCE:TARGET:ro, both absolute paths");
+			      "SOURCE:TARGET or SOURCE:TARGET:ro; TARGET is an absolute path, and "
+			      "SOURCE, too, or a file system of the DC");
 	return done(taking, json_array_append_new(field, json_pack("{s:s%, s:s%, s:b}", "source",
 								   text, source, "target", target,
 								   len, "readonly", readonly)));

@@ -105,7 +105,8 @@ TEST(what_a_description_changes)
 		"\"memory\": 67108864, \"no_new_privs\": false, \"seccomp\": \"unconfined\","
 		"\"capabilities\": {\"drop\": [\"ALL\"], \"add\": [\"NET_RAW\"]},"
 		"\"rlimits\": {\"nofile\": [100, 200]},"
-		"\"volumes\": [{\"source\": \"/srv/a\", \"target\": \"/a\", \"readonly\": true}],"
+		"\"volumes\": [{\"source\": \"/srv/a\", \"target\": \"/a\", \"readonly\": true},"
+		"{\"source\": \"site\", \"target\": \"/s\"}],"
 		"\"devices\": [{\"path\": \"/dev/null\", \"access\": \"r\"}]}");
 	is(bundle, "hostname", "\"h\"");
 	is(bundle, "root.readonly", "true");
@@ -120,6 +121,11 @@ TEST(what_a_description_changes)
 	has(bundle, "mounts",
 	    "{\"destination\":\"/a\",\"type\":\"bind\",\"source\":\"/run/dvs/containers/web/"
 	    "volumes/0\",\"options\":[\"bind\",\"rprivate\",\"nosuid\",\"nodev\",\"ro\"]}",
+	    true);
+	/* What is there before a file system is mounted takes no writes. */
+	has(bundle, "mounts",
+	    "{\"destination\":\"/s\",\"type\":\"bind\",\"source\":\"/run/dvs/containers/web/"
+	    "volumes/1\",\"options\":[\"bind\",\"rprivate\",\"nosuid\",\"nodev\",\"ro\"]}",
 	    true);
 	has(bundle, "mounts",
 	    "{\"destination\":\"/dev/null\",\"type\":\"bind\",\"source\":\"/run/dvs/containers/"

@@ -149,6 +149,18 @@ static const struct mistake mistakes[] = {
 	{ "\"volumes\": [{\"source\": \"/a\", \"target\": \"/b\"}, {\"source\": \"/c\", "
 	  "\"target\": \"/b\"}]",
 	  "volumes[1]: the target /b is there twice" },
+	{ "\"volumes\": [{\"source\": \"-a\", \"target\": \"/b\"}]",
+	  "volumes[0].source: say an absolute path" },
+	{ "\"volumes\": [{\"source\": \"a/b\", \"target\": \"/b\"}]",
+	  "volumes[0].source: say an absolute path" },
+	{ "\"volumes\": [{\"source\": \"\", \"target\": \"/b\"}]",
+	  "volumes[0].source: say an absolute path" },
+	{ "\"volumes\": [{\"source\": \"a\", \"target\": \"/b\"}, {\"source\": \"/c\", "
+	  "\"target\": \"/b/c\"}]",
+	  "volumes[1]: of /b/c and /b one is in the other" },
+	{ "\"volumes\": [{\"source\": \"/c\", \"target\": \"/b/c\"}, {\"source\": \"a\", "
+	  "\"target\": \"/b\"}]",
+	  "volumes[1]: of /b and /b/c one is in the other" },
 	{ "\"env\": {\"A=\": \"b\"}", "env.A=: the name of a variable" },
 	{ "\"env\": {\"A\": 1}", "env.A: must be a text, but is a number" },
 	{ "\"env\": {\"A\": \"\\u0000\"}", "the description: this is not JSON: line 1" },

@@ -71,6 +71,9 @@ TEST(options_become_a_description)
 	CHECK("{\"root\": {\"kind\": \"host\"}, \"volumes\": [{\"source\": \"/a\", \"target\": \"/b\","
 	      " \"readonly\": true}, {\"source\": \"/c\", \"target\": \"/d\", \"readonly\": false}]}",
 	      "-v", "/a:/b:ro", "-v", "/c:/d");
+	CHECK("{\"root\": {\"kind\": \"host\"}, \"volumes\": [{\"source\": \"site\", \"target\": \"/b\","
+	      " \"readonly\": false}]}",
+	      "-v", "site:/b");
 	CHECK("{\"root\": {\"kind\": \"host\"}, \"io\": [{\"device\": \"/dev/vda\", \"read_bps\": 1048576,"
 	      " \"write_iops\": 100}]}",
 	      "--io", "/dev/vda:read_bps=2M", "--io", "/dev/vda:read_bps=1M,write_iops=100");
