@@ -104,8 +104,59 @@ def its_mounts_go_with_the_container(lab):
     assert inside(lab, 0, "cat /data/f") == "hello\n"
 
 
+FILE = """name: NAME
+nodes: [n0, n1]
+disks:
+  disk: { size: 64M, nodes: [n0, n1], store: ram }
+filesystems:
+  site: { disk: disk, quota: 32M }
+  scratch: { store: ram, size: 16M }
+volumes: [ "site:/data", "scratch:/scratch" ]
+programs:
+  each: { command: sh -c 'mktemp /data/XXXXXXXX && exec sleep 1000', replicas: each, stop_grace: 1s }
+"""
+
+
+def a_file_says_all_of_it(lab):
+    """Disks, file systems on them, where programs see them: once, and not twice; what cannot be is told with its place; 'dvs down' keeps them."""
+    other = f"{DC}-file"
+
+    def dvs(*words, text=FILE, status=0):
+        done = lab.exec(0, "dvs", *words, "-", input=text.replace("NAME", other), timeout=120)
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+    for wrong, said in (("scratch:/scratch", "-:8:26: volumes[1].source: the DC has no file system 'scrotch'"), ("disk: disk", "-:6:17: filesystems.site.disk: the DC has no such disk")):
+        told = dvs("plan", text=FILE.replace(wrong, wrong.replace("ratch", "rotch", 1).replace(": disk", ": dosk")), status=1)
+        assert said in told, told
+    assert "+ filesystems.site" in dvs("plan")
+    dvs("up")
+    for command in ("plan", "up"):
+        assert "nothing to change" in dvs(command)
+    rows = {row["name"]: row for row in lab.json(0, "fs", "ls", other)["file systems"]}
+    assert rows[f"{other}/site"]["nodes"] == "n0,n1" and rows[f"{other}/scratch"]["store"] == "ram", rows
+    assert lab.json(1, "fs", "inspect", f"{other}/site")["quota_bytes"] == 32 << 20
+    # Each program has written its file, and all are seen on each node.
+    def files(node):
+        return int(lab.run(0, "dvs", "run", "--node", f"n{node}", other, "sh", "-c", "ls /data | wc -l"))
+    wait_for(lambda: files(0) == files(1) == 2, "both to have written")
+    changed = FILE.replace("quota: 32M", "quota: 16M, nodes: [n1]")
+    assert "filesystems.site.quota: 32M -> 16M" in dvs("up", text=changed)
+    assert "nothing to change" in dvs("plan", text=changed)
+    assert "the size of a file system cannot change" in dvs("plan", text=FILE.replace("16M", "32M"), status=1)
+    dvs("down")
+    assert len(lab.json(0, "fs", "ls", other)["file systems"]) == 2
+    dvs("up", text=changed)
+    wait_for(lambda: files(0) == files(1) == 4, "both to have written once more")
+    assert f"file system {other}/site: removed" in dvs("down", "--volumes", text=changed)
+    assert not gateways("/data", other) and other not in lab.run(0, "dvs", "dc", "ls")
+    # What cannot be made leaves nothing.
+    told = dvs("up", text=FILE.replace("store: ram, size: 16M", "device: /dev/null"), status=1)
+    assert "-:7:3: filesystems.scratch: node n" in told and "/dev/null is neither" in told, told
+    assert other not in lab.run(0, "dvs", "dc", "ls")
+
+
 TESTS = [programs_begin_when_it_is_mounted, owners_are_those_of_the_container, it_is_mounted_anew_when_its_gateway_dies, it_outlives_its_agent,
-         programs_go_on_when_the_server_is_lost, its_mounts_go_with_the_container]
+         a_file_says_all_of_it, programs_go_on_when_the_server_is_lost, its_mounts_go_with_the_container]
 
 
 def main():

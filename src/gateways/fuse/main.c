@@ -81,7 +81,10 @@ static int parse(int argc, char **argv, struct settings *settings)
 int main(int argc, char **argv)
 {
 	struct settings settings = {
-		.options = { .ids = IDS_SAME, .open_ms = OPEN_MS, .ready_fd = -1, .container_fd = -1 },
+		.options = { .ids = IDS_SAME,
+			     .open_ms = OPEN_MS,
+			     .ready_fd = -1,
+			     .container_fd = -1 },
 		.log_level = LOG_LEVEL_INFO,
 		.patience_s = PATIENCE_S,
 	};

@@ -119,8 +119,9 @@ static dvs_err call_remove(void *step_void)
 {
 	struct step *step = step_void;
 
-	return run_remove(step->run->admin, step->of->dc->name, step->of->dc->n_disks > 0,
-			  step->timeout_ms);
+	bool had_servers = step->of->dc->n_disks > 0 || step->of->dc->n_filesystems > 0;
+
+	return run_remove(step->run->admin, step->of->dc->name, had_servers, step->timeout_ms);
 }
 
 static dvs_err call_nodes(void *step_void)
@@ -317,9 +318,34 @@ static int change_description(struct step *step)
 
 /* ---- one DC ---- */
 
+/* The volumes, and the file systems that may be on them. */
 static int set_disks(const struct step *step)
 {
-	return run_apply_disks(step->run, step->of, !cli_has(step->run->cli, OPTION_DETACH));
+	bool waits = !cli_has(step->run->cli, OPTION_DETACH);
+	int status = run_apply_disks(step->run, step->of, waits);
+
+	return status == EXIT_DONE ? run_apply_filesystems(step->run, step->of, waits) : status;
+}
+
+static int change_nodes(struct step *step, uint64_t add, uint64_t remove)
+{
+	step->timeout_ms = SETTLE_CREATE_MS;
+	step->add = add;
+	step->remove = remove;
+	return add || remove ? settle(step, "change the nodes of", call_nodes) : EXIT_DONE;
+}
+
+/* Half a DC is none. */
+static void undo_create(struct step *step)
+{
+	/* The containers first, and the gateways in them: they would keep the DC. */
+	if (step->of->dc->n_filesystems > 0)
+		(void)!change_nodes(step, 0, step->of->plan.nodes);
+	run_forget_filesystems(step->run, step->of);
+	run_forget_disks(step->run, step->of);
+	step->timeout_ms = SETTLE_MS;
+	if (settle(step, "remove", call_remove) == EXIT_DONE)
+		cli_note(step->run->cli, "dc %s: it was removed again", step->of->dc->name);
 }
 
 static int create(struct step *step)
@@ -339,22 +365,9 @@ static int create(struct step *step)
 	status = set_disks(step);
 	if (status == EXIT_DONE)
 		status = set_programs(step->run, step->of);
-	/* Half a DC is none. */
-	if (status != EXIT_DONE) {
-		run_forget_disks(step->run, step->of);
-		step->timeout_ms = SETTLE_MS;
-		if (settle(step, "remove", call_remove) == EXIT_DONE)
-			cli_note(step->run->cli, "dc %s: it was removed again", step->of->dc->name);
-	}
+	if (status != EXIT_DONE)
+		undo_create(step);
 	return status;
-}
-
-static int change_nodes(struct step *step, uint64_t add, uint64_t remove)
-{
-	step->timeout_ms = SETTLE_CREATE_MS;
-	step->add = add;
-	step->remove = remove;
-	return add || remove ? settle(step, "change the nodes of", call_nodes) : EXIT_DONE;
 }
 
 static int change(struct step *step)

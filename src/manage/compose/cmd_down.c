@@ -150,15 +150,15 @@ static int remove_dc(struct down *down, const struct plan_now *now)
 {
 	int status = run_has_volumes(down->cli, down->admin, down->dc, &down->had_volumes);
 
+	/* The containers first, and the gateways in them: their servers are still there, and do not keep the DC. */
+	down->nodes = now->nodes;
+	if (status == EXIT_DONE && down->had_volumes && now->nodes)
+		status = settle(down, call_nodes);
 	if (status == EXIT_DONE && down->had_volumes && !cli_has(down->cli, OPTION_VOLUMES)) {
-		down->nodes = now->nodes;
-		if (now->nodes)
-			status = settle(down, call_nodes);
-		if (status == EXIT_DONE)
-			fprintf(down->cli->output.file,
-				"dc %s: removed but for its volumes; 'dvs down --volumes' removes "
-				"them, too\n",
-				down->dc);
+		fprintf(down->cli->output.file,
+			"dc %s: removed but for its volumes and file systems; 'dvs down "
+			"--volumes' removes them, too\n",
+			down->dc);
 		return status;
 	}
 	if (status == EXIT_DONE && down->had_volumes)

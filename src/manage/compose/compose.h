@@ -19,7 +19,7 @@
 #define COMPOSE_PROGRAM_NAME_MAX (DVS_NAME_MAX - 8u)
 
 struct compose_spot {
-	char *json; /* "memory"; of a program "program/NAME:health.interval_ms", of a volume "disk/NAME:bytes" */
+	char *json; /* "memory"; of a program "program/NAME:health.interval_ms", of a volume "disk/NAME:bytes", of a file system "fs/NAME:bytes" */
 	char *yaml; /* "memory", "programs.NAME.health.interval" */
 	size_t line, column;
 };
@@ -38,6 +38,8 @@ struct compose_dc {
 	size_t n_programs;
 	struct compose_program *disks; /* the same of its volumes */
 	size_t n_disks;
+	struct compose_program *filesystems; /* the same of its file systems */
+	size_t n_filesystems;
 	struct compose_spot *spots;
 	size_t n_spots;
 };
@@ -55,7 +57,7 @@ void compose_free(struct compose *compose);
 
 /* The spot of the field JSON, or of what it is a part of; of the name of the DC if it is none. */
 const struct compose_spot *compose_spot(const struct compose_dc *dc, const char *json);
-/* Make of "JSON PATH: sentence", said about a field of the DC (PREFIX "") or of one of its programs or volumes (PREFIX "program/NAME:", "disk/NAME:"), "PATH:LINE:COLUMN: YAML PATH: sentence". */
+/* Make of "JSON PATH: sentence", said about a field of the DC (PREFIX "") or of one of its programs or volumes (PREFIX "program/NAME:", "disk/NAME:", "fs/NAME:"), "PATH:LINE:COLUMN: YAML PATH: sentence". */
 void compose_locate(const struct compose *compose, const struct compose_dc *dc, const char *prefix,
 		    const char *why, char *text);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "client/fs_record.h"
 #include "manage/compose/disks.h"
 #include "manage/compose/units.h"
 
@@ -361,11 +362,16 @@ int run_has_volumes(struct cli *cli, struct dvk *admin, const char *dc, bool *ha
 {
 	AUTO_FREE struct volume *volume = malloc(sizeof(*volume));
 	char name[VOLUME_NAME_MAX + 1] = "";
+	struct fs_record record;
 	dvs_err err = volume ? volume_next(admin, dc, name, volume, NULL) : DVS_NOMEM;
 
+	if (err == DVS_NOTFOUND) {
+		name[0] = '\0';
+		err = fs_record_next(admin, dc, name, &record, NULL);
+	}
 	/* One whose record is damaged is one, too. */
 	*has = err == DVS_OK || err == DVS_BADARG;
 	return *has || err == DVS_NOTFOUND || err == DVS_NODC ?
 		       EXIT_DONE :
-		       cli_fail(cli, err, "look for the volumes of dc %s", dc);
+		       cli_fail(cli, err, "look for the volumes and file systems of dc %s", dc);
 }

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "client/volume.h"
+#include "manage/filesystem/filesystem.h"
 #include "manage/volume/volumes.h"
 
 struct found {
@@ -51,6 +52,19 @@ static int each(struct cli *cli, const char *dc, const struct found *found,
 	return vol_with(cli, text, "remove", VOL_VOLUME, run);
 }
 
+/* File systems that are on it go before it. */
+static int check_holders(struct vol *vol)
+{
+	struct claim claim;
+	bool others = false;
+
+	if (!vol_holders(vol, vol->volume.id, &claim))
+		return EXIT_DONE;
+	for (uint32_t i = 0; i < claim.n; i++)
+		others = others || claim.holders[i].kind != CLAIM_FS;
+	return others ? vol_check_holders(vol) : EXIT_DONE;
+}
+
 static int check_all(struct cli *cli, struct dvk *admin, const char *dc, const struct all *all)
 {
 	int status = EXIT_DONE;
@@ -58,7 +72,7 @@ static int check_all(struct cli *cli, struct dvk *admin, const char *dc, const s
 	(void)admin;
 	for (size_t i = 0; status == EXIT_DONE && i < all->n; i++) {
 		if (!all->one[i].is_damaged)
-			status = each(cli, dc, &all->one[i], vol_check_holders);
+			status = each(cli, dc, &all->one[i], check_holders);
 	}
 	return status;
 }
@@ -121,6 +135,55 @@ static int with_all(struct cli *cli, const char *dc,
 	return status;
 }
 
+static int forget_fs(struct filesystem *fs)
+{
+	dvs_err err = filesystem_forget(fs);
+
+	if (err != DVS_OK)
+		return filesystem_fail(fs, err);
+	fprintf(fs->cli->output.file, "file system %s: removed\n", fs->text);
+	return EXIT_DONE;
+}
+
+/* Its record is DAMAGED: nothing is known of it but its name. */
+static int remove_fs(struct cli *cli, struct dvk *admin, const char *dc, const char *name,
+		     bool damaged)
+{
+	char text[DVS_NAME_MAX + FS_RECORD_NAME_MAX + 2];
+	char key[DVS_NAME_MAX + 1];
+	dvs_err err;
+
+	(void)snprintf(text, sizeof(text), "%s/%s", dc, name);
+	if (!damaged)
+		return filesystem_with(cli, text, "remove", false, forget_fs);
+	fs_record_key(name, key);
+	err = dvk_record_remove(admin, dc, key);
+	return err == DVS_OK || err == DVS_NOTFOUND ?
+		       EXIT_DONE :
+		       cli_fail(cli, err, "remove file system %s", text);
+}
+
+/* File systems first: they may be on the volumes. */
+static int remove_filesystems(struct cli *cli, const char *dc)
+{
+	char name[FS_RECORD_NAME_MAX + 1] = "";
+	struct fs_record record;
+	struct link link;
+	dvs_err err = DVS_OK;
+	int status = link_open_admin(cli, &link);
+
+	while (status == EXIT_DONE) {
+		err = fs_record_next(link.dvk, dc, name, &record, NULL);
+		if (err != DVS_OK && err != DVS_BADARG)
+			break;
+		status = remove_fs(cli, link.dvk, dc, name, err == DVS_BADARG);
+	}
+	if (status == EXIT_DONE && err != DVS_NOTFOUND && err != DVS_NODC)
+		status = cli_fail(cli, err, "look for the file systems of dc %s", dc);
+	link_close(&link);
+	return status;
+}
+
 int down_check_volumes(struct cli *cli, const char *dc)
 {
 	return with_all(cli, dc, check_all);
@@ -128,5 +191,7 @@ int down_check_volumes(struct cli *cli, const char *dc)
 
 int down_volumes(struct cli *cli, const char *dc)
 {
-	return with_all(cli, dc, remove_all);
+	int status = remove_filesystems(cli, dc);
+
+	return status == EXIT_DONE ? with_all(cli, dc, remove_all) : status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs down --volumes: all volumes of a DC, with what is in them. */
+/* dvs down --volumes: all volumes and file systems of a DC, with what is in them. */
 #ifndef MANAGE_COMPOSE_DOWN_VOLUMES_H
 #define MANAGE_COMPOSE_DOWN_VOLUMES_H
 

@@ -298,13 +298,23 @@ static void compare_programs(struct planning *planning)
 
 /* ---- volumes ---- */
 
-const json_t *plan_disk_now(const struct plan_now *now, const char *name)
+static const json_t *find_now(const struct compose_program *list, size_t n, const char *name)
 {
-	for (size_t i = 0; i < now->n_disks; i++) {
-		if (strcmp(now->disks[i].name, name) == 0)
-			return now->disks[i].json;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(list[i].name, name) == 0)
+			return list[i].json;
 	}
 	return NULL;
+}
+
+const json_t *plan_disk_now(const struct plan_now *now, const char *name)
+{
+	return find_now(now->disks, now->n_disks, name);
+}
+
+const json_t *plan_filesystem_now(const struct plan_now *now, const char *name)
+{
+	return find_now(now->filesystems, now->n_filesystems, name);
 }
 
 /* Whether each text of A is in B. */
@@ -358,20 +368,21 @@ static void compare_disk(struct planning *planning, const struct field *field, c
 	}
 }
 
-static void compare_disks(struct planning *planning)
+/* A list of the file, whose key is WORD and whose fields begin with PREFIX, with what there is. */
+static void compare_kept(struct planning *planning, enum schema_part part, const char *word,
+			 const char *prefix, const struct compose_program *wanted, size_t n,
+			 const json_t *(*now_of)(const struct plan_now *now, const char *name))
 {
-	const struct compose_dc *dc = planning->plan->dc;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *now = now_of(planning->now, wanted[i].name);
+		struct field field = { .part = part };
 
-	for (size_t i = 0; i < dc->n_disks; i++) {
-		const json_t *now = plan_disk_now(planning->now, dc->disks[i].name);
-		struct field field = { .part = SCHEMA_DISK };
-
-		(void)snprintf(field.path, sizeof(field.path), "disks.%s", dc->disks[i].name);
-		(void)snprintf(field.json, sizeof(field.json), "disk/%s:", dc->disks[i].name);
+		(void)snprintf(field.path, sizeof(field.path), "%s.%s", word, wanted[i].name);
+		(void)snprintf(field.json, sizeof(field.json), "%s/%s:", prefix, wanted[i].name);
 		if (now)
-			compare_disk(planning, &field, now, dc->disks[i].json);
+			compare_disk(planning, &field, now, wanted[i].json);
 		else
-			compare_value(planning, &field, NULL, dc->disks[i].json);
+			compare_value(planning, &field, NULL, wanted[i].json);
 	}
 }
 
@@ -399,7 +410,10 @@ bool plan_make(const struct compose_dc *dc, const struct plan_now *now, uint64_t
 	compare(&planning, &top, now->exists ? now->description : nothing, dc->description);
 	plan->description = plan->n_changes > n_before;
 	compare_programs(&planning);
-	compare_disks(&planning);
+	compare_kept(&planning, SCHEMA_DISK, "disks", "disk", dc->disks, dc->n_disks,
+		     plan_disk_now);
+	compare_kept(&planning, SCHEMA_FILESYSTEM, "filesystems", "fs", dc->filesystems,
+		     dc->n_filesystems, plan_filesystem_now);
 	json_decref(nothing);
 	return planning.good;
 }

@@ -21,6 +21,8 @@ struct plan_now {
 	/* The volumes of the file that there are: everything that a file can say of them, with the names of nodes. */
 	struct compose_program *disks;
 	size_t n_disks;
+	struct compose_program *filesystems; /* the same of its file systems */
+	size_t n_filesystems;
 };
 
 enum plan_op { PLAN_ADD = '+', PLAN_REMOVE = '-', PLAN_CHANGE = '~' };
@@ -57,7 +59,9 @@ bool plan_program_differs(const struct plan_now *now, const struct compose_progr
 
 /* What the DVS has of the volume NAME; NULL: there is none. */
 const json_t *plan_disk_now(const struct plan_now *now, const char *name);
-/* Whether KEY of a volume, which the file has as WANTED, is the same in NOW. */
+/* The same of the file system NAME. */
+const json_t *plan_filesystem_now(const struct plan_now *now, const char *name);
+/* Whether KEY of a volume or file system, which the file has as WANTED, is the same in NOW. */
 bool plan_disk_is_same(const char *key, const json_t *wanted, const json_t *now);
 
 #endif

@@ -459,7 +459,10 @@ static void free_dc(struct compose_dc *dc)
 	for (size_t i = 0; i < dc->n_disks; i++)
 		json_decref(dc->disks[i].json);
 	free(dc->programs);
+	for (size_t i = 0; i < dc->n_filesystems; i++)
+		json_decref(dc->filesystems[i].json);
 	free(dc->disks);
+	free(dc->filesystems);
 	free(dc->spots);
 }
 

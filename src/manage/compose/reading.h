@@ -65,6 +65,8 @@ MUST_USE bool reading_programs(struct reading *reading, const struct schema_row 
 /* Its volumes: SCHEMA_DISKS. */
 MUST_USE bool reading_disks(struct reading *reading, const struct schema_row *row,
 			    const yaml_node_t *node);
+MUST_USE bool reading_filesystems(struct reading *reading, const struct schema_row *row,
+				  const yaml_node_t *node);
 /* One more of LIST, for NAME: an empty object. NULL: no memory. */
 struct compose_program *reading_add(struct compose_program **list, size_t *n, const char *name);
 /* JSON's "PATH: sentence" as a complaint about its spot. Returns false. */

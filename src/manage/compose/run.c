@@ -95,7 +95,10 @@ void run_free_now(struct plan_now *now)
 	for (size_t i = 0; i < now->n_disks; i++)
 		json_decref(now->disks[i].json);
 	free(now->programs);
+	for (size_t i = 0; i < now->n_filesystems; i++)
+		json_decref(now->filesystems[i].json);
 	free(now->disks);
+	free(now->filesystems);
 	*now = (struct plan_now){ 0 };
 }
 
@@ -373,6 +376,8 @@ static int plan_one(struct run *run, struct run_dc *of)
 		status = resolve_image(run, of);
 	if (status == EXIT_DONE)
 		status = run_look_disks(run, of);
+	if (status == EXIT_DONE)
+		status = run_look_filesystems(run, of);
 	if (status != EXIT_DONE)
 		return status;
 	if (!plan_make(of->dc, &of->now, chosen, name_of, &run->reach.nodes, &of->plan))

@@ -19,6 +19,7 @@ struct run_dc {
 	struct plan_now now;
 	uint64_t version; /* of its description */
 	struct plan plan;
+	size_t n_fs_made; /* the same of its file systems: */
 	size_t n_made; /* of its volumes, in the order of the file, the first so many were looked at and are there */
 };
 
@@ -59,10 +60,14 @@ MUST_USE int run_look_disks(struct run *run, struct run_dc *of);
 MUST_USE int run_apply_disks(struct run *run, struct run_dc *of, bool waits);
 /* Remove those that this run has made. */
 void run_forget_disks(struct run *run, struct run_dc *of);
+/* The same for its file systems, after its volumes are there, or before they go. */
+MUST_USE int run_look_filesystems(struct run *run, struct run_dc *of);
+MUST_USE int run_apply_filesystems(struct run *run, struct run_dc *of, bool waits);
+void run_forget_filesystems(struct run *run, struct run_dc *of);
 /* Remove the DC. HAD_VOLUMES: their servers may not have ended yet; they are waited for. As dvk_container_remove(). */
 DVS_MUST_USE dvs_err run_remove(struct dvk *admin, const char *dc, bool had_volumes,
 				uint32_t timeout_ms);
-/* Whether the DC has any volume, be it of the file or not. */
+/* Whether the DC has any volume or file system, be it of the file or not. */
 MUST_USE int run_has_volumes(struct cli *cli, struct dvk *admin, const char *dc, bool *has);
 
 /* The plans for people, or as one JSON document. */

@@ -9,6 +9,7 @@
 #define BOTH (SCHEMA_PROGRAM | SCHEMA_SERVER)
 #define HEALTH SCHEMA_HEALTH
 #define DISK SCHEMA_DISK
+#define FILESYSTEM SCHEMA_FILESYSTEM
 #define TIB (UINT64_C(1) << 40)
 #define MIB (UINT64_C(1) << 20)
 #define HOUR UINT64_C(3600000)
@@ -17,6 +18,7 @@ static const char *const networks[] = { "node", "none", NULL };
 static const char *const seccomps[] = { "default", "unconfined", NULL };
 static const char *const stores[] = { "file", "ram", "raw", "nbd", NULL };
 static const char *const accesses[] = { "managers", "dc", NULL };
+static const char *const media[] = { "file", "ram", "raw", "volume", NULL };
 static const char *const restarts[] = { "no", "on-failure", "always", NULL };
 
 const struct schema_row schema_rows[] = {
@@ -116,6 +118,26 @@ const struct schema_row schema_rows[] = {
 	  "So many bytes in a second for each replica that is brought up to date, such as 100M; 0: as fast as it goes." },
 	{ DISK, "access", "access", SCHEMA_CHOICE, 0, 0, accesses, 0, false, "managers",
 	  "Who may read and write it: *managers* or all programs of the *dc*." },
+	{ DC, "filesystems", NULL, SCHEMA_FILESYSTEMS, 0, 128, NULL, FILESYSTEM, false, NULL,
+	  "File systems of the DC (dvs-fs(1)) by name: the same files on all nodes. *volumes* says where its programs see them." },
+	{ FILESYSTEM, "disk", "volume", SCHEMA_TEXT, 0, 0, NULL, 0, false, NULL,
+	  "The volume of the DC that it is on, as one of *disks*: with more than one replica it outlives a node." },
+	{ FILESYSTEM, "size", "bytes", SCHEMA_BYTES, 16 * MIB, 16 * TIB, NULL, 0, false, NULL,
+	  "As 10G, without *disk* and *device*: those are as large as they are." },
+	{ FILESYSTEM, "store", "store", SCHEMA_CHOICE, 0, 0, media, 0, false,
+	  "volume with *disk*, raw with *device*, else file",
+	  "What it is on: *file*, a file of the node; *ram*, memory; *raw*, a block device; *volume*." },
+	{ FILESYSTEM, "device", "place", SCHEMA_TEXT, 0, 0, NULL, 0, false, NULL,
+	  "The block device that it is on." },
+	{ FILESYSTEM, "nodes", "nodes", SCHEMA_TEXTS, 1, 62, NULL, 0, false,
+	  "those of its disk, else the first one of the DC",
+	  "Names or numbers of the nodes that can serve it: the first one begins, the others are backups, which only one on a *disk* can have." },
+	{ FILESYSTEM, "quota", "quota_bytes", SCHEMA_BYTES, 0, 16 * TIB, NULL, 0, false, NULL,
+	  "So many bytes of files at most, such as 5G; 0: as many as fit." },
+	{ FILESYSTEM, "quota_files", "quota_files", SCHEMA_NUMBER, 0, INT64_MAX, NULL, 0, false,
+	  NULL, "So many files at most; 0: any number." },
+	{ FILESYSTEM, "access", "access", SCHEMA_CHOICE, 0, 0, accesses, 0, false, "managers",
+	  "Who may ask its server: *managers*, and gateways, by which programs see it; or all programs of the *dc* as well." },
 	{ DC | BOTH, "env", "env", SCHEMA_PAIRS, 0, 128, NULL, 0, false, NULL,
 	  "Variables of the environment: a mapping, or a list of NAME=VALUE. Those of a program go before "
 	  "those of the DC." },

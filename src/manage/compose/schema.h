@@ -20,6 +20,7 @@ enum schema_part {
 	SCHEMA_IO = 64,
 	SCHEMA_CAPABILITIES = 128,
 	SCHEMA_DISK = 256,
+	SCHEMA_FILESYSTEM = 512,
 };
 
 enum schema_kind {
@@ -30,23 +31,24 @@ enum schema_kind {
 	SCHEMA_BYTES,	 /* 256M */
 	SCHEMA_DURATION, /* 10s */
 	SCHEMA_BOOL,
-	SCHEMA_CHOICE,	 /* one of names */
-	SCHEMA_TEXTS,	 /* a list, or one text */
-	SCHEMA_COMMAND,	 /* a list, or a text that is split into words */
-	SCHEMA_PAIRS,	 /* a mapping of texts, or a list of NAME=VALUE */
-	SCHEMA_RLIMITS,	 /* NOFILE: 1024, or [1024, 4096] */
-	SCHEMA_SIZES,	 /* a mapping to sizes */
-	SCHEMA_REPLICAS, /* a number or "each" */
-	SCHEMA_ROOT,	 /* host or a directory */
-	SCHEMA_IMAGE,	 /* NAME or NAME@sha256:HEX */
-	SCHEMA_NODES,	 /* a list, or "all" */
-	SCHEMA_ENDPOINT, /* of a server */
-	SCHEMA_MAPPING,	 /* of part sub */
-	SCHEMA_VOLUMES,	 /* a list of part sub, or of SOURCE:TARGET[:ro] */
-	SCHEMA_DEVICES,	 /* a list of part sub, or of PATH[:rwm] */
-	SCHEMA_LIST,	 /* of part sub */
-	SCHEMA_PROGRAMS, /* a mapping of names to part sub */
-	SCHEMA_DISKS,	 /* the same */
+	SCHEMA_CHOICE,	    /* one of names */
+	SCHEMA_TEXTS,	    /* a list, or one text */
+	SCHEMA_COMMAND,	    /* a list, or a text that is split into words */
+	SCHEMA_PAIRS,	    /* a mapping of texts, or a list of NAME=VALUE */
+	SCHEMA_RLIMITS,	    /* NOFILE: 1024, or [1024, 4096] */
+	SCHEMA_SIZES,	    /* a mapping to sizes */
+	SCHEMA_REPLICAS,    /* a number or "each" */
+	SCHEMA_ROOT,	    /* host or a directory */
+	SCHEMA_IMAGE,	    /* NAME or NAME@sha256:HEX */
+	SCHEMA_NODES,	    /* a list, or "all" */
+	SCHEMA_ENDPOINT,    /* of a server */
+	SCHEMA_MAPPING,	    /* of part sub */
+	SCHEMA_VOLUMES,	    /* a list of part sub, or of SOURCE:TARGET[:ro] */
+	SCHEMA_DEVICES,	    /* a list of part sub, or of PATH[:rwm] */
+	SCHEMA_LIST,	    /* of part sub */
+	SCHEMA_PROGRAMS,    /* a mapping of names to part sub */
+	SCHEMA_DISKS,	    /* the same */
+	SCHEMA_FILESYSTEMS, /* the same */
 };
 
 struct schema_row {

@@ -16,7 +16,7 @@ static const struct {
 	{ SCHEMA_SERVER, "server" }, { SCHEMA_HEALTH, "health" },
 	{ SCHEMA_VOLUME, "volume" }, { SCHEMA_DEVICE, "device" },
 	{ SCHEMA_IO, "io" },	     { SCHEMA_CAPABILITIES, "capabilities" },
-	{ SCHEMA_DISK, "disk" },
+	{ SCHEMA_DISK, "disk" },     { SCHEMA_FILESYSTEM, "filesystem" },
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
 

@@ -332,6 +332,13 @@ static bool read_disks(struct reading *reading, const struct schema_row *row,
 	return reading_disks(reading, row, node);
 }
 
+static bool read_filesystems(struct reading *reading, const struct schema_row *row,
+			     const yaml_node_t *node, json_t *into)
+{
+	(void)into;
+	return reading_filesystems(reading, row, node);
+}
+
 static const value_reader readers[] = {
 	[SCHEMA_NAME] = read_name,
 	[SCHEMA_TEXT] = read_text,
@@ -357,6 +364,7 @@ static const value_reader readers[] = {
 	[SCHEMA_LIST] = value_read_list,
 	[SCHEMA_PROGRAMS] = read_programs,
 	[SCHEMA_DISKS] = read_disks,
+	[SCHEMA_FILESYSTEMS] = read_filesystems,
 };
 
 bool reading_value(struct reading *reading, const struct schema_row *row, const yaml_node_t *node,

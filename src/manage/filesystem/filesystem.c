@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manage/filesystem/filesystem.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,15 +10,20 @@
 #include <dvs/container.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/nearest.h"
 #include "client/volume.h"
 #include "manage/container/reach.h"
 #include "manage/text.h"
 
 #define KNOWN_MAX 64u
+#define GONE_NS (20 * CLOCK_NS_PER_S)
+#define PAUSE_MS 20
 
 int filesystem_fail(struct filesystem *fs, dvs_err err)
 {
+	if (fs->caller)
+		return filesystem_note(fs, "%s; %s", dvs_strerror(err), dvs_err_hint(err));
 	return cli_fail(fs->cli, err, "%s file system %s", fs->what, fs->text);
 }
 
@@ -32,7 +38,11 @@ int filesystem_note(struct filesystem *fs, const char *why, ...)
 	va_end(args);
 	if (len < 0) {
 		text = NULL;
-		return filesystem_fail(fs, DVS_NOMEM);
+		return cli_fail(fs->cli, DVS_NOMEM, "%s file system %s", fs->what, fs->text);
+	}
+	if (fs->caller) {
+		fs->caller->told(fs->caller->context, text);
+		return EXIT_FAILED;
 	}
 	cli_note(fs->cli, "%s file system %s: %s", fs->what, fs->text, text);
 	return EXIT_FAILED;
@@ -94,8 +104,9 @@ static int load(struct filesystem *fs, bool is_new)
 	return err == DVS_NOTFOUND ? fail_not_found(fs) : filesystem_fail(fs, err);
 }
 
-int filesystem_with(struct cli *cli, const char *word, const char *what, bool is_new,
-		    int (*run)(struct filesystem *fs))
+int filesystem_with_caller(struct cli *cli, const char *word, const char *what, bool is_new,
+			   int (*run)(struct filesystem *fs),
+			   const struct filesystem_caller *caller)
 {
 	AUTO_FREE struct filesystem *fs = calloc(1, sizeof(*fs));
 	int status;
@@ -103,6 +114,7 @@ int filesystem_with(struct cli *cli, const char *word, const char *what, bool is
 	if (!fs)
 		return cli_fail(cli, DVS_NOMEM, "%s file system %s", what, word);
 	fs->cli = cli;
+	fs->caller = caller;
 	fs->what = what;
 	fs->text = word;
 	if (!take_name(fs))
@@ -118,6 +130,12 @@ int filesystem_with(struct cli *cli, const char *word, const char *what, bool is
 	dvk_close(fs->dvk);
 	link_close(&fs->link);
 	return status;
+}
+
+int filesystem_with(struct cli *cli, const char *word, const char *what, bool is_new,
+		    int (*run)(struct filesystem *fs))
+{
+	return filesystem_with_caller(cli, word, what, is_new, run, NULL);
 }
 
 int filesystem_reach(struct filesystem *fs)
@@ -165,6 +183,19 @@ int filesystem_fail_ask(struct filesystem *fs, dvs_err err)
 	return filesystem_fail(fs, err);
 }
 
+/* Its servers see by themselves that it is removed, and end. What it was on can be removed after that: a server that cannot write any more takes long to end. */
+static void wait_gone(struct filesystem *fs)
+{
+	uint64_t until_ns = clock_deadline_ns(GONE_NS);
+	struct dvk_endpoint_info info;
+
+	if (link_try_enter(&fs->link, fs->dc) != DVS_OK)
+		return;
+	while (dvk_endpoint_info(fs->link.dvk, filesystem_server(fs), &info) == DVS_OK &&
+	       !clock_is_past(until_ns))
+		(void)poll(NULL, 0, PAUSE_MS);
+}
+
 dvs_err filesystem_forget(struct filesystem *fs)
 {
 	char key[DVS_NAME_MAX + 1];
@@ -179,5 +210,7 @@ dvs_err filesystem_forget(struct filesystem *fs)
 		if (err == DVS_NOTFOUND)
 			err = DVS_OK;
 	}
+	if (!err)
+		wait_gone(fs);
 	return err;
 }

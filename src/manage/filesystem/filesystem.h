@@ -12,10 +12,17 @@
 /* How long a server may take for what it answers at once. */
 #define FILESYSTEM_ANSWER_MS 15000u
 
+/* Who says in words of its own what went wrong. */
+struct filesystem_caller {
+	void (*told)(void *context, const char *why);
+	void *context;
+};
+
 struct filesystem {
 	struct cli *cli;
-	const char *what; /* "check" */
-	const char *text; /* as it was given */
+	const struct filesystem_caller *caller; /* NULL: messages are for people */
+	const char *what;			/* "check" */
+	const char *text;			/* as it was given */
 	char dc[DVS_NAME_MAX + 1];
 	char name[FS_RECORD_NAME_MAX + 1];
 	struct link link;
@@ -30,6 +37,10 @@ struct filesystem {
 /* Take WORD (DC/NAME) apart, open the admin link, look for the DC, the nodes and (unless IS_NEW) the record; then RUN. WHAT: what failed, as "check". */
 MUST_USE int filesystem_with(struct cli *cli, const char *word, const char *what, bool is_new,
 			     int (*run)(struct filesystem *fs));
+/* The same for CALLER, which gets what filesystem_fail() and filesystem_note() say. */
+MUST_USE int filesystem_with_caller(struct cli *cli, const char *word, const char *what,
+				    bool is_new, int (*run)(struct filesystem *fs),
+				    const struct filesystem_caller *caller);
 /* "WHAT file system DC/NAME: why; what to try". */
 int filesystem_fail(struct filesystem *fs, dvs_err err);
 /* The same with a sentence of our own. */
@@ -44,7 +55,7 @@ static inline dvs_ep filesystem_server(const struct filesystem *fs)
 bool filesystem_why(struct filesystem *fs, uint32_t node, char why[DVK_TEXT_MAX + 1]);
 /* Say that the server did not answer: ERR, and what it has said. */
 int filesystem_fail_ask(struct filesystem *fs, dvs_err err);
-/* Remove the record and what belongs to it: its servers end, and remove what they have stored. */
+/* Remove the record and what belongs to it: its servers end, which is waited for, and remove what they have stored. */
 DVS_MUST_USE dvs_err filesystem_forget(struct filesystem *fs);
 
 #endif

@@ -46,7 +46,9 @@ static const char *plan_lines(struct pair *pair, const char *before, uint64_t no
 					       pair->before.dcs[0].programs,
 					       pair->before.dcs[0].n_programs,
 					       pair->before.dcs[0].disks,
-					       pair->before.dcs[0].n_disks };
+					       pair->before.dcs[0].n_disks,
+					       pair->before.dcs[0].filesystems,
+					       pair->before.dcs[0].n_filesystems };
 	}
 	read_yaml(after, &pair->after);
 	ck_assert(plan_make(&pair->after.dcs[0], &pair->now, nodes, name_of, NULL, &pair->plan));
@@ -193,7 +195,35 @@ TEST(of_volumes_only_what_the_file_names_is_compared)
 	end(&pair);
 }
 
+/* The same of file systems. */
+TEST(of_file_systems_only_what_the_file_names_is_compared)
+{
+	struct pair pair;
+	const char *const before = "name: web\nfilesystems:\n"
+				   "  site: { disk: d, nodes: [n0, n1], quota: 1G, access: dc }\n"
+				   "  old: { size: 1G }\n";
+
+	ck_assert_str_eq(plan_lines(&pair, before, 1,
+				    "name: web\n"
+				    "filesystems: { site: { disk: d, nodes: [n1, n0] } }\n",
+				    1),
+			 "");
+	end(&pair);
+	ck_assert_str_eq(plan_lines(&pair, before, 1,
+				    "name: web\n"
+				    "filesystems:\n"
+				    "  site: { disk: d, nodes: [n0], quota: 2G }\n"
+				    "  new: { size: 16M }\n",
+				    1),
+			 "~ filesystems.site.nodes [\"n0\",\"n1\"] > [\"n0\"]\n"
+			 "~ filesystems.site.quota 1G > 2G\n"
+			 "+ filesystems.new  > {\"bytes\":16777216,\"store\":\"file\"}\n");
+	ck_assert(!pair.plan.description && pair.plan.anew[0] == '\0');
+	end(&pair);
+}
+
 UNIT_MAIN("manage-plan", of_volumes_only_what_the_file_names_is_compared,
-	  the_same_file_is_no_change, a_dc_that_is_not_there_is_created_with_all,
+	  of_file_systems_only_what_the_file_names_is_compared, the_same_file_is_no_change,
+	  a_dc_that_is_not_there_is_created_with_all,
 	  each_field_that_differs_is_a_line_with_the_units_of_the_file,
 	  what_needs_new_containers_is_marked)
