@@ -389,6 +389,19 @@ def one_in_use_goes_when_nobody_uses_it(world):
     assert gateway.process.wait(20) == 0
 
 
+def one_that_another_namespace_has_says_so(world):
+    gateway = world.gateway()
+    with subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", "echo there; read line"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"there\n"
+        gateway.process.terminate()
+        wait_for(lambda: "another mount namespace has it" in gateway.log_text(), "a word of it")
+        assert not os.path.ismount(gateway.path) and gateway.process.poll() is None
+        other.stdin.close()
+        other.wait()
+    assert gateway.process.wait(60) == 0
+
+
 def a_dead_mount_is_removed_by_the_next_start(world):
     gateway = world.gateway()
     gateway.process.kill()
@@ -457,7 +470,7 @@ def main():
     return 1 if tap.failed else 0
 
 
-TESTS = (what_is_written_is_read, names_over_255_bytes_are_refused, what_one_writes_the_other_reads_at_once, a_file_that_stays_open_is_coherent, names_are_coherent, attributes_are_coherent, a_directory_that_somebody_is_in_and_mounts_stay, appends_of_both_are_all_there, nobody_sees_a_number_go_back, what_is_mapped_and_synced_is_seen, locks_are_everybodys, who_waits_for_a_lock_can_be_interrupted, it_unmounts_on_a_signal, one_in_use_goes_when_nobody_uses_it, a_dead_mount_is_removed_by_the_next_start, another_server_is_found, without_a_server_it_says_so)
+TESTS = (what_is_written_is_read, names_over_255_bytes_are_refused, what_one_writes_the_other_reads_at_once, a_file_that_stays_open_is_coherent, names_are_coherent, attributes_are_coherent, a_directory_that_somebody_is_in_and_mounts_stay, appends_of_both_are_all_there, nobody_sees_a_number_go_back, what_is_mapped_and_synced_is_seen, locks_are_everybodys, who_waits_for_a_lock_can_be_interrupted, it_unmounts_on_a_signal, one_in_use_goes_when_nobody_uses_it, one_that_another_namespace_has_says_so, a_dead_mount_is_removed_by_the_next_start, another_server_is_found, without_a_server_it_says_so)
 
 if __name__ == "__main__":
     sys.exit(main())

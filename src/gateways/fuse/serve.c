@@ -30,6 +30,8 @@
 #define BACKGROUND_MAX 64u
 #define WORKERS_AT_FIRST 4u
 #define LAST_ANSWERS_MS 5000u
+/* So long after it was unmounted the kernel has ended it, if nobody else has it. */
+#define GONE_MS 1000
 
 static void *worker_run(void *context);
 
@@ -240,8 +242,8 @@ static void op_init(void *context, struct fuse_conn_info *connection)
 		FUSE_CAP_ASYNC_READ | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
 		FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK |
 		FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO |
-		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_ACL |
-		FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS;
+		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_ACL | FUSE_CAP_EXPLICIT_INVAL_DATA |
+		FUSE_CAP_CACHE_SYMLINKS;
 	struct gateway *gateway = context;
 
 	gateway->has_expiry = (connection->capable & FUSE_CAP_EXPIRE_ONLY) != 0;
@@ -302,6 +304,7 @@ dvs_err serve_start(struct gateway *gateway, char why[GATEWAY_WHY_MAX])
 
 void serve_wait(struct gateway *gateway, int signal_fd)
 {
+	int is_gone_ms = -1;
 	bool is_ending = false;
 
 	while (!gateway->is_over) {
@@ -310,16 +313,26 @@ void serve_wait(struct gateway *gateway, int signal_fd)
 			{ .fd = signal_fd, .events = POLLIN },
 			{ .fd = gateway->ended_fd, .events = POLLIN },
 		};
+		int n = poll(wait, 2, is_gone_ms);
 
-		if (poll(wait, 2, -1) < 0 && errno != EINTR)
+		if (n < 0 && errno != EINTR)
 			break;
-		if (!(wait[0].revents & POLLIN) ||
+		if (n == 0) {
+			is_gone_ms = -1;
+			log_info(&gateway->options->log,
+				 "another mount namespace has it, too: it goes when that does, or "
+				 "with the next signal",
+				 LOG_STR("mount", gateway->options->mount));
+		}
+		if (n <= 0 || !(wait[0].revents & POLLIN) ||
 		    read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 			continue;
 		if (is_ending)
 			break;
 		is_ending = true;
-		if (!mount_end(gateway->options))
+		if (mount_end(gateway->options))
+			is_gone_ms = GONE_MS;
+		else
 			log_info(&gateway->options->log,
 				 "still in use: it goes when nobody uses it any more, or with the "
 				 "next signal",
