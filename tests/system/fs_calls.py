@@ -66,6 +66,20 @@ def a_link_that_comes_meanwhile(one, two):
     assert said <= {"OK", "ESTALE"}, said
 
 
+def a_copy_has_the_holes_of_the_first(one):
+    """Which Linux leaves to the file system: ext4 and tmpfs write zeroes."""
+    with open(one / "holes", "w+b") as first, open(one / "copy", "w+b") as copy:
+        first.truncate(64 * 4096)
+        os.pwrite(first.fileno(), b"x" * 4096, 32 * 4096)
+        copy.write(b"old" * 30000)
+        copy.flush()
+        done = 0
+        while done < 64 * 4096:
+            done += os.copy_file_range(first.fileno(), copy.fileno(), 64 * 4096 - done, done, done)
+        posix_help.equal(os.fstat(copy.fileno()).st_blocks, 8)
+    assert (one / "copy").read_bytes() == (one / "holes").read_bytes()
+
+
 def main():
     if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
         print("1..0 # SKIP needs root and /dev/fuse")
@@ -75,6 +89,7 @@ def main():
         os.chmod(world.base, 0o755)
         one, two = (world.gateway("--dev", "--suid").path for _ in range(2))
         posix_calls.run(tap, one)
+        checked(tap, a_copy_has_the_holes_of_the_first, one)
         checked(tap, contents_at_one_gateway, one)
         checked(tap, a_link_that_comes_meanwhile, one, two)
         checked(tap, contents_over_two_gateways, one, two)

@@ -371,6 +371,38 @@ static dvs_err check_counts_of(struct check *check, const struct check_file *fil
 	return DVS_OK;
 }
 
+/* Files that say they have another number of blocks than their extents. */
+static dvs_err check_blocks(struct check *check)
+{
+	uint64_t ino = 0;
+	dvs_err err = DVS_OK;
+
+	while (err == DVS_OK) {
+		sqlite3_stmt *stmt = fs_sql(check->fs, FS_SQL_FILE_BLOCKS);
+		struct fs_inode *inode;
+		uint64_t blocks;
+
+		if (stmt)
+			fs_bind(stmt, 1, ino);
+		err = fs_sql_row(check->fs, stmt);
+		if (err != DVS_OK)
+			break;
+		ino = fs_column(stmt, 0);
+		blocks = fs_column(stmt, 1);
+		(void)sqlite3_reset(stmt);
+		say(check, "file %llu does not have as many blocks as it says",
+		    (unsigned long long)ino);
+		if (!check->repairs)
+			continue;
+		err = fs_inode_get(check->fs, ino, &inode);
+		if (err == DVS_OK)
+			err = fs_inode_change(check->fs, inode);
+		if (err == DVS_OK)
+			inode->attr.blocks = blocks;
+	}
+	return err == DVS_NOTFOUND ? DVS_OK : err;
+}
+
 static dvs_err check_whole(struct check *check)
 {
 	struct fs *fs = check->fs;
@@ -431,6 +463,8 @@ static dvs_err check_tables(struct check *check)
 	}
 	for (size_t i = 0; i < check->n_files && err == DVS_OK; i++)
 		err = check_counts_of(check, &check->files[i]);
+	if (err == DVS_OK)
+		err = check_blocks(check);
 	if (err == DVS_OK)
 		err = write_back(check->fs);
 	return err == DVS_OK ? check_whole(check) : err;

@@ -329,6 +329,45 @@ static bool overlaps(uint64_t a, uint64_t b, uint64_t bytes)
 	return a < b ? b - a < bytes : a - b < bytes;
 }
 
+/* How many of at most BYTES bytes from OFFSET on, all within the file, are a hole, or (not *IS_HOLE) data. */
+static dvs_err run_at(struct fs *fs, uint64_t ino, uint64_t offset, uint64_t bytes, uint64_t *run,
+		      bool *is_hole)
+{
+	uint64_t end = offset;
+	dvs_err err = fs_seek(fs, ino, FS_SEEK_DATA, offset, &end);
+
+	*run = bytes;
+	*is_hole = err == DVS_NODATA || end > offset;
+	if (err == DVS_NODATA)
+		return DVS_OK;
+	if (err == DVS_OK && !*is_hole)
+		err = fs_seek(fs, ino, FS_SEEK_HOLE, offset, &end);
+	*run = least(end - offset, bytes);
+	return err;
+}
+
+/* A hole is copied as one. */
+static dvs_err copy_hole(struct fs *fs, struct fs_inode *target, uint64_t offset, uint64_t bytes,
+			 struct fs_attr *attr)
+{
+	bool must_sync;
+	dvs_err err = DVS_OK;
+
+	if (offset >= (uint64_t)FS_FILE_MAX || bytes > (uint64_t)FS_FILE_MAX - offset)
+		return DVS_FILEBIG;
+	if (offset < target->attr.size)
+		err = fs_allocate(fs, target->attr.ino, PUNCH_HOLE | KEEP_SIZE, offset, bytes, attr,
+				  &must_sync);
+	if (err == DVS_OK && offset + bytes > target->attr.size)
+		err = fs_truncate(fs, target->attr.ino, offset + bytes);
+	if (err == DVS_OK)
+		err = fs_inode_change(fs, target);
+	if (err == DVS_OK)
+		err = fs_drop_privileges(fs, NULL, target);
+	*attr = target->attr;
+	return err;
+}
+
 dvs_err fs_copy(struct fs *fs, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset,
 		uint64_t bytes, uint64_t *done, struct fs_attr *attr, bool *must_sync)
 {
@@ -352,9 +391,18 @@ dvs_err fs_copy(struct fs *fs, uint64_t from, uint64_t from_offset, uint64_t to,
 		return DVS_NOMEM;
 	while (err == DVS_OK && *done < bytes) {
 		size_t got, put = 0;
+		uint64_t run;
+		bool is_hole;
 
-		err = fs_read(fs, from, from_offset + *done, room,
-			      (size_t)least(bytes - *done, COPY_ROOM), &got);
+		err = run_at(fs, from, from_offset + *done, bytes - *done, &run, &is_hole);
+		if (err == DVS_OK && is_hole) {
+			err = copy_hole(fs, target, to_offset + *done, run, attr);
+			*done += err == DVS_OK ? run : 0;
+			continue;
+		}
+		if (err == DVS_OK)
+			err = fs_read(fs, from, from_offset + *done, room,
+				      (size_t)least(run, COPY_ROOM), &got);
 		if (err == DVS_OK && got > 0)
 			err = fs_write(fs, to, to_offset + *done, room, got, true, &put, attr,
 				       must_sync);

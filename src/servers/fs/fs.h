@@ -196,5 +196,7 @@ DVS_MUST_USE dvs_err fs_answer_keep(struct fs *fs, uint64_t client, uint32_t cal
 DVS_MUST_USE dvs_err fs_answer_find(struct fs *fs, uint64_t client, uint32_t call, void *answer,
 				    size_t *bytes);
 DVS_MUST_USE dvs_err fs_answer_forget(struct fs *fs, uint64_t client);
+/* The first client behind CLIENT that has an answer; NOTFOUND: that was all. */
+DVS_MUST_USE dvs_err fs_answer_next(struct fs *fs, uint64_t client, uint64_t *next);
 
 #endif

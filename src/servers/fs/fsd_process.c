@@ -226,7 +226,8 @@ static void tick(struct skeleton_timer *timer)
 	fsd->synced_ns = clock_now_ns();
 	if (fs_has_times(fsd->fs) && fs_begin(fsd->fs) == DVS_OK && fs_commit(fsd->fs) != DVS_OK)
 		log_warning(&fsd->log, "access times are lost");
-	if (fsimage_is_dirty(fs_image(fsd->fs)) && fsimage_sync(fs_image(fsd->fs)) != DVS_OK)
+	if (!fsimage_why(fs_image(fsd->fs)) && fsimage_is_dirty(fs_image(fsd->fs)) &&
+	    fsimage_sync(fs_image(fsd->fs)) != DVS_OK)
 		log_error(&fsd->log, "what was changed cannot be made durable");
 }
 

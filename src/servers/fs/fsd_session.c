@@ -265,6 +265,27 @@ static void end_session(struct fsd *fsd, struct fsd_session *session)
 	}
 }
 
+/* Answers of the former server to endpoints that are gone: nobody can ask for them again. */
+static dvs_err forget_strangers(struct fsd *fsd)
+{
+	struct dvk_endpoint_info info;
+	uint64_t client = 0;
+	dvs_err err = fs_begin(fsd->fs);
+
+	if (err)
+		return err;
+	while (!err && (err = fs_answer_next(fsd->fs, client, &client)) == DVS_OK) {
+		dvs_ep ep = { (uint32_t)client };
+
+		if (client > UINT32_MAX || dvk_endpoint_info(fsd->dvk, ep, &info) == DVS_NODEST)
+			err = fs_answer_forget(fsd->fs, client);
+	}
+	if (err == DVS_NOTFOUND)
+		return fs_commit(fsd->fs);
+	fs_rollback(fsd->fs);
+	return err;
+}
+
 /* All sessions of the former server have spoken, or are gone. */
 static dvs_err settle(struct fsd *fsd)
 {
@@ -285,6 +306,8 @@ static dvs_err settle(struct fsd *fsd)
 		else
 			fs_rollback(fsd->fs);
 	}
+	if (!err)
+		err = forget_strangers(fsd);
 	while ((link = list_take_head(&fsd->unsettled)))
 		fs_resumed_answer(CONTAINER_OF(link, struct skeleton_request, kept), DVS_OK, NULL);
 	return err;

@@ -99,3 +99,21 @@ dvs_err fs_answer_forget(struct fs *fs, uint64_t client)
 		fs_bind(stmt, 1, client);
 	return fs_sql_run(fs, stmt);
 }
+
+dvs_err fs_answer_next(struct fs *fs, uint64_t client, uint64_t *next)
+{
+	sqlite3_stmt *stmt;
+	dvs_err err;
+
+	if (client >= INT64_MAX)
+		return DVS_NOTFOUND;
+	stmt = fs_sql(fs, FS_SQL_ANSWER_NEXT);
+	if (stmt)
+		fs_bind(stmt, 1, client);
+	err = fs_sql_row(fs, stmt);
+	if (err != DVS_OK)
+		return err;
+	*next = fs_column(stmt, 0);
+	(void)sqlite3_reset(stmt);
+	return DVS_OK;
+}

@@ -46,6 +46,9 @@ static const char *const texts[FS_SQL_N] = {
 	[FS_SQL_FILE_MEND] =
 		"UPDATE files SET mode = ?2, nlink = max(0, min(nlink, ?4)), size = max(0, min(size, ?3)), blocks = max(0, min(blocks, ?3 / 512)), atime_ns = 0, mtime_ns = 0,"
 		" ctime_ns = 0, flags = flags & 63 WHERE ino = ?1",
+	[FS_SQL_FILE_BLOCKS] =
+		"SELECT ino, n FROM (SELECT ino, blocks, (SELECT CAST(total(extents.blocks) AS INTEGER) * 8 FROM extents WHERE extents.ino = files.ino) AS n"
+		" FROM files WHERE ino > ?1) WHERE blocks <> n ORDER BY ino LIMIT 1",
 	[FS_SQL_ORPHAN_NEXT] =
 		"SELECT ino FROM files WHERE nlink = 0 AND ino > ?1 ORDER BY ino LIMIT 1",
 	[FS_SQL_CONTENT_GET] = "SELECT content FROM files WHERE ino = ?1",
@@ -92,6 +95,8 @@ static const char *const texts[FS_SQL_N] = {
 	[FS_SQL_EXTENT_PUT] =
 		"UPDATE extents SET blocks = ?3, epoch = ?5 WHERE ino = ?1 AND first = ?2",
 	[FS_SQL_EXTENT_REMOVE] = "DELETE FROM extents WHERE ino = ?1 AND first = ?2",
+	[FS_SQL_ANSWER_NEXT] =
+		"SELECT client FROM answers WHERE client > ?1 ORDER BY client LIMIT 1",
 	[FS_SQL_ANSWER_REMOVE] = "DELETE FROM answers WHERE client = ?1",
 };
 

@@ -198,6 +198,7 @@ TEST(attributes_have_limits)
 
 TEST(answers_and_sessions_survive)
 {
+	uint64_t client;
 	struct fs *fs = fs_help_open();
 	struct fs_session_row row = { .session = 7, .ep = UINT64_MAX, .node = 3 };
 	char answer[FS_ANSWER_MAX];
@@ -225,6 +226,11 @@ TEST(answers_and_sessions_survive)
 	ck_assert(fs_answer_find(fs, UINT64_MAX, 6, answer, &bytes) == DVS_OK);
 	ck_assert_uint_eq(bytes, 6);
 	ck_assert_mem_eq(answer, "second", 6);
+	ck_assert(CHANGE(fs, fs_answer_keep(fs, 3, 1, "a", 1)) == DVS_OK);
+	ck_assert(CHANGE(fs, fs_answer_keep(fs, 12, 1, "b", 1)) == DVS_OK);
+	ck_assert(fs_answer_next(fs, 0, &client) == DVS_OK && client == 3);
+	ck_assert(fs_answer_next(fs, client, &client) == DVS_OK && client == 12);
+	ck_assert(fs_answer_next(fs, client, &client) == DVS_NOTFOUND);
 	ck_assert(CHANGE(fs, fs_answer_forget(fs, UINT64_MAX)) == DVS_OK);
 	ck_assert(fs_answer_find(fs, UINT64_MAX, 6, answer, &bytes) == DVS_NOTFOUND);
 	fs_help_close(fs);

@@ -194,6 +194,21 @@ TEST(attributes_that_cannot_be_are_replaced)
 	fs_help_close(tree.fs);
 }
 
+TEST(blocks_are_those_of_the_extents)
+{
+	struct tree tree;
+
+	grow(&tree);
+	damage(&tree, "INSERT INTO extents VALUES(4, 1), (4, 2)");
+	/* The sum of all is mended with it: otherwise the check would say so after the repair. */
+	mend(&tree, "as many blocks as it says");
+	ck_assert_uint_eq(fs_help_attr(tree.fs, tree.file).blocks, 24);
+	damage(&tree, "UPDATE files SET blocks = 8 WHERE ino = 4; UPDATE whole SET bytes = 4096");
+	mend(&tree, "as many blocks as it says");
+	ck_assert_uint_eq(fs_help_attr(tree.fs, tree.file).blocks, 24);
+	fs_help_close(tree.fs);
+}
+
 TEST(attributes_of_no_file_go_and_the_sums_are_right)
 {
 	struct tree tree;
@@ -240,5 +255,5 @@ UNIT_MAIN("fs-check", a_wrong_number_of_links_is_counted_again,
 	  a_lost_file_gets_a_name_in_lost_and_found, a_lost_directory_comes_back_with_what_is_in_it,
 	  a_circle_of_directories_is_cut, a_second_name_of_a_directory_goes,
 	  attributes_that_cannot_be_are_replaced, attributes_of_no_file_go_and_the_sums_are_right,
-	  what_was_removed_and_is_open_is_no_damage,
+	  blocks_are_those_of_the_extents, what_was_removed_and_is_open_is_no_damage,
 	  a_damaged_file_system_is_not_opened_or_answers_corrupt)
