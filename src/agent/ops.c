@@ -41,6 +41,9 @@ static const struct row rows[] = {
 	{ AGENT_JOB_STOP, op_job_stop },
 	{ AGENT_JOBS, op_jobs },
 	{ AGENT_DOCTOR, op_doctor },
+	{ AGENT_VOLUME_ATTACH, op_volume_attach },
+	{ AGENT_VOLUME_DETACH, op_volume_detach },
+	{ AGENT_ATTACHMENTS, op_attachments },
 };
 
 agent_op_handler op_handler(uint32_t op)

@@ -524,8 +524,7 @@ void volumes_dc_removed(struct volumes *volumes, const char *dc)
 	volumes_look(volumes);
 }
 
-/* Where this program is. */
-static bool find_folder(char *path, size_t size)
+bool volumes_folder(char *path, size_t size)
 {
 	ssize_t len = readlink("/proc/self/exe", path, size - 1);
 	char *slash;
@@ -542,7 +541,7 @@ dvs_err volumes_open(struct agent *agent, int node_mounts, struct volumes **out)
 {
 	struct volumes *volumes = calloc(1, sizeof(*volumes));
 
-	if (!volumes || !find_folder(volumes->folder, sizeof(volumes->folder))) {
+	if (!volumes || !volumes_folder(volumes->folder, sizeof(volumes->folder))) {
 		free(volumes);
 		return DVS_NOMEM;
 	}

@@ -4,6 +4,9 @@
 #ifndef AGENT_VOLUMES_H
 #define AGENT_VOLUMES_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "agent/agent.h"
 
 struct volumes;
@@ -12,6 +15,8 @@ struct volumes;
 DVS_MUST_USE dvs_err volumes_open(struct agent *agent, int node_mounts, struct volumes **volumes);
 /* Something has changed: look at all DCs. Soon, once for many calls. */
 void volumes_look(struct volumes *volumes);
+/* Where this program is, and those that it starts: a path that ends in a slash. */
+bool volumes_folder(char *path, size_t size);
 /* DC was removed: what it had in volumes is to go. */
 void volumes_dc_removed(struct volumes *volumes, const char *dc);
 

@@ -161,6 +161,35 @@ def two_writers_are_refused(lab, _):
             last.detach()
 
 
+def devices_of_other_nodes(lab, _):
+    """All by their agents, from one node."""
+    def rows(*words):
+        return {(row["node"], row["volume"]): row for row in
+                lab.json(2, "vol", "attachments", *words)["attachments"]}
+    with volume(lab, "web/far", size="16M") as name, volume(lab, "web/near", size="16M") as near:
+        device = lab.run(2, "dvs", "vol", "attach", name, "--node", "n1").strip()
+        assert lab.run(1, "blockdev", "--getsize64", device).strip() == str(16 * MIB)
+        said = refused(lab, 2, "attach", name, "--node", "n0")
+        assert "node n0: " in said and "is attached on node 1" in said, said
+        with Device(lab, 0, near, "--read-only"):
+            told = rows("--all-nodes")
+            assert set(told) == {("n1", name), ("n0", near)}, told
+            assert told["n1", name]["device"] == device and told["n0", near]["access"] == "read-only", told
+            assert set(rows("--node", "n1")) == {("n1", name)}
+            assert not lab.json(2, "vol", "attachments")["attachments"]
+        lab.run(1, "mkfs.ext4", "-q", device)
+        lab.run(1, "mkdir", "-p", PLACE)
+        lab.run(1, "mount", device, PLACE)
+        said = refused(lab, 2, "detach", name, "--node", "n1")
+        assert f"is mounted on {PLACE}" in said and "--force" in said, said
+        lab.run(1, "umount", PLACE)
+        lab.run(2, "dvs", "vol", "detach", name, "--node", "n1")
+        assert not rows("--all-nodes")
+        assert "not attached on this node" in refused(lab, 2, "detach", name, "--node", "n1")
+        done = lab.exec(2, "dvs", "vol", "attach", name, "--node", "n7")
+        assert done.returncode == 2 and "n7" in done.stderr, done.stderr
+
+
 def pid_on_host(lab, node, inside):
     """Of process INSIDE of a node."""
     for proc in Path("/proc").glob("[0-9]*"):
@@ -394,7 +423,7 @@ def try_bench(database):
         database.bench("-c", "4", "-j", "2", "-T", "600", "-n", timeout=900)
 
 
-TESTS = (a_file_system_moves_to_another_node, two_writers_are_refused, the_dead_hold_nothing,
+TESTS = (a_file_system_moves_to_another_node, two_writers_are_refused, devices_of_other_nodes, the_dead_hold_nothing,
          a_file_system_waits_for_its_server, a_replica_takes_over_under_a_file_system,
          a_database_outlives_crashes, dvsd_is_not_needed_meanwhile, who_was_cut_off_writes_no_more,
          a_node_that_is_lost_holds_nothing)

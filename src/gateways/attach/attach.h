@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <dvs/error.h>
+#include <jansson.h>
 
 #include "gateways/attach/backend.h"
 #include "gateways/attach/loop.h"
@@ -38,5 +39,13 @@ DVS_MUST_USE dvs_err attach_list(const char *run_dir, struct attachment **list, 
  * is mounted or otherwise in use. BADSTATE: the volume has several devices here. TIMEOUT: somebody still has it open, it goes when they close it. WHY gets a sentence. */
 DVS_MUST_USE dvs_err attach_detach(const char *run_dir, const char *what, bool force,
 				   uint32_t timeout_ms, char why[ATTACH_WHY_MAX]);
+
+/* For people, to be added to WHY of attach_detach(): what to try. */
+const char *attach_hint(dvs_err err);
+
+/* A row of 'dvs vol attachments'. NULL: no memory. */
+json_t *attach_describe(const struct attachment *attachment);
+/* Those of all of attach_list() to ROWS, a list. */
+DVS_MUST_USE dvs_err attach_rows(const char *run_dir, json_t *rows, char why[ATTACH_WHY_MAX]);
 
 #endif

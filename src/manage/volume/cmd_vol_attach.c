@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvs vol attach, detach and attachments: volumes as block devices of this node. */
+/* dvs vol attach, detach and attachments: volumes as block devices of this node, or of others by their agents. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "client/volume.h"
 #include "gateways/attach/attach.h"
 #include "manage/cli.h"
 #include "manage/link.h"
+#include "manage/volume/devices.h"
 
 #define PROGRAM "dvs-attach"
 #define SAID_BYTES 1024u
 #define DETACH_MS 10000u
 #define DETACH_MS_MAX (3600u * 1000)
-#define TIME_BYTES 32
+#define DETACH_FAR_MS_MAX (60u * 1000) /* an agent waits */
 
 /* ---- attach ---- */
 
@@ -74,6 +73,26 @@ static int ask_program(const char *const *argv, char said[SAID_BYTES])
 	return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+static int print_attached(struct cli *cli, const char *device, bool read_only)
+{
+	json_t *about = json_pack("{s:s, s:s, s:b}", "name", cli->words[0], "device", device,
+				  "read_only", read_only);
+
+	if (about && cli_has(cli, OPTION_NODE))
+		(void)json_object_set_new(about, "node", json_string(cli->values[OPTION_NODE]));
+	if (cli->output.format == OUTPUT_TABLE)
+		(void)fprintf(cli->output.file, "%s\n", device);
+	return cli_result(cli, device, about);
+}
+
+static int attach_far(struct cli *cli, bool read_only)
+{
+	char device[DEVICES_PATH_BYTES] = "";
+	int status = devices_attach(cli, cli->words[0], device);
+
+	return status == EXIT_DONE ? print_attached(cli, device, read_only) : status;
+}
+
 int cmd_vol_attach(struct cli *cli)
 {
 	const char *argv[8] = { PROGRAM, "--run-dir", link_run_dir(cli) };
@@ -86,18 +105,15 @@ int cmd_vol_attach(struct cli *cli)
 	if (!volume_name_split(cli->words[0], dc, name, snapshot))
 		return cli_usage(cli, "'%s' is no name of a volume; write DC/VOLUME[@SNAPSHOT]",
 				 cli->words[0]);
+	if (cli_has(cli, OPTION_NODE))
+		return attach_far(cli, read_only || snapshot[0]);
 	if (read_only)
 		argv[n++] = "--read-only";
 	if (cli_has(cli, OPTION_SHARED))
 		argv[n++] = "--shared";
 	argv[n++] = cli->words[0];
-	if (ask_program(argv, said) == 0) {
-		if (cli->output.format == OUTPUT_TABLE)
-			(void)fprintf(cli->output.file, "%s\n", said);
-		return cli_result(cli, said,
-				  json_pack("{s:s, s:s, s:b}", "name", cli->words[0], "device",
-					    said, "read_only", read_only || snapshot[0]));
-	}
+	if (ask_program(argv, said) == 0)
+		return print_attached(cli, said, read_only || snapshot[0]);
 	(void)fprintf(cli->err, "dvs: %s\n",
 		      !said[0]					? PROGRAM " has died" :
 		      strncmp(said, before, sizeof(before) - 1) ? said :
@@ -107,27 +123,30 @@ int cmd_vol_attach(struct cli *cli)
 
 /* ---- detach ---- */
 
-static const char *hint_of(dvs_err err)
-{
-	if (err == DVS_INUSE)
-		return "; unmount it first, or give --force: then whoever uses it gets errors";
-	return err == DVS_NOTFOUND ? "; see 'dvs vol attachments'" : "";
-}
-
 int cmd_vol_detach(struct cli *cli)
 {
 	char why[ATTACH_WHY_MAX] = "";
 	uint32_t timeout_ms;
 	dvs_err err;
 
-	if (!cli_seconds(cli, OPTION_TIMEOUT, 0, DETACH_MS_MAX, DETACH_MS, &timeout_ms))
+	if (!cli_seconds(cli, OPTION_TIMEOUT, 0,
+			 cli_has(cli, OPTION_NODE) ? DETACH_FAR_MS_MAX : DETACH_MS_MAX, DETACH_MS,
+			 &timeout_ms))
 		return EXIT_USAGE;
+	if (cli_has(cli, OPTION_NODE)) {
+		int status = devices_detach(cli, cli->words[0], timeout_ms);
+
+		return status != EXIT_DONE ? status :
+					     cli_result(cli, cli->words[0],
+							json_pack("{s:s}", "name", cli->words[0]));
+	}
 	err = attach_detach(link_run_dir(cli), cli->words[0], cli_has(cli, OPTION_FORCE),
 			    timeout_ms, why);
 	if (err != DVS_OK && !why[0])
 		return cli_fail(cli, err, "detach %s", cli->words[0]);
 	if (err != DVS_OK) {
-		(void)fprintf(cli->err, "dvs: detach %s: %s%s\n", cli->words[0], why, hint_of(err));
+		(void)fprintf(cli->err, "dvs: detach %s: %s%s\n", cli->words[0], why,
+			      attach_hint(err));
 		return EXIT_FAILED;
 	}
 	return cli_result(cli, cli->words[0], json_pack("{s:s}", "name", cli->words[0]));
@@ -142,40 +161,35 @@ static const struct output_column columns[] = {
 };
 static const struct output_shape shape = { "attachments", columns, ARRAY_LEN(columns) };
 
-static json_t *describe(const struct attachment *attachment)
-{
-	time_t seconds = (time_t)(attachment->since_ns / CLOCK_NS_PER_S);
-	char since[TIME_BYTES] = "";
-	struct tm tm;
+static const struct output_column columns_of_nodes[] = {
+	{ "NODE", "node", false },    { "DEVICE", "device", false }, { "VOLUME", "volume", false },
+	{ "STATE", "state", false },  { "ACCESS", "access", false }, { "SINCE", "since", true },
+	{ "KEEPER", "keeper", true }, { "SERVER", "server", true },
+};
+static const struct output_shape shape_of_nodes = { "attachments", columns_of_nodes,
+						    ARRAY_LEN(columns_of_nodes) };
 
-	if (gmtime_r(&seconds, &tm))
-		(void)strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i}", "name", attachment->device,
-			 "device", attachment->device, "volume", attachment->volume, "state",
-			 attachment->is_dead ? "dead" : "attached", "access",
-			 attachment->is_read_only ? "read-only" :
-			 attachment->is_shared	  ? "shared" :
-						    "exclusive",
-			 "since", since, "keeper", (int)attachment->keeper, "server",
-			 (int)attachment->server);
+static int list_here(struct cli *cli, json_t *rows)
+{
+	char why[ATTACH_WHY_MAX] = "";
+	dvs_err err = attach_rows(link_run_dir(cli), rows, why);
+
+	return err ? cli_fail(cli, err, "list the attachments (%s)", why) : EXIT_DONE;
 }
 
 int cmd_vol_attachments(struct cli *cli)
 {
-	AUTO_FREE struct attachment *list = NULL;
-	char why[ATTACH_WHY_MAX] = "";
+	bool is_far = cli_has(cli, OPTION_NODE) || cli_has(cli, OPTION_ALL_NODES);
 	json_t *rows = json_array();
-	size_t n = 0;
-	bool ok = rows;
-	dvs_err err = attach_list(link_run_dir(cli), &list, &n, why);
+	int status;
 
-	if (err != DVS_OK) {
-		json_decref(rows);
-		return cli_fail(cli, err, "list the attachments (%s)", why);
-	}
-	for (size_t i = 0; ok && i < n; i++)
-		ok = json_array_append_new(rows, describe(&list[i])) == 0;
-	ok = ok && output_rows(&cli->output, &shape, rows);
+	if (!rows)
+		return cli_fail(cli, DVS_NOMEM, "list the attachments");
+	status = is_far ? devices_list(cli, rows) : list_here(cli, rows);
+	/* What others have said is told, also when one did not answer. */
+	if ((status == EXIT_DONE || (is_far && json_array_size(rows) > 0)) &&
+	    !output_rows(&cli->output, is_far ? &shape_of_nodes : &shape, rows))
+		status = cli_fail(cli, DVS_NOMEM, "list the attachments");
 	json_decref(rows);
-	return ok ? EXIT_DONE : cli_fail(cli, DVS_NOMEM, "list the attachments");
+	return status;
 }

@@ -115,6 +115,7 @@ static const struct cli_option vol_attach_options[] = {
 	  "nothing can be written; others may write to it meanwhile" },
 	{ OPTION_SHARED, 0, "shared", NULL, NULL,
 	  "others may attach it to write, too, if they say so: for file systems made for it" },
+	{ OPTION_NODE, 0, "node", "NODE", NULL, "of that node, by its agent (default: this one)" },
 	{ .id = OPTION_END },
 };
 
@@ -123,6 +124,13 @@ static const struct cli_option vol_detach_options[] = {
 	  "even if it is mounted: whoever uses it gets errors" },
 	{ OPTION_TIMEOUT, 0, "timeout", "SECONDS", NULL,
 	  "wait so long for those who have it open (default: 10)" },
+	{ OPTION_NODE, 0, "node", "NODE", NULL, "of that node, by its agent (default: this one)" },
+	{ .id = OPTION_END },
+};
+
+static const struct cli_option vol_attachments_options[] = {
+	{ OPTION_NODE, 0, "node", "NODE", NULL, "of that node, by its agent (default: this one)" },
+	{ OPTION_ALL_NODES, 0, "all-nodes", NULL, NULL, "of all nodes, by their agents" },
 	{ .id = OPTION_END },
 };
 
@@ -212,6 +220,7 @@ static const struct cli_example vol_attach_examples[] = {
 	{ "dvs vol attach web/data", "prints the device, as /dev/loop0" },
 	{ "mount \"$(dvs vol attach web/data)\" /mnt", "use the file system on it" },
 	{ "dvs vol attach web/data@monday", "a snapshot: read only" },
+	{ "dvs vol attach web/data --node barn", "a device of another node" },
 	{ NULL, NULL },
 };
 
@@ -223,6 +232,7 @@ static const struct cli_example vol_detach_examples[] = {
 
 static const struct cli_example vol_attachments_examples[] = {
 	{ "dvs vol attachments", "the volumes that are devices of this node" },
+	{ "dvs vol attachments --all-nodes", "of all nodes" },
 	{ NULL, NULL },
 };
 
@@ -387,7 +397,7 @@ static const struct cli_example vol_rm_examples[] = {
 	{									\
 		.name = "vol attach",						\
 		.arguments = "DC/VOLUME[@SNAPSHOT]",				\
-		.help = "make a volume a block device of this node",		\
+		.help = "make a volume a block device of a node",		\
 		.options = vol_attach_options,					\
 		.examples = vol_attach_examples,				\
 		.run = cmd_vol_attach,						\
@@ -400,7 +410,7 @@ static const struct cli_example vol_rm_examples[] = {
 	{									\
 		.name = "vol detach",						\
 		.arguments = "DC/VOLUME[@SNAPSHOT]|DEVICE",			\
-		.help = "take a block device off this node",			\
+		.help = "take a block device off a node",			\
 		.options = vol_detach_options,					\
 		.examples = vol_detach_examples,				\
 		.run = cmd_vol_detach,						\
@@ -413,7 +423,8 @@ static const struct cli_example vol_rm_examples[] = {
 	{									\
 		.name = "vol attachments",					\
 		.arguments = "",						\
-		.help = "list the volumes that are block devices of this node",	\
+		.help = "list the volumes that are block devices of a node",	\
+		.options = vol_attachments_options,				\
 		.examples = vol_attachments_examples,				\
 		.run = cmd_vol_attachments,					\
 		.formats = OUTPUT_CAN_ALL,					\
