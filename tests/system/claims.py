@@ -170,13 +170,13 @@ def a_file_system_keeps_the_others_out(lab):
         pass
 
 
-def servers(lab, node):
-    """The processes dvs-fs of a node, as numbers of the host."""
+def servers(lab, node, comm="dvs-fs"):
+    """The processes of a node that are called so, as numbers of the host."""
     mounts = os.readlink(f"/proc/{lab.holders[node]}/ns/mnt")
     found = []
     for proc in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (proc / "comm").read_text().strip() == "dvs-fs" and os.readlink(proc / "ns/mnt") == mounts:
+            if (proc / "comm").read_text().strip() == comm and os.readlink(proc / "ns/mnt") == mounts:
                 found.append(int(proc.name))
     return found
 
@@ -193,12 +193,34 @@ def serving(lab):
     return (held(lab, f"{DC}/base") or [""])[0].removeprefix("file system home on ")
 
 
+def work_done(pid):
+    """How often the threads of a process went to sleep by themselves."""
+    return [line for task in sorted(Path(f"/proc/{pid}/task").iterdir())
+            for line in (task / "status").read_text().splitlines() if line.startswith("voluntary")]
+
+
+def stop_amid_a_write(lab, pid):
+    """The volume answers nothing until the server has nothing else to do; its answer finds it asleep."""
+    volume, = servers(lab, 2, "dvs-vdd")
+    seen = [work_done(pid)]
+
+    def waits():
+        seen.append(work_done(pid))
+        return seen[-1] == seen[-2]
+    os.kill(volume, signal.SIGSTOP)
+    try:
+        wait_for(waits, "the server to wait for its volume", 60, 0.2)
+        os.kill(pid, signal.SIGSTOP)
+    finally:
+        os.kill(volume, signal.SIGCONT)
+
+
 def change_places_while_paused(lab, path):
     """The server is stopped in the middle of its work, the other one takes over, and then the first one goes on."""
     before = int(serving(lab)[1:])
     after = 1 - before
     pid, = servers(lab, before)
-    os.kill(pid, signal.SIGSTOP)
+    stop_amid_a_write(lab, pid)
     try:
         lab.run(2, "dvs", "node", "drain", f"n{before}", "--detach")
         wait_for(lambda: serving(lab) == f"n{after}", "the other server", 90)
