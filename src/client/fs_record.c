@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/compiler.h"
+#include "client/record.h"
 #include "client/volume.h"
 #include "container/reader.h"
 
@@ -241,42 +242,32 @@ void fs_record_key(const char *name, char key[DVS_NAME_MAX + 1])
 	snprintf(key, DVS_NAME_MAX + 1, RECORD_PREFIX "%.*s", FS_RECORD_NAME_MAX, name);
 }
 
+static const struct record_kind records = { RECORD_PREFIX, fs_record_name_ok };
+
 dvs_err fs_record_get(struct dvk *admin, const char *dc, const char *name, struct fs_record *record,
 		      uint64_t *version)
 {
-	char key[DVS_NAME_MAX + 1];
-	char value[DVK_VALUE_MAX];
+	struct record_value value;
 	char why[FS_RECORD_WHY_MAX + 1];
-	uint64_t any;
-	size_t len = 0;
-	dvs_err err;
+	dvs_err err = record_get(admin, dc, &records, name, &value);
 
-	if (!fs_record_name_ok(name))
-		return DVS_NOTFOUND;
-	fs_record_key(name, key);
-	err = dvk_record_get(admin, dc, key, value, &len, version ? version : &any);
-	return err == DVS_OK ? fs_record_parse(name, value, len, record, why) : err;
+	if (err)
+		return err;
+	if (version)
+		*version = value.version;
+	return fs_record_parse(name, value.at, value.len, record, why);
 }
 
 dvs_err fs_record_next(struct dvk *admin, const char *dc, char *name, struct fs_record *record,
 		       uint64_t *version)
 {
-	char key[DVS_NAME_MAX + 1];
-	char value[DVK_VALUE_MAX];
+	struct record_value value;
 	char why[FS_RECORD_WHY_MAX + 1];
-	uint64_t any;
-	size_t len = 0;
-	dvs_err err;
+	dvs_err err = record_next(admin, dc, &records, name, &value);
 
-	fs_record_key(name, key);
-	do {
-		err = dvk_record_next(admin, dc, key, value, &len, version ? version : &any);
-		if (err != DVS_OK)
-			return err;
-		if (strncmp(key, RECORD_PREFIX, sizeof(RECORD_PREFIX) - 1) != 0)
-			return DVS_NOTFOUND;
-		/* Somebody's own record below this name is no file system. */
-	} while (!fs_record_name_ok(key + sizeof(RECORD_PREFIX) - 1));
-	memcpy(name, key + sizeof(RECORD_PREFIX) - 1, strlen(key) - sizeof(RECORD_PREFIX) + 2);
-	return fs_record_parse(name, value, len, record, why);
+	if (err)
+		return err;
+	if (version)
+		*version = value.version;
+	return fs_record_parse(name, value.at, value.len, record, why);
 }

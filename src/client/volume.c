@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/cleanup.h"
+#include "client/record.h"
 #include "container/reader.h"
 
 #define RECORD_PREFIX "volume/"
@@ -421,44 +422,32 @@ void volume_key(const char *name, char key[DVS_NAME_MAX + 1])
 	snprintf(key, DVS_NAME_MAX + 1, RECORD_PREFIX "%.*s", VOLUME_NAME_MAX, name);
 }
 
+static const struct record_kind records = { RECORD_PREFIX, volume_name_ok };
+
 dvs_err volume_get(struct dvk *admin, const char *dc, const char *name, struct volume *volume,
 		   uint64_t *version)
 {
-	char key[DVS_NAME_MAX + 1];
-	char value[DVK_VALUE_MAX];
+	struct record_value value;
 	char why[VOLUME_WHY_MAX + 1];
-	uint64_t any;
-	size_t len = 0;
-	dvs_err err;
+	dvs_err err = record_get(admin, dc, &records, name, &value);
 
-	if (!volume_name_ok(name))
-		return DVS_NOTFOUND;
-	volume_key(name, key);
-	err = dvk_record_get(admin, dc, key, value, &len, version ? version : &any);
-	return err == DVS_OK ? volume_parse(name, value, len, volume, why) : err;
+	if (err)
+		return err;
+	if (version)
+		*version = value.version;
+	return volume_parse(name, value.at, value.len, volume, why);
 }
 
 dvs_err volume_next(struct dvk *admin, const char *dc, char *name, struct volume *volume,
 		    uint64_t *version)
 {
-	char key[DVS_NAME_MAX + 1];
-	char value[DVK_VALUE_MAX];
+	struct record_value value;
 	char why[VOLUME_WHY_MAX + 1];
-	uint64_t any;
-	size_t len = 0;
-	dvs_err err;
+	dvs_err err = record_next(admin, dc, &records, name, &value);
 
-	volume_key(name, key);
-	for (;;) {
-		err = dvk_record_next(admin, dc, key, value, &len, version ? version : &any);
-		if (err != DVS_OK)
-			return err;
-		if (strncmp(key, RECORD_PREFIX, sizeof(RECORD_PREFIX) - 1) != 0)
-			return DVS_NOTFOUND;
-		/* Somebody's own record below this name is no volume. */
-		if (volume_name_ok(key + sizeof(RECORD_PREFIX) - 1))
-			break;
-	}
-	memcpy(name, key + sizeof(RECORD_PREFIX) - 1, strlen(key) - sizeof(RECORD_PREFIX) + 2);
-	return volume_parse(name, value, len, volume, why);
+	if (err)
+		return err;
+	if (version)
+		*version = value.version;
+	return volume_parse(name, value.at, value.len, volume, why);
 }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "client/follow.h"
+#include "client/record.h"
 
 /* What was changed and not flushed is so old at most. */
 #define SYNC_NS (5 * CLOCK_NS_PER_S)
@@ -76,18 +77,11 @@ static void give_up(struct fsd *fsd, bool in_order)
 /* A record says why this node cannot serve it, for 'dvs fs ls'. Nothing is lost when it cannot be written. */
 static void tell_why(struct fsd *fsd, const char *why)
 {
-	const char *dc = fsd->options.dc;
 	char key[DVS_NAME_MAX + 1];
-	char known[DVK_VALUE_MAX];
-	size_t len = 0;
 	dvs_err err;
 
 	(void)snprintf(key, sizeof(key), "fs-why/%s/%u", fsd->record.id, fsd->options.node);
-	err = dvk_record_get(fsd->admin, dc, key, known, &len, NULL);
-	if (why && (err || len != strlen(why) || memcmp(known, why, len) != 0))
-		err = dvk_record_set(fsd->admin, dc, key, DVK_VERSION_ANY, why, strlen(why), NULL);
-	else if (!why && !err)
-		err = dvk_record_remove(fsd->admin, dc, key);
+	err = record_tell(fsd->admin, fsd->options.dc, key, why);
 	if (err && err != DVS_NOTFOUND)
 		log_debug(&fsd->log, "cannot tell how the file system is",
 			  LOG_STR("why", dvs_strerror(err)));

@@ -7,6 +7,7 @@
 
 #include <dvs/container.h>
 
+#include "client/record.h"
 #include "servers/vdd/job.h"
 
 static const struct log *log_of(const struct unit *unit)
@@ -17,20 +18,13 @@ static const struct log *log_of(const struct unit *unit)
 /* A record says why this node cannot have its replica, for 'dvs vol ls'. Nothing is lost when it cannot be written. */
 static void tell_why(const struct unit *unit, const char *why)
 {
-	struct process *process = unit->process;
+	const struct process *process = unit->process;
 	char key[DVS_NAME_MAX + 1];
-	char known[DVK_VALUE_MAX];
-	size_t len = 0;
 	dvs_err err;
 
 	(void)snprintf(key, sizeof(key), "volume-why/%s/%u", unit->volume.id,
 		       process->options.node);
-	err = dvk_record_get(process->admin, process->options.dc, key, known, &len, NULL);
-	if (why && (err || len != strlen(why) || memcmp(known, why, len) != 0))
-		err = dvk_record_set(process->admin, process->options.dc, key, DVK_VERSION_ANY, why,
-				     strlen(why), NULL);
-	else if (!why && !err)
-		err = dvk_record_remove(process->admin, process->options.dc, key);
+	err = record_tell(process->admin, process->options.dc, key, why);
 	if (err && err != DVS_NOTFOUND)
 		log_debug(log_of(unit), "cannot tell how a replica is",
 			  LOG_STR("volume", unit->volume.name), LOG_STR("why", dvs_strerror(err)));

@@ -388,6 +388,27 @@ TEST(an_answer_that_is_no_payload_is_refused)
 }
 END_TEST
 
+/* For a client that asks again for it. */
+TEST(what_is_under_way_is_found_until_it_is_done)
+{
+	struct lone *lone = with_member();
+	struct write write = { .n_done = 0 };
+	const dvs_ep client = { 500 };
+
+	write.entry.client = client;
+	write.entry.call = 9;
+	submit(lone, &write);
+	ck_assert_ptr_eq(replica_under_way(lone->replica, client, 9), &write.entry);
+	ck_assert_ptr_null(replica_under_way(lone->replica, client, 8));
+	ck_assert_ptr_null(replica_under_way(lone->replica, (dvs_ep){ 501 }, 9));
+	ck_assert_ptr_null(replica_under_way(lone->replica, (dvs_ep){ 0 }, 0));
+	acknowledge(lone, 1);
+	ck_assert_uint_eq(write.n_done, 1);
+	ck_assert_ptr_null(replica_under_way(lone->replica, client, 9));
+	lone_close(lone);
+}
+END_TEST
+
 TEST(whoever_is_no_replica_is_not_sent_anything)
 {
 	static const uint32_t nodes[] = { LONE_NODE, 3, DVS_NODES_MAX, UINT32_MAX };
@@ -440,5 +461,5 @@ UNIT_MAIN("replica-answers", a_write_is_done_when_the_member_says_so, who_joins_
 	  answers_that_are_doubled_too_long_or_cut_are_refused,
 	  nobody_can_say_that_its_stream_has_ended,
 	  an_error_of_an_entry_that_there_is_not_is_refused,
-	  an_answer_that_is_no_payload_is_refused, whoever_is_no_replica_is_not_sent_anything,
-	  garbage_hurts_nobody_else)
+	  an_answer_that_is_no_payload_is_refused, what_is_under_way_is_found_until_it_is_done,
+	  whoever_is_no_replica_is_not_sent_anything, garbage_hurts_nobody_else)
