@@ -440,6 +440,8 @@ TEST(a_volume_that_is_a_block_device_stays)
 {
 	RESULT kept = { 0 };
 	RESULT told = { 0 };
+	RESULT kept_for_fs = { 0 };
+	RESULT told_of_fs = { 0 };
 	RESULT gone = { 0 };
 	struct fake_dc *dc;
 
@@ -459,11 +461,11 @@ TEST(a_volume_that_is_a_block_device_stays)
 	fake_keep("web", "volume-attach/" VOLUME_ID,
 		  "{\"number\":4,\"holders\":[{\"token\":\"t\",\"kind\":\"fs\",\"about\":\"home\","
 		  "\"node\":1,\"endpoint\":3147728,\"shared\":false}]}");
-	told = run("vol inspect web/data");
-	ck_assert_contains(told.out, "file system home on barn\n");
-	kept = run("vol rm --force web/data");
-	ck_assert_int_eq(kept.status, 1);
-	ck_assert_contains(kept.err, "file system home is on it, which node 1 serves");
+	told_of_fs = run("vol inspect web/data");
+	ck_assert_contains(told_of_fs.out, "file system home on barn\n");
+	kept_for_fs = run("vol rm --force web/data");
+	ck_assert_int_eq(kept_for_fs.status, 1);
+	ck_assert_contains(kept_for_fs.err, "file system home is on it, which node 1 serves");
 	dc->n_endpoints = 0;
 	gone = run("vol rm --force web/data");
 	ck_assert_msg(gone.status == 0, "%s", gone.err);
