@@ -255,8 +255,15 @@ class Mount:
         os.link(self.path(path), self.path(to), follow_symlinks=False)
 
     def rename(self, path, to, flags):
-        if LIBC.renameat2(AT_FDCWD, self.path(path).encode(), AT_FDCWD, self.path(to).encode(), flags):
-            fail(ctypes.get_errno())
+        for _ in range(2):
+            if LIBC.renameat2(AT_FDCWD, self.path(path).encode(), AT_FDCWD, self.path(to).encode(), flags) == 0:
+                return
+            if ctypes.get_errno() != errno.ESTALE:
+                break
+            # A directory that another node has moved is noticed by Linux in rename(2) only when it was looked up before (d_splice_alias()).
+            for each in (path, to):
+                os.path.lexists(self.path(each))
+        fail(ctypes.get_errno())
 
 
 def random_path(dice, most=3):
