@@ -110,6 +110,7 @@ enum option_id {
 	OPTION_RESYNC_RATE,
 	OPTION_ACCESS,
 	OPTION_REPAIR,
+	OPTION_OWNERS,
 	OPTION_SOCKET,
 	OPTION_LISTEN,
 	OPTION_TLS,
@@ -249,6 +250,7 @@ int cmd_fs_inspect(struct cli *cli);
 int cmd_fs_check(struct cli *cli);
 int cmd_fs_grow(struct cli *cli);
 int cmd_fs_quota(struct cli *cli);
+int cmd_fs_import(struct cli *cli);
 int cmd_fs_rm(struct cli *cli);
 int cmd_fs_mount(struct cli *cli);
 int cmd_fs_umount(struct cli *cli);

@@ -109,7 +109,34 @@ def a_backup_takes_over_a_volume(lab):
     fs(lab, "check", f"{DC}/data", node=2)
 
 
-TESTS = [wrong_words_make_nothing, a_file_system_in_a_file, a_backup_takes_over_a_volume]
+def a_tree_and_an_archive_come_in(lab):
+    """Modes, times, links, attributes and holes are kept; owners only if that is said. What leads out is refused."""
+    fs(lab, "create", f"{DC}/in", "--size", "64M", "--nodes", "n1")
+    lab.run(1, "sh", "-c", "mkdir -p /run/src/d/e /run/in && cd /run/src && echo text > a && ln a d/hard && ln -s ../a d/link && mkfifo p && truncate -s 3M hole && echo x >> hole && setfattr -n user.k -v v a"
+            " && chmod 4750 a && chown -h 1000:1001 d && touch -d 2001-02-03T04:05:06.789 a d && tar --xattrs -czf /run/in.tgz . && touch evil && tar -cPf /run/evil.tar --transform 's#^evil#../../evil#' evil && rm evil")
+    fs(lab, "import", f"{DC}/in", "/run/src", node=1)
+    fs(lab, "import", f"{DC}/in", "/run/in.tgz", "/x/y", "--owners", node=1)
+    # Once more: what is there is replaced.
+    fs(lab, "import", f"{DC}/in", "/run/in.tgz", "x/y", "--owners", node=1)
+    fs(lab, "mount", f"{DC}/in", "/run/in", node=1)
+    for top, owner in (("/run/in", "0 0"), ("/run/in/x/y", "1000 1001")):
+        told = lab.run(1, "sh", "-c", f"cd {top} && cat a && stat -c '%a %h %Y' a && stat -c '%u %g %Y' d && readlink d/link && stat -c %F p && getfattr --only-values -n user.k a && echo && test a -ef d/hard"
+                       f" && cmp hole /run/src/hole && du -k hole | cut -f1")
+        assert told == f"text\n4750 2 981173106\n{owner} 981173106\n../a\nfifo\nv\n4\n", told
+    assert "leads out" in fs(lab, "import", f"{DC}/in", "/run/evil.tar", node=1, status=1)
+    assert "/no/such" in fs(lab, "import", f"{DC}/in", "/no/such", node=1, status=1)
+    assert "/a: " in fs(lab, "import", f"{DC}/in", "/run/src", "/a", node=1, status=1)
+    # Too much for it: half a file is none.
+    lab.run(1, "sh", "-c", "mkdir /run/big && head -c 80M /dev/urandom > /run/big/big")
+    said = fs(lab, "import", f"{DC}/in", "/run/big", node=1, status=1)
+    assert "big: " in said and "the rest is not" in said, said
+    assert lab.exec(1, "ls", "/run/in/big").returncode == 2
+    lab.run(1, "sh", "-c", "dvs fs umount /run/in && rm -r /run/big")
+    fs(lab, "check", f"{DC}/in")
+    fs(lab, "rm", "--force", f"{DC}/in")
+
+
+TESTS = [wrong_words_make_nothing, a_file_system_in_a_file, a_tree_and_an_archive_come_in, a_backup_takes_over_a_volume]
 
 
 def main():

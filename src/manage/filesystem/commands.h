@@ -46,6 +46,12 @@ static const struct cli_option fs_quota_options[] = {
 	{ .id = OPTION_END },
 };
 
+static const struct cli_option fs_import_options[] = {
+	{ OPTION_OWNERS, 0, "owners", NULL, NULL,
+	  "keep the numbers of users and groups; without it all belongs to root" },
+	{ .id = OPTION_END },
+};
+
 static const struct cli_option fs_mount_options[] = {
 	{ OPTION_READ_ONLY, 0, "read-only", NULL, NULL, "nothing can be written there" },
 	{ .id = OPTION_END },
@@ -55,6 +61,12 @@ static const struct cli_option fs_umount_options[] = {
 	{ OPTION_FORCE, 'f', "force", NULL, NULL,
 	  "also if programs use it: they keep it, nobody else sees it" },
 	{ .id = OPTION_END },
+};
+
+static const struct cli_example fs_import_examples[] = {
+	{ "dvs fs import web/site /usr/share/doc/nginx", "what is in a directory of this node" },
+	{ "dvs fs import web/site site.tar.gz /v2", "an archive, into the directory /v2" },
+	{ NULL, NULL },
 };
 
 static const struct cli_example fs_mount_examples[] = {
@@ -154,6 +166,12 @@ static const struct cli_example fs_quota_examples[] = {
 			   "limit what a file system may have", quota,		\
 			   cmd_fs_quota, ARGUMENT_FS, FS_CHANGED, 1, 1),		\
 		.options = fs_quota_options,					\
+	},									\
+	{									\
+		FS_COMMAND("import", "DC/NAME SOURCE [DIRECTORY]",		\
+			   "copy a directory or an archive into a file system",	\
+			   import, cmd_fs_import, ARGUMENT_FS, FS_CHANGED, 2, 3), \
+		.options = fs_import_options,					\
 	},									\
 	{									\
 		FS_COMMAND("rm", "DC/NAME", "remove a file system", rm,		\

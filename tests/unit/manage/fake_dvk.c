@@ -245,6 +245,13 @@ int cmd_bench(struct cli *cli)
 	return EXIT_DONE;
 }
 
+int cmd_fs_import(struct cli *cli)
+{
+	for (int i = 0; i < cli->n_rest; i++)
+		fprintf(cli->output.file, "%s\n", cli->rest[i]);
+	return EXIT_DONE;
+}
+
 /* ---- nodes: two, of which this is the first ---- */
 
 dvs_err dvk_node_next(struct dvk *dvk, uint32_t *cursor, struct dvk_node_info *info)
