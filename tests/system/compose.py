@@ -375,7 +375,7 @@ def down_keeps_disks(files):
     """down keeps volumes, the next up finds them; with --volumes nothing stays"""
     path = files.write(DISKS.replace("8M, nodes: [n1, n0]", "12M, nodes: [n0, n2]"))
     out, _ = files.dvs("down", path)
-    assert out == f"dc {NAME}-v: removed but for its volumes; 'dvs down --volumes' removes them, too\n", out
+    assert out == f"dc {NAME}-v: removed but for its volumes and file systems; 'dvs down --volumes' removes them, too\n", out
     assert not files.lab.json(0, "ps", f"{NAME}-v")["programs"]
     assert not [path for path in leftovers() if f"{NAME}-v" in path]
     assert set(nodes_of(volume(files, "data"))) == {"n0", "n2"}
