@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -27,9 +28,17 @@ struct step {
 
 static _Noreturn void step_there(const struct step *step, int (*run)(const struct step *step))
 {
+	struct step mine = *step;
+
 	if (setns(step->options->container_fd, CLONE_NEWNS) != 0)
 		_exit(errno);
-	_exit(run(step));
+	/* What is asked of the mount here is answered by the parent. If that is killed, the kernel must see it: nobody else may have its end of the mount. */
+	if (step->fuse_fd < 0) {
+		if (step->to_fd >= 0)
+			mine.to_fd = dup2(step->to_fd, STDIN_FILENO);
+		(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0U);
+	}
+	_exit(run(&mine));
 }
 
 static int step_run(const struct step *step, int (*run)(const struct step *step))
