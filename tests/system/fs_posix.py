@@ -107,6 +107,14 @@ def a_clone_is_whole(world):
     assert sh(f"cd {a}/r2 && git fsck && git status --short") == ""
 
 
+def a_program_needs_no_mount(world):
+    """What <dvs/fs.h> promises; and a mount shows what it has made."""
+    sh(f"{BUILD}/tests/system/fs-files {world.dvsd.run_dir} {fs_gateway.DC} home")
+    made = world.gateway().path / "made"
+    assert sorted(os.listdir(made)) == ["dangling", "f", "far", "link", "loop", "many", "none", "up"]
+    assert len(os.listdir(made / "many")) == 1999 and os.readlink(made / "up") == "/made"
+
+
 # A server that is started anew finds what there was; that is tested with the server.
 OTHERS = {"another_server_is_found", "without_a_server_it_says_so"}
 
@@ -114,5 +122,5 @@ if __name__ == "__main__":
     fs_gateway.World = World
     fs_gateway.TESTS = tuple(test for test in fs_gateway.TESTS if test.__name__ not in OTHERS) + (
         rights_are_those_of_the_user_and_all_groups, a_file_without_a_name_gets_one_or_never, a_tree_is_the_same_at_both, a_database_is_whole,
-        a_clone_is_whole)
+        a_clone_is_whole, a_program_needs_no_mount)
     sys.exit(fs_gateway.main())

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LIBRARY_PAGES = {"m3ipc.3": "m3ipc.h", "dvk.3": "dvk.h", "dvs-group.3": "group.h"}
+LIBRARY_PAGES = {"m3ipc.3": "m3ipc.h", "dvk.3": "dvk.h", "dvs-fs.3": "fs.h", "dvs-group.3": "group.h"}
 
 
 class Tap:
