@@ -75,16 +75,17 @@ void dvs_fs_close(struct dvs_fs *fs)
 static uint32_t read_umask(void)
 {
 	FILE *status = fopen("/proc/self/status", "re");
-	unsigned int mask = 022;
+	static const char field[] = "Umask:";
+	unsigned long mask = 022;
 	char line[256];
 
 	while (status && fgets(line, sizeof(line), status)) {
-		if (sscanf(line, "Umask: %o", &mask) == 1)
-			break;
+		if (strncmp(line, field, strlen(field)) == 0)
+			mask = strtoul(line + strlen(field), NULL, 8);
 	}
 	if (status)
 		(void)fclose(status);
-	return mask & 0777u;
+	return (uint32_t)mask & 0777u;
 }
 
 static dvs_err take_identity(struct dvs_fs_thread *me)
