@@ -8,6 +8,7 @@ import fcntl
 import json
 import mmap
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +108,7 @@ class World:
                 print("\n".join("# " + line for line in gateway.log_text().splitlines()[-10:]))
         self.end_server()
         self.dvsd.stop()
+        shutil.rmtree(self.base, ignore_errors=True)
 
 
 # ---- one gateway ----

@@ -218,9 +218,11 @@ struct fsd_call {
 	size_t attr_bytes;
 };
 
-/* The file system is there, the session known. Otherwise REQUEST is answered, and false. COPY: the attached data is copied. WHO 0: it needs none. */
+/* The file system is there, the session known. Otherwise REQUEST is answered, and false. COPY: the attached data is copied. WHO: the request's, or FSD_NOBODY (which no
+ * client can say) for what needs no identity; otherwise CALL->who is one. */
+#define FSD_NOBODY UINT64_MAX
 bool fsd_begin(struct fsd *fsd, struct fsd_call *call, struct skeleton_request *request, bool copy,
-	       uint32_t who);
+	       uint64_t who);
 /* What fsd_begin() has made. For handlers' every way out but fsd_answer() and fsd_wait(). */
 void fsd_end(struct fsd_call *call);
 /* Answer with ERR, the payload and attached data; ends CALL. */

@@ -14,7 +14,7 @@ void fsd_getattr(void *state, struct skeleton_request *request, const struct fs_
 	struct fsd_call call;
 	dvs_err err;
 
-	if (!fsd_begin(state, &call, request, false, 0))
+	if (!fsd_begin(state, &call, request, false, FSD_NOBODY))
 		return;
 	err = fs_getattr(call.fsd->fs, req->ino, &attr);
 	if (!err)
@@ -51,7 +51,7 @@ void fsd_setattr(void *state, struct skeleton_request *request, const struct fs_
 		return;
 	in = cursor_over(call.data, call.bytes);
 	fs_change_get(&in, &change);
-	err = cursor_done(&in) && call.who ? DVS_OK : DVS_BADARG;
+	err = cursor_done(&in) ? DVS_OK : DVS_BADARG;
 	if (!err)
 		err = can_write(&call, req->handle, req->ino, &can);
 	if (!err && req->handle && (change.valid & CHANGE_SIZE) && !can)
@@ -74,7 +74,7 @@ void fsd_access(void *state, struct skeleton_request *request, const struct fs_a
 
 	if (!fsd_begin(state, &call, request, false, req->who))
 		return;
-	err = call.who ? fs_access(call.fsd->fs, call.who, req->ino, req->mask) : DVS_BADARG;
+	err = fs_access(call.fsd->fs, call.who, req->ino, req->mask);
 	fsd_answer(&call, err, NULL, 0, NULL, 0);
 }
 
@@ -105,8 +105,7 @@ void fsd_getxattr(void *state, struct skeleton_request *request, const struct fs
 		return;
 	err = fsd_names(&call, 0, &name, NULL);
 	if (!err)
-		err = call.who ? fs_getxattr(call.fsd->fs, call.who, req->ino, name, &value, &len) :
-				 DVS_BADARG;
+		err = fs_getxattr(call.fsd->fs, call.who, req->ino, name, &value, &len);
 	answer_value(&call, err, value, len);
 }
 
@@ -120,7 +119,7 @@ void fsd_listxattr(void *state, struct skeleton_request *request,
 
 	if (!fsd_begin(state, &call, request, false, req->who))
 		return;
-	err = call.who ? fs_listxattr(call.fsd->fs, call.who, req->ino, &names, &len) : DVS_BADARG;
+	err = fs_listxattr(call.fsd->fs, call.who, req->ino, &names, &len);
 	answer_value(&call, err, names, len);
 }
 
@@ -134,7 +133,7 @@ void fsd_setxattr(void *state, struct skeleton_request *request, const struct fs
 	if (!fsd_begin(fsd, &call, request, true, req->who))
 		return;
 	/* A value may be empty. */
-	err = call.who && req->name_bytes <= call.bytes ? DVS_OK : DVS_BADARG;
+	err = req->name_bytes <= call.bytes ? DVS_OK : DVS_BADARG;
 	name = (struct fs_name){ (const char *)call.data, req->name_bytes };
 	if (!err && fsd_wait(&call, req->ino, 0, 0, 0))
 		return;
@@ -156,7 +155,7 @@ void fsd_removexattr(void *state, struct skeleton_request *request,
 
 	if (!fsd_begin(fsd, &call, request, true, req->who))
 		return;
-	err = call.who ? fsd_names(&call, 0, &name, NULL) : DVS_BADARG;
+	err = fsd_names(&call, 0, &name, NULL);
 	if (!err && fsd_wait(&call, req->ino, 0, 0, 0))
 		return;
 	if (!err)
@@ -172,7 +171,7 @@ void fsd_statfs(void *state, struct skeleton_request *request, const struct fs_s
 	struct fsd_call call;
 
 	(void)req;
-	if (!fsd_begin(state, &call, request, false, 0))
+	if (!fsd_begin(state, &call, request, false, FSD_NOBODY))
 		return;
 	fs_statfs(call.fsd->fs, &rep);
 	fs_statfs_answer(request, DVS_OK, &rep);

@@ -12,7 +12,7 @@ static bool refuse(struct fsd_call *call, dvs_err err)
 }
 
 bool fsd_begin(struct fsd *fsd, struct fsd_call *call, struct skeleton_request *request, bool copy,
-	       uint32_t who)
+	       uint64_t who)
 {
 	*call = (struct fsd_call){ .fsd = fsd, .request = request };
 	fsd_take_over(fsd);
@@ -25,8 +25,10 @@ bool fsd_begin(struct fsd *fsd, struct fsd_call *call, struct skeleton_request *
 		return false;
 	if (!call->session || call->session->is_resuming || call->session->is_expected)
 		return refuse(call, DVS_RESUME);
-	call->who = who ? fsd_who(call->session, who) : NULL;
-	if (who && !call->who)
+	if (who == 0)
+		return refuse(call, DVS_BADARG);
+	call->who = who == FSD_NOBODY ? NULL : fsd_who(call->session, (uint32_t)who);
+	if (who != FSD_NOBODY && !call->who)
 		return refuse(call, DVS_RESUME);
 	if (!copy || request->data_bytes == 0)
 		return true;

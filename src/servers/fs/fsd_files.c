@@ -29,7 +29,7 @@ void fsd_open(void *state, struct skeleton_request *request, const struct fs_ope
 
 	if (!fsd_begin(fsd, &call, request, false, req->who))
 		return;
-	err = call.who ? fs_may_open(fsd->fs, call.who, req->ino, req->flags, &attr) : DVS_BADARG;
+	err = fs_may_open(fsd->fs, call.who, req->ino, req->flags, &attr);
 	truncates = !err && (req->flags & O_TRUNC) && S_ISREG(attr.mode);
 	if (truncates && fsd_wait(&call, req->ino, 0, 0, 0))
 		return;
@@ -61,7 +61,7 @@ void fsd_tmpfile(void *state, struct skeleton_request *request, const struct fs_
 
 	if (!fsd_begin(fsd, &call, request, false, req->who))
 		return;
-	err = call.who ? fsd_change_begin(&call) : DVS_BADARG;
+	err = fsd_change_begin(&call);
 	if (!err)
 		err = fs_make_tmpfile(fsd->fs, call.who, req->parent, req->mode, req->umask,
 				      (req->flags & O_EXCL) == 0, &attr);
@@ -87,7 +87,7 @@ void fsd_release(void *state, struct skeleton_request *request, const struct fs_
 	struct fsd_call call;
 	struct fsd_handle *handle;
 
-	if (!fsd_begin(fsd, &call, request, false, 0))
+	if (!fsd_begin(fsd, &call, request, false, FSD_NOBODY))
 		return;
 	handle = fsd_handle(call.session, req->handle);
 	if (handle)
@@ -118,7 +118,7 @@ void fsd_read(void *state, struct skeleton_request *request, const struct fs_rea
 	size_t got = 0;
 	dvs_err err;
 
-	if (!fsd_begin(fsd, &call, request, false, 0))
+	if (!fsd_begin(fsd, &call, request, false, FSD_NOBODY))
 		return;
 	err = find(&call, req->handle, false, &handle);
 	if (!err && req->bytes > request->reply_cap)
@@ -157,7 +157,7 @@ void fsd_seek(void *state, struct skeleton_request *request, const struct fs_see
 	struct fsd_call call;
 	dvs_err err;
 
-	if (!fsd_begin(state, &call, request, false, 0))
+	if (!fsd_begin(state, &call, request, false, FSD_NOBODY))
 		return;
 	handle = fsd_handle(call.session, req->handle);
 	err = handle ? fs_seek(call.fsd->fs, handle->ino, req->whence, req->offset, &rep.offset) :
@@ -199,7 +199,7 @@ void fsd_write(void *state, struct skeleton_request *request, const struct fs_wr
 	dvs_err err;
 
 	/* The data goes to the medium from the client's window: it harms only itself when it changes it. */
-	if (!fsd_begin(fsd, &call, request, false, 0))
+	if (!fsd_begin(fsd, &call, request, false, FSD_NOBODY))
 		return;
 	err = find(&call, req->handle, true, &handle);
 	if (!err && fsd_wait(&call, handle->ino, 0, 0, 0))
@@ -235,7 +235,7 @@ void fsd_fsync(void *state, struct skeleton_request *request, const struct fs_fs
 	struct fsd_call call;
 	dvs_err err = DVS_OK;
 
-	if (!fsd_begin(fsd, &call, request, false, 0))
+	if (!fsd_begin(fsd, &call, request, false, FSD_NOBODY))
 		return;
 	if (req->handle && !fsd_handle(call.session, req->handle))
 		err = DVS_NOHANDLE;
@@ -255,7 +255,7 @@ void fsd_allocate(void *state, struct skeleton_request *request, const struct fs
 	bool must_sync = false;
 	dvs_err err;
 
-	if (!fsd_begin(fsd, &call, request, false, 0))
+	if (!fsd_begin(fsd, &call, request, false, FSD_NOBODY))
 		return;
 	err = find(&call, req->handle, true, &handle);
 	if (!err && fsd_wait(&call, handle->ino, 0, 0, 0))
@@ -300,7 +300,7 @@ void fsd_copy(void *state, struct skeleton_request *request, const struct fs_cop
 	bool must_sync = false;
 	dvs_err err;
 
-	if (!fsd_begin(fsd, &call, request, false, 0))
+	if (!fsd_begin(fsd, &call, request, false, FSD_NOBODY))
 		return;
 	err = find(&call, req->from, false, &from);
 	if (!err)

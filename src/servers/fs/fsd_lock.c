@@ -356,7 +356,7 @@ void fsd_test_lock(void *state, struct skeleton_request *request,
 	struct fsd_call call;
 	struct lock want;
 
-	if (!fsd_begin(state, &call, request, false, 0))
+	if (!fsd_begin(state, &call, request, false, FSD_NOBODY))
 		return;
 	handle = fsd_handle(call.session, req->handle);
 	locked = handle ? find(call.fsd, handle->ino) : NULL;
@@ -379,7 +379,7 @@ void fsd_cancel(void *state, struct skeleton_request *request, const struct fs_c
 	struct locked *locked;
 	struct fsd_call call;
 
-	if (!fsd_begin(state, &call, request, false, 0))
+	if (!fsd_begin(state, &call, request, false, FSD_NOBODY))
 		return;
 	handle = fsd_handle(call.session, req->handle);
 	locked = handle ? find(call.fsd, handle->ino) : NULL;

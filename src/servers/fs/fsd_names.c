@@ -34,8 +34,7 @@ void fsd_lookup(void *state, struct skeleton_request *request, const struct fs_l
 		return;
 	err = fsd_names(&call, 0, &name, NULL);
 	if (!err)
-		err = call.who ? fs_lookup(call.fsd->fs, call.who, req->parent, name, &attr) :
-				 DVS_BADARG;
+		err = fs_lookup(call.fsd->fs, call.who, req->parent, name, &attr);
 	end_attr(&call, err, &attr);
 }
 
@@ -76,8 +75,6 @@ void fsd_create(void *state, struct skeleton_request *request, const struct fs_c
 	if (!fsd_begin(fsd, &call, request, true, req->who))
 		return;
 	err = fsd_names(&call, 0, &name, NULL);
-	if (!err && !call.who)
-		err = DVS_BADARG;
 	if (!err && req->handle && fsd_handle(call.session, req->handle))
 		err = DVS_BADSTATE;
 	if (err) {
@@ -123,8 +120,6 @@ void fsd_symlink(void *state, struct skeleton_request *request, const struct fs_
 	if (!fsd_begin(fsd, &call, request, true, req->who))
 		return;
 	err = fsd_names(&call, req->name_bytes, &name, &target);
-	if (!err && !call.who)
-		err = DVS_BADARG;
 	if (!err && fsd_wait(&call, req->parent, 0, 0, 0))
 		return;
 	if (!err)
@@ -145,8 +140,6 @@ void fsd_link(void *state, struct skeleton_request *request, const struct fs_lin
 	if (!fsd_begin(fsd, &call, request, true, req->who))
 		return;
 	err = fsd_names(&call, 0, &name, NULL);
-	if (!err && !call.who)
-		err = DVS_BADARG;
 	if (!err && fsd_wait(&call, req->parent, req->ino, 0, 0))
 		return;
 	if (!err)
@@ -178,8 +171,6 @@ void fsd_unlink(void *state, struct skeleton_request *request, const struct fs_u
 	if (!fsd_begin(fsd, &call, request, true, req->who))
 		return;
 	err = fsd_names(&call, 0, &name, NULL);
-	if (!err && !call.who)
-		err = DVS_BADARG;
 	if (!err && fsd_wait(&call, req->parent, peek(fsd, req->parent, name), 0, 0))
 		return;
 	if (!err)
@@ -208,8 +199,6 @@ void fsd_rename(void *state, struct skeleton_request *request, const struct fs_r
 	if (!fsd_begin(fsd, &call, request, true, req->who))
 		return;
 	err = fsd_names(&call, req->name_bytes, &name, &new_name);
-	if (!err && !call.who)
-		err = DVS_BADARG;
 	if (!err && fsd_wait(&call, req->parent, req->new_parent, peek(fsd, req->parent, name),
 			     peek(fsd, req->new_parent, new_name)))
 		return;
@@ -234,7 +223,7 @@ void fsd_readlink(void *state, struct skeleton_request *request, const struct fs
 	size_t len = 0;
 	dvs_err err;
 
-	if (!fsd_begin(state, &call, request, false, 0))
+	if (!fsd_begin(state, &call, request, false, FSD_NOBODY))
 		return;
 	err = fs_readlink(call.fsd->fs, req->ino, target, &len);
 	fsd_answer(&call, err, NULL, 0, target, len);
@@ -309,7 +298,7 @@ static dvs_err may_list(const struct fsd_call *call, const struct fs_readdir_req
 	const struct fsd_handle *handle;
 
 	if (req->handle == 0)
-		return call->who ? fs_access(call->fsd->fs, call->who, req->ino, 4) : DVS_BADARG;
+		return fs_access(call->fsd->fs, call->who, req->ino, 4);
 	handle = fsd_handle(call->session, req->handle);
 	return handle && handle->ino == req->ino ? DVS_OK : DVS_NOHANDLE;
 }
@@ -325,7 +314,7 @@ void fsd_readdir(void *state, struct skeleton_request *request, const struct fs_
 	size_t room;
 	dvs_err err;
 
-	if (!fsd_begin(state, &call, request, false, req->handle ? 0 : req->who))
+	if (!fsd_begin(state, &call, request, false, req->handle ? FSD_NOBODY : req->who))
 		return;
 	room = request->reply_cap < DVS_DATA_MAX ? request->reply_cap : DVS_DATA_MAX;
 	listing.out = writer_over(listing_room, room);
