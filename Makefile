@@ -2,7 +2,9 @@
 # The front door. Meson does the work; this file only remembers how to call it.
 #
 #	make		build into build/ (build/dvs, build/dvsd, build/libdvk.so)
-#	make run	install what is missing, build, run the main job
+#	make run	install what is missing, build, run the main job: a web site on three nodes of a lab, until Ctrl-C
+#	make demo	the same, with clients that check each page while one node after the other is killed
+#	make stop	take away what 'make run' left
 #	make check	install what is missing, build everything, run every test
 #	make format	format all C files
 #	make install	install (PREFIX=/usr/local, DESTDIR respected)
@@ -23,9 +25,17 @@ build/build.ninja: $(wildcard src/*/meson.build tests/*/meson.build tests/unit/*
 	@touch $@
 
 run:
-	@tools/install-deps
+	@tools/install-deps run
 	$(MAKE) all
 	@tools/run-main
+
+demo:
+	@tools/install-deps run
+	$(MAKE) all
+	@tools/run-demo $(DEMO)
+
+stop:
+	@tools/run-main --stop
 
 check:
 	@tools/install-deps
@@ -45,4 +55,4 @@ install: all
 clean:
 	rm -rf build build-clang build-asan build-tsan
 
-.PHONY: all run check format docs install clean
+.PHONY: all run demo stop check format docs install clean
