@@ -109,6 +109,28 @@ def a_backup_takes_over_a_volume(lab):
     fs(lab, "check", f"{DC}/data", node=2)
 
 
+def the_same_goes_out(lab):
+    """To a directory and to archives. Without --owners nothing that gives rights is kept; what is there is replaced only when that is said, and through no link."""
+    lab.run(1, "sh", "-c", "mknod /run/in/x/y/dev c 1 3 && truncate -s 2M /run/in/x/y/empty && touch /run/in/x/y/ä && cd /run && dvs fs export web/in:/x/y out.tar.zst --owners && dvs fs export web/in:x/y - > out.tar")
+    fs(lab, "export", f"{DC}/in:x/y", "/run/out", "--owners", node=1)
+    lab.run(1, "sh", "-c", "cd /run && mkdir untar && tar --xattrs -xpf out.tar.zst -C untar && mkdir mine && tar --xattrs -xpf out.tar -C mine")
+    for top, mode, owner in (("/run/out", 4750, "1000 1001"), ("/run/untar", 4750, "1000 1001"), ("/run/mine", 750, "0 0")):
+        told = lab.run(1, "sh", "-c", f"cd {top} && cat a && stat -c '%a %h %Y %y' a && stat -c '%u %g %Y' d && readlink d/link && stat -c %F p && getfattr --only-values -n user.k a && echo && test a -ef d/hard"
+                       f" && cmp hole /run/src/hole && du -k hole empty | cut -f1 && stat -c %s empty && ls | tr '\\n' ' '")
+        names = "a d {}empty hole p ä \n".format("" if mode == 750 else "dev ")
+        assert told.startswith(f"text\n{mode} 2 981173106 2001-02-03 04:05:06.789"), told
+        assert told.split("\n", 2)[2] == f"{owner} 981173106\n../a\nfifo\nv\n4\n0\n2097152\n{names.strip()} ", (top, told)
+    assert "--force replaces" in fs(lab, "export", f"{DC}/in:x/y", "/run/out", node=1, status=1)
+    assert "--force replaces" in fs(lab, "export", f"{DC}/in", "/run/out.tar", node=1, status=1)
+    fs(lab, "export", "--force", f"{DC}/in:x/y", "/run/out", node=1)
+    assert lab.run(1, "stat", "-c", "%a %h", "/run/out/a") == "750 2\n"
+    # A link in the way leads nowhere, and nothing is left beside.
+    lab.run(1, "sh", "-c", "cd /run/out && rm -r d && mkdir /run/elsewhere && ln -s /run/elsewhere d")
+    assert "d: " in fs(lab, "export", "--force", f"{DC}/in:x/y", "/run/out", node=1, status=1)
+    assert lab.run(1, "sh", "-c", "ls -A /run/elsewhere; find /run/out /run -maxdepth 1 -name '.dvs-*'; ls /run/in/x/y/dev") == "/run/in/x/y/dev\n"
+    assert "no/such" in fs(lab, "export", f"{DC}/in:no/such", "/run/none", node=1, status=1)
+
+
 def a_tree_and_an_archive_come_in(lab):
     """Modes, times, links, attributes and holes are kept; owners only if that is said. What leads out is refused."""
     fs(lab, "create", f"{DC}/in", "--size", "64M", "--nodes", "n1")
@@ -126,6 +148,7 @@ def a_tree_and_an_archive_come_in(lab):
     assert "leads out" in fs(lab, "import", f"{DC}/in", "/run/evil.tar", node=1, status=1)
     assert "/no/such" in fs(lab, "import", f"{DC}/in", "/no/such", node=1, status=1)
     assert "/a: " in fs(lab, "import", f"{DC}/in", "/run/src", "/a", node=1, status=1)
+    the_same_goes_out(lab)
     # Too much for it: half a file is none.
     lab.run(1, "sh", "-c", "mkdir /run/big && head -c 80M /dev/urandom > /run/big/big")
     said = fs(lab, "import", f"{DC}/in", "/run/big", node=1, status=1)

@@ -52,6 +52,13 @@ static const struct cli_option fs_import_options[] = {
 	{ .id = OPTION_END },
 };
 
+static const struct cli_option fs_export_options[] = {
+	{ OPTION_OWNERS, 0, "owners", NULL, NULL,
+	  "keep the numbers of users and groups, set-id bits, file capabilities and devices" },
+	{ OPTION_FORCE, 'f', "force", NULL, NULL, "replace files that are there" },
+	{ .id = OPTION_END },
+};
+
 static const struct cli_option fs_mount_options[] = {
 	{ OPTION_READ_ONLY, 0, "read-only", NULL, NULL, "nothing can be written there" },
 	{ .id = OPTION_END },
@@ -66,6 +73,13 @@ static const struct cli_option fs_umount_options[] = {
 static const struct cli_example fs_import_examples[] = {
 	{ "dvs fs import web/site /usr/share/doc/nginx", "what is in a directory of this node" },
 	{ "dvs fs import web/site site.tar.gz /v2", "an archive, into the directory /v2" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example fs_export_examples[] = {
+	{ "dvs fs export web/site /srv/copy", "all of it, into a directory of this node" },
+	{ "dvs fs export web/site:/doc doc.tar.zst", "the directory /doc, into an archive" },
+	{ "dvs fs export web/site - | ssh host tar -xC /srv", "an archive to the standard output" },
 	{ NULL, NULL },
 };
 
@@ -172,6 +186,12 @@ static const struct cli_example fs_quota_examples[] = {
 			   "copy a directory or an archive into a file system",	\
 			   import, cmd_fs_import, ARGUMENT_FS, FS_CHANGED, 2, 3), \
 		.options = fs_import_options,					\
+	},									\
+	{									\
+		FS_COMMAND("export", "DC/NAME[:DIRECTORY] DESTINATION",	\
+			   "copy a file system into a directory or an archive",	\
+			   export, cmd_fs_export, ARGUMENT_FS, FS_CHANGED, 2, 2), \
+		.options = fs_export_options,					\
 	},									\
 	{									\
 		FS_COMMAND("rm", "DC/NAME", "remove a file system", rm,		\

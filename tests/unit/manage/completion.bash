@@ -75,6 +75,7 @@ offers 'names of programs' 'web/httpd' logs ''
 offers 'names of volumes' 'web/data' vol resize ''
 offers 'what a replica can be' 'add rm web/data' vol replica ''
 offers 'commands on volumes' 'create clone' vol c
+offers 'an export of a file system' 'export' fs ex
 offers 'nodes are not known' '' run --node ''
 offers 'shells' 'bash' completion ''
 offers 'nothing where nothing fits' '' dc create ''
