@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check what `dvs bench SUITE --quick --json` printed.
 
-usage: bench_form.py FILE [SUITE [PATTERN]]    (SUITE: ipc, remote, container, neighbour, vdd or fs)
+usage: bench_form.py FILE [SUITE [PATTERN[,PATTERN...]]]    (SUITE: ipc, remote, container, neighbour, vdd or fs)
 
 Every pattern and system that applies to it must be there, each line with exactly the agreed
 fields, figures above zero (MB/s and CPUs may be too small to show), and a median between its extremes.
@@ -37,6 +37,7 @@ SUITES = {
 }
 DISKS = {"dvs-ipc", "dvs-nbd", "nbdkit-memory", "nbdkit-file", "qemu-quorum", "raw-file", "iperf3"}
 SUITES["vdd"] = {pattern: DISKS for pattern in ("seq-read", "seq-write", "rand-read", "rand-write")}
+SUITES["vdd"] |= {pattern: {"dvs-ipc"} for pattern in ("resync", "failover", "failover-node")}
 FILES = {"dvs-fuse", "dvs-ipc", "passthrough", "ext4", "tmpfs"}
 SUITES["fs"] = {
     "seq-read": FILES | {"iperf3"}, "seq-write": FILES | {"iperf3"}, "rand-read": FILES,
@@ -46,7 +47,11 @@ SUITES["fs"] = {
 # Figures that may be too small to show, and the one of two sizes that does not apply.
 MAY_BE_ZERO = {"cpu", "mb_per_s"}
 # What patterns show beside the fields of all.
-MORE = {"footprint": {"memory_bytes"}}
+MORE = {"footprint": {"memory_bytes"}, "resync": {"compared_bytes", "sent_bytes"},
+        "failover": {"detection_ns", "beyond_ns"}, "failover-node": {"detection_ns", "beyond_ns"}}
+# Of them those that may be zero: nothing has changed, the pause was over when it was seen.
+MORE_MAY_BE_ZERO = {"resync": {"bytes", "sent_bytes"}, "failover": {"beyond_ns"},
+                    "failover-node": {"beyond_ns"}}
 
 
 def has(system, line):
@@ -76,6 +81,8 @@ def faults_of_line(line, suite):
         numbers = numbers - {"clients", "servers"} | {"depth", "files"}
         names = NAMES | {"place", "store"}
     may_be_zero = MAY_BE_ZERO | ({"files", "bytes"} if suite == "fs" else set())
+    if suite == "vdd":
+        may_be_zero |= MORE_MAY_BE_ZERO.get(line.get("pattern"), set())
     if set(line) != names | numbers:
         return [f"fields are {sorted(line)}"]
     faults = [f"{name} is {line[name]!r}" for name in numbers
@@ -83,6 +90,8 @@ def faults_of_line(line, suite):
               or line[name] < 0 or (line[name] == 0 and name not in may_be_zero)]
     if suite == "fs" and not faults and bool(line["files"]) == bool(line["bytes"]):
         faults.append("it has both bytes and files, or neither")
+    if not faults and line["pattern"] == "resync" and line["sent_bytes"] > line["bytes"]:
+        faults.append(f"{line['sent_bytes']} bytes were sent, {line['bytes']} had changed")
     if line["bench"] != suite:
         faults.append(f"bench is {line['bench']!r}")
     if not faults and not line["rt_ns_min"] <= line["rt_ns"] <= line["rt_ns_max"]:
@@ -94,7 +103,7 @@ def check_file(path, suite, only=None):
     """All faults, as a list. A system that is skipped with its reason counts as there."""
     faults = []
     skipped = set()
-    patterns = {only: SUITES[suite][only]} if only else SUITES[suite]
+    patterns = {pattern: SUITES[suite][pattern] for pattern in only.split(",")} if only else SUITES[suite]
     systems = {pattern: {} for pattern in patterns}
     with open(path, encoding="utf-8") as file:
         for number, text in enumerate(file, 1):

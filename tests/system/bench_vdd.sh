@@ -13,11 +13,11 @@ bench()
 	"$DVS_BUILD/dvs" bench "$@"
 }
 
-is "the quick run of one pattern succeeds" \
-	"$(status_of bench vdd --quick --repeats 1 --pattern rand-read --json --plot "$TAP_DIR/plot.svg")" 0
+is "the quick run of three patterns succeeds" \
+	"$(status_of bench vdd --quick --repeats 1 --pattern rand-read,resync,failover --json --plot "$TAP_DIR/plot.svg")" 0
 tap_comment <"$TAP_DIR/err"
 check "its lines are complete and in the agreed form" \
-	python3 "$DVS_SOURCE/tests/system/bench_form.py" "$TAP_DIR/out" vdd rand-read
+	python3 "$DVS_SOURCE/tests/system/bench_form.py" "$TAP_DIR/out" vdd rand-read,resync,failover
 check "its picture is well-formed" \
 	python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' \
 	"$TAP_DIR/plot.svg"

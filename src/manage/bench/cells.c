@@ -142,6 +142,29 @@ static const struct bench_pattern_row patterns[BENCH_PATTERNS] = {
 		.is_of_disks = true,
 		.against = { { "x nbdkit", "nbdkit-memory" }, { "x peers", NULL } },
 	},
+	[BENCH_DISK_RESYNC] = {
+		.name = "resync",
+		.title = "a backup that was away while all of the disk was written",
+		.shows_mb = true,
+		.is_of_disks = true,
+		.compares = true,
+		.against = { { "x kernel", NULL }, { "x peers", NULL } },
+		.figures = { { "compared_bytes", "compared", false }, { "sent_bytes", "sent", false } },
+	},
+	[BENCH_DISK_FAILOVER] = {
+		.name = "failover",
+		.title = "the server that has the primary is killed: the longest pause of a writer",
+		.is_of_disks = true,
+		.against = { { "x kernel", NULL }, { "x peers", NULL } },
+		.figures = { { "detection_ns", "detection", true }, { "beyond_ns", "beyond", true } },
+	},
+	[BENCH_DISK_FAILOVER_NODE] = {
+		.name = "failover-node",
+		.title = "the node that has the primary is killed: the longest pause of a writer",
+		.is_of_disks = true,
+		.against = { { "x kernel", NULL }, { "x peers", NULL } },
+		.figures = { { "detection_ns", "detection", true }, { "beyond_ns", "beyond", true } },
+	},
 	[BENCH_FILE_SEQ_READ] = {
 		.name = "seq-read",
 		.title = "reads from a file that the node does not have in memory, one after the other",
@@ -351,6 +374,15 @@ static void disk_label(const struct bench_cell *cell, char *text, size_t text_by
 		 is_large ? "M" : "K", cell->clients, backups, cell->remote ? "remote" : "local");
 }
 
+/* Of the whole disk. */
+static void resync_label(const struct bench_cell *cell, char *text, size_t text_bytes)
+{
+	if (cell->bytes)
+		snprintf(text, text_bytes, "%zu KiB changed", cell->bytes >> 10);
+	else
+		snprintf(text, text_bytes, "nothing changed");
+}
+
 /* "128K x4 vdd local", "1000 ram remote": who works alone is not counted. */
 static void file_label(const struct bench_cell *cell, char *text, size_t text_bytes)
 {
@@ -405,7 +437,12 @@ const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t t
 	case BENCH_DISK_SEQ_WRITE:
 	case BENCH_DISK_RAND_READ:
 	case BENCH_DISK_RAND_WRITE:
+	case BENCH_DISK_FAILOVER:
+	case BENCH_DISK_FAILOVER_NODE:
 		disk_label(cell, text, text_bytes);
+		break;
+	case BENCH_DISK_RESYNC:
+		resync_label(cell, text, text_bytes);
 		break;
 	case BENCH_FILE_SEQ_READ:
 	case BENCH_FILE_SEQ_WRITE:

@@ -84,6 +84,9 @@ enum bench_pattern {
 	BENCH_DISK_SEQ_WRITE,
 	BENCH_DISK_RAND_READ,
 	BENCH_DISK_RAND_WRITE,
+	BENCH_DISK_RESYNC, /* its bytes are those that have changed */
+	BENCH_DISK_FAILOVER,
+	BENCH_DISK_FAILOVER_NODE,
 	/* Of file systems; a cell's servers are the store (enum files_store), its clients the threads: */
 	BENCH_FILE_SEQ_READ,
 	BENCH_FILE_SEQ_WRITE,
@@ -127,6 +130,15 @@ struct bench_against {
 	const char *system; /* NULL: the best of BENCH_KERNEL */
 };
 
+/* A column of the table, and a field in JSON, of its own. */
+struct bench_figure {
+	const char *name; /* in JSON; NULL: none */
+	const char *title;
+	bool is_ns; /* else bytes, shown in KiB */
+};
+
+enum { BENCH_FIGURES = 2 };
+
 struct bench_pattern_row {
 	const char *name;
 	const char *title;
@@ -134,10 +146,12 @@ struct bench_pattern_row {
 	bool shows_mb; /* its table has a column of MB/s */
 	bool by_rate;  /* compared by the rate, not by the round trip */
 	bool shows_memory;
+	bool compares; /* its MB/s are those of its first figure */
 	bool is_of_disks;
 	bool is_of_files;
 	bool counts_files; /* a cell's bytes are the files of a directory */
 	struct bench_against against[2];
+	struct bench_figure figures[BENCH_FIGURES];
 };
 
 const struct bench_pattern_row *bench_pattern_row(enum bench_pattern pattern);
@@ -352,6 +366,7 @@ struct bench_sample {
 	double msg_per_s;    /* round trips of all clients together */
 	double cpu;	     /* CPU seconds of all clients and servers per second */
 	double memory_bytes; /* where the pattern shows it */
+	double figures[BENCH_FIGURES];
 };
 
 /* Fork the processes of CELL, let them talk for SAMPLE_MS and end them. SIGCHLD, SIGINT and SIGTERM must be
@@ -381,6 +396,7 @@ struct bench_result {
 	double mb_per_s; /* request bytes, in units of a million */
 	double cpu;
 	double memory_bytes;
+	double figures[BENCH_FIGURES];
 	unsigned repeats;
 };
 

@@ -5,7 +5,7 @@
 #include "manage/bench/fs/files.h"
 #include "manage/bench/internal.h"
 
-enum { CELL_BYTES = 48 };
+enum { CELL_BYTES = 48, FIGURE_WIDTH = 13 };
 
 const char *bench_format_ns(double ns, char *text, size_t text_bytes)
 {
@@ -64,6 +64,8 @@ void bench_report_json(FILE *out, const struct bench_result *result)
 		result->mb_per_s, result->cpu, result->repeats);
 	if (row->shows_memory)
 		fprintf(out, ",\"memory_bytes\":%.0f", result->memory_bytes);
+	for (size_t f = 0; f < BENCH_FIGURES && row->figures[f].name; f++)
+		fprintf(out, ",\"%s\":%.0f", row->figures[f].name, result->figures[f]);
 	fputs("}\n", out);
 }
 
@@ -91,6 +93,20 @@ static void print_ratio(FILE *out, const struct bench_result *result,
 	print_right(out, text, 12);
 }
 
+static void print_figures(FILE *out, const struct bench_result *result)
+{
+	const struct bench_pattern_row *row = bench_pattern_row(result->cell->pattern);
+	char text[CELL_BYTES];
+
+	for (size_t f = 0; f < BENCH_FIGURES && row->figures[f].name; f++) {
+		if (row->figures[f].is_ns)
+			(void)bench_format_ns(result->figures[f], text, sizeof(text));
+		else
+			snprintf(text, sizeof(text), "%.0f KiB", result->figures[f] / 1024);
+		print_right(out, text, FIGURE_WIDTH);
+	}
+}
+
 static void print_row(FILE *out, const struct bench_result *result,
 		      const struct bench_result *const *others)
 {
@@ -108,6 +124,7 @@ static void print_row(FILE *out, const struct bench_result *result,
 		fprintf(out, "%9.0f", result->mb_per_s);
 	if (bench_pattern_row(result->cell->pattern)->shows_memory)
 		fprintf(out, "%9.0f", result->memory_bytes / 1024);
+	print_figures(out, result);
 	fprintf(out, "%7.2f", result->cpu);
 	print_ratio(out, result, others[0]);
 	print_ratio(out, result, others[1]);
@@ -160,6 +177,8 @@ void bench_report_table(FILE *out, const struct bench_result *results, size_t co
 		fprintf(out, "%9s", "MB/s");
 	if (row->shows_memory)
 		fprintf(out, "%9s", "KiB each");
+	for (size_t f = 0; f < BENCH_FIGURES && row->figures[f].name; f++)
+		fprintf(out, "%*s", FIGURE_WIDTH, row->figures[f].title);
 	fprintf(out, "%7s%12s%12s\n", "CPUs", row->against[0].title, row->against[1].title);
 	for (size_t i = 0; i < count; i++)
 		print_row(out, &results[i], others);

@@ -29,17 +29,25 @@ void bench_result_from_samples(struct bench_result *result, const struct bench_s
 			       unsigned count)
 {
 	double rt_ns[BENCH_REPEATS_MAX], msg_per_s[BENCH_REPEATS_MAX], cpu[BENCH_REPEATS_MAX];
-	double memory_bytes[BENCH_REPEATS_MAX];
+	double memory_bytes[BENCH_REPEATS_MAX], figures[BENCH_FIGURES][BENCH_REPEATS_MAX];
 
 	for (unsigned i = 0; i < count; i++) {
 		rt_ns[i] = samples[i].rt_ns;
 		msg_per_s[i] = samples[i].msg_per_s;
 		cpu[i] = samples[i].cpu;
 		memory_bytes[i] = samples[i].memory_bytes;
+		for (size_t f = 0; f < BENCH_FIGURES; f++)
+			figures[f][i] = samples[i].figures[f];
 	}
 	result->rt_ns = bench_spread_of(rt_ns, count);
 	result->msg_per_s = bench_spread_of(msg_per_s, count).median;
-	result->mb_per_s = result->msg_per_s * (double)result->cell->bytes / 1e6;
+	for (size_t f = 0; f < BENCH_FIGURES; f++)
+		result->figures[f] = bench_spread_of(figures[f], count).median;
+	result->mb_per_s = result->msg_per_s *
+			   (bench_pattern_row(result->cell->pattern)->compares ?
+				    result->figures[0] :
+				    (double)result->cell->bytes) /
+			   1e6;
 	result->cpu = bench_spread_of(cpu, count).median;
 	result->memory_bytes = bench_spread_of(memory_bytes, count).median;
 	result->repeats = count;

@@ -405,6 +405,21 @@ dvs_err bench_net_kill_node(struct bench_net *net, unsigned node, struct bench_f
 	return DVS_OK;
 }
 
+dvs_err bench_net_signal(struct bench_net *net, unsigned node, const char *name, pid_t pid,
+			 int signal, struct bench_fault *fault)
+{
+	pid_t pids[BENCH_PROCESSES_MAX];
+	size_t n = bench_find_processes(net->lab.holders[node], name, pids, ARRAY_LEN(pids));
+	bool is_found = false;
+
+	for (size_t i = 0; i < n; i++)
+		if (pid == 0 || bench_inner_pid(pids[i]) == pid)
+			is_found |= kill(pids[i], signal) == 0;
+	if (!is_found)
+		return bench_fail(fault, DVS_BADSTATE, "no %s to signal on node %u", name, node);
+	return DVS_OK;
+}
+
 dvs_err bench_net_revive_node(struct bench_net *net, unsigned node, struct bench_fault *fault)
 {
 	char role[8];

@@ -61,6 +61,9 @@ bool bench_net_has_dc(const struct bench_net *net);
 /* Kill NODE and all that runs on it at once, as a power failure does, and begin it again. */
 DVS_MUST_USE dvs_err bench_net_kill_node(struct bench_net *net, unsigned node,
 					 struct bench_fault *fault);
+/* Send SIGNAL to the process called NAME that NODE itself knows as PID; 0: to all that are called so. BADSTATE: there is none. */
+DVS_MUST_USE dvs_err bench_net_signal(struct bench_net *net, unsigned node, const char *name,
+				      pid_t pid, int signal, struct bench_fault *fault);
 DVS_MUST_USE dvs_err bench_net_revive_node(struct bench_net *net, unsigned node,
 					   struct bench_fault *fault);
 

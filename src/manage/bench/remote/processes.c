@@ -57,6 +57,25 @@ size_t bench_find_processes(pid_t holder, const char *name, pid_t *pids, size_t 
 	return n;
 }
 
+pid_t bench_inner_pid(pid_t pid)
+{
+	char path[64], line[128];
+	AUTO_FCLOSE FILE *status = NULL;
+	pid_t inner = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	status = fopen(path, "re");
+	while (status && fgets(line, sizeof(line), status)) {
+		char *end = line + 6;
+
+		if (strncmp(line, "NSpid:", 6) != 0)
+			continue;
+		(void)strtol(end, &end, 10); /* ours */
+		inner = (pid_t)strtol(end, NULL, 10);
+	}
+	return inner;
+}
+
 /* It is no child of ours. */
 static void wait_for_end(int pid_fd)
 {

@@ -47,6 +47,43 @@ dvs_err bench_disks_volume(struct bench_lab *lab, unsigned replicas, struct benc
 	return err;
 }
 
+dvs_err bench_disks_trouble(struct bench_lab *lab, enum bench_pattern pattern,
+			    struct bench_fault *fault)
+{
+	static const struct bench_command dc = {
+		.path = BENCH_SELF,
+		COMMAND("dvs", "dc", "create", DISKS_TROUBLE_DC, "--no-container"),
+	};
+	static const char first[] = "1=" DISKS_DIR "/resync.img";
+	static const char second[] = "2=" DISKS_DIR "/resync.img";
+	/* A server that was killed finds what was in a file again. */
+	static const struct bench_command resync = {
+		.path = BENCH_SELF,
+		COMMAND("dvs", "vol", "create", DISKS_RESYNC, "--size", DISKS_BYTES_TEXT, "--store",
+			"file", "--progress", "none", "--nodes", "1,2", "--place", first, "--place",
+			second),
+	};
+	static const struct bench_command failover = {
+		.path = BENCH_SELF,
+		COMMAND("dvs", "vol", "create", DISKS_FAILOVER, "--size", "16M", "--store", "ram",
+			"--progress", "none", "--nodes", "1,2"),
+	};
+	bool is_resync = pattern == BENCH_DISK_RESYNC;
+	struct bench_disks *disks = lab->disks;
+	bool *is_there = is_resync ? &disks->has_resync : &disks->has_failover;
+	struct bench_heard heard;
+	dvs_err err = DVS_OK;
+
+	if (!disks->has_trouble_dc)
+		err = run_on(lab, DISKS_SERVER_NODE, &dc, 1, &heard, fault);
+	disks->has_trouble_dc |= !err;
+	if (!err && !*is_there)
+		err = run_on(lab, DISKS_SERVER_NODE, is_resync ? &resync : &failover, 1, &heard,
+			     fault);
+	*is_there |= !err;
+	return err;
+}
+
 dvs_err bench_disks_open(struct bench_lab *lab, struct bench_fault *fault)
 {
 	static const struct bench_command directory[] = {

@@ -20,14 +20,25 @@ enum {
 #define DISKS_BYTES (UINT64_C(128) << 20)
 #define DISKS_BYTES_TEXT "128M"
 #define DISKS_DC "bench"
+/* Of those whose servers are killed: a DC has one server on a node. */
+#define DISKS_TROUBLE_DC "trouble"
+#define DISKS_RESYNC "trouble/resync"
+#define DISKS_FAILOVER "trouble/failover"
 /* On each node of the lab a place of its own, in memory. */
 #define DISKS_DIR "/run/dvs-bench-vdd"
+
+/* Patterns in which somebody is killed. */
+#define BENCH_DISK_TROUBLE \
+	(1u << BENCH_DISK_RESYNC | 1u << BENCH_DISK_FAILOVER | 1u << BENCH_DISK_FAILOVER_NODE)
 
 struct bench_disks {
 	struct bench_program programs[DISKS_PROGRAMS_MAX];
 	size_t n_programs;
 	unsigned volumes; /* bit n: that with n replicas is there */
 	unsigned missing; /* and cannot be made */
+	bool has_trouble_dc;
+	bool has_resync;
+	bool has_failover;
 };
 
 DVS_MUST_USE dvs_err bench_disks_open(struct bench_lab *lab, struct bench_fault *fault);
@@ -35,6 +46,9 @@ void bench_disks_close(struct bench_lab *lab);
 /* Make sure that there is a volume with so many replicas. */
 DVS_MUST_USE dvs_err bench_disks_volume(struct bench_lab *lab, unsigned replicas,
 					struct bench_fault *fault);
+/* The same for PATTERN, one of BENCH_DISK_TROUBLE: its volume, with replicas on the second and the third node. */
+DVS_MUST_USE dvs_err bench_disks_trouble(struct bench_lab *lab, enum bench_pattern pattern,
+					 struct bench_fault *fault);
 /* A program that serves on NODE until the end. BADSTATE: it is not installed. */
 DVS_MUST_USE dvs_err bench_disks_serve(struct bench_lab *lab, unsigned node,
 				       const char *const *argv, struct bench_fault *fault);
@@ -46,6 +60,14 @@ DVS_MUST_USE dvs_err bench_disks_measure(const struct bench_lab *lab, const char
 					 const char *target, const struct bench_cell *cell,
 					 unsigned sample_ms, struct bench_sample *sample,
 					 struct bench_fault *fault);
+
+/* One sample of such a pattern, with the volume TARGET. */
+DVS_MUST_USE dvs_err bench_failover_measure(struct bench_lab *lab, const char *target,
+					    const struct bench_cell *cell,
+					    struct bench_sample *sample, struct bench_fault *fault);
+DVS_MUST_USE dvs_err bench_resync_measure(struct bench_lab *lab, const char *target,
+					  const struct bench_cell *cell,
+					  struct bench_sample *sample, struct bench_fault *fault);
 
 /* What tells the systems apart, in bench_system.detail. */
 struct bench_disk_system {

@@ -58,6 +58,10 @@ dvs_err bench_disk_measure(struct bench_lab *lab, const struct bench_system *sys
 	const struct bench_disk_system *detail = system->detail;
 	char target[160];
 
+	if (cell->pattern == BENCH_DISK_RESYNC)
+		return bench_resync_measure(lab, DISKS_RESYNC, cell, sample, fault);
+	if (1u << cell->pattern & BENCH_DISK_TROUBLE)
+		return bench_failover_measure(lab, DISKS_FAILOVER, cell, sample, fault);
 	expand(cell->remote ? detail->remote : detail->local, cell->servers, target,
 	       sizeof(target));
 	return bench_disks_measure(lab, detail->way, target, cell, options->sample_ms, sample,
@@ -113,7 +117,7 @@ const struct bench_system bench_disk_ipc = {
 	.name = "dvs-ipc",
 	.summary = "a volume in memory, asked by M3-IPC: an endpoint for each request under way",
 	.class = BENCH_DVS,
-	.patterns = ALL_PATTERNS,
+	.patterns = ALL_PATTERNS | BENCH_DISK_TROUBLE,
 	.detail = &ipc,
 	.measure = bench_disk_measure,
 };

@@ -44,6 +44,11 @@ static const struct bench_cell cells[] = {
 	DISK_CELLS(BENCH_DISK_RAND_WRITE),
 	MIRROR_CELLS(BENCH_DISK_RAND_WRITE),
 	MIRROR_REMOTE_CELLS(BENCH_DISK_RAND_WRITE),
+	/* Resync comes before there are volumes beside its own that would be brought up to date, too. */
+	{ BENCH_DISK_RESYNC, 2, 1, 0, true, true },
+	{ BENCH_DISK_RESYNC, 2, 1, DISKS_BYTES / 128, true, true },
+	{ BENCH_DISK_FAILOVER, 2, 4, 4 * KIB, true, true },
+	{ BENCH_DISK_FAILOVER_NODE, 2, 4, 4 * KIB, true, true },
 };
 _Static_assert(ARRAY_LEN(cells) <= BENCH_CELLS_MAX, "the cell table has its bound");
 
@@ -83,6 +88,8 @@ static dvs_err vdd_cell(struct bench_lab *lab, const struct bench_options *optio
 			const struct bench_cell *cell, struct bench_fault *fault)
 {
 	(void)options;
+	if (1u << cell->pattern & BENCH_DISK_TROUBLE)
+		return bench_disks_trouble(lab, cell->pattern, fault);
 	return bench_disks_volume(lab, cell->servers, fault);
 }
 
@@ -90,11 +97,11 @@ const struct bench_suite bench_suite_vdd = {
 	.name = "vdd",
 	.purpose = "Measure volumes beside other virtual disks, in a lab of four nodes.",
 	.usage = "",
-	.quick_time = "about 90 s",
+	.quick_time = "about 3 minutes",
 	.svg_kernel = "other disks",
 	.svg_limit = "a file, the network",
 	.patterns = 1u << BENCH_DISK_SEQ_READ | 1u << BENCH_DISK_SEQ_WRITE |
-		    1u << BENCH_DISK_RAND_READ | 1u << BENCH_DISK_RAND_WRITE,
+		    1u << BENCH_DISK_RAND_READ | 1u << BENCH_DISK_RAND_WRITE | BENCH_DISK_TROUBLE,
 	.repeats_full = 5,
 	.repeats_quick = 3,
 	.sample_full_ms = 300,

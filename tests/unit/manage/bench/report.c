@@ -225,6 +225,26 @@ TEST(times_have_three_digits_and_a_unit)
 	}
 }
 
+TEST(what_a_pattern_alone_has_is_told)
+{
+	const struct bench_cell cell = { BENCH_DISK_FAILOVER, 2, 4, 4096, true, true };
+	struct bench_result result = result_of(0, &bench_system_pipe, 5000);
+	char *json, *table;
+
+	result.suite = &bench_suite_vdd;
+	result.cell = &cell;
+	result.figures[0] = 3e6;
+	result.figures[1] = 2000;
+	json = printed(print_json, &result, 1);
+	table = printed(print_table, &result, 1);
+	ck_assert_ptr_nonnull(strstr(json, ",\"detection_ns\":3000000,\"beyond_ns\":2000}"));
+	ck_assert_ptr_nonnull(strstr(table, "4K x4 +1 remote"));
+	ck_assert_ptr_nonnull(strstr(table, "detection       beyond"));
+	ck_assert_ptr_nonnull(strstr(table, "3.00 ms      2.00 µs"));
+	free(json);
+	free(table);
+}
+
 TEST(rates_are_short)
 {
 	char text[32];
@@ -239,4 +259,4 @@ UNIT_MAIN("bench-report", json_has_exactly_the_agreed_fields, json_is_one_line_p
 	  without_raw_there_is_nothing_to_compare_with,
 	  the_picture_is_well_formed_and_has_a_bar_for_each_result,
 	  all_values_the_same_still_make_a_picture, times_have_three_digits_and_a_unit,
-	  rates_are_short)
+	  what_a_pattern_alone_has_is_told, rates_are_short)

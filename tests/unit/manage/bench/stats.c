@@ -50,6 +50,22 @@ TEST(each_figure_of_a_result_has_its_own_median)
 	ck_assert_uint_eq(result.repeats, 3);
 }
 
+TEST(what_a_pattern_alone_has_is_a_median_and_what_is_compared_a_rate)
+{
+	const struct bench_sample samples[] = {
+		{ .rt_ns = 2e8, .msg_per_s = 5, .figures = { 1e8, 7 } },
+		{ .rt_ns = 1e8, .msg_per_s = 10, .figures = { 3e8, 9 } },
+		{ .rt_ns = 4e8, .msg_per_s = 2.5, .figures = { 2e8, 0 } },
+	};
+	const struct bench_cell resync = { .pattern = BENCH_DISK_RESYNC, 2, 1, .bytes = 50 };
+	struct bench_result result = { .cell = &resync };
+
+	bench_result_from_samples(&result, samples, 3);
+	ck_assert_double_eq(result.figures[0], 2e8);
+	ck_assert_double_eq(result.figures[1], 7);
+	ck_assert_double_eq(result.mb_per_s, 1000);
+}
+
 TEST(all_that_is_not_idle_is_busy)
 {
 	double busy_s = 0;
@@ -70,5 +86,6 @@ TEST(a_machine_that_does_not_tell_is_taken_for_quiet)
 
 UNIT_MAIN("bench-stats", the_median_of_an_odd_number_is_the_middle_one,
 	  the_median_of_an_even_number_is_between_the_middle_two, one_value_is_its_own_spread,
-	  each_figure_of_a_result_has_its_own_median, all_that_is_not_idle_is_busy,
-	  a_machine_that_does_not_tell_is_taken_for_quiet)
+	  each_figure_of_a_result_has_its_own_median,
+	  what_a_pattern_alone_has_is_a_median_and_what_is_compared_a_rate,
+	  all_that_is_not_idle_is_busy, a_machine_that_does_not_tell_is_taken_for_quiet)
