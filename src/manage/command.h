@@ -252,6 +252,7 @@ int cmd_fs_grow(struct cli *cli);
 int cmd_fs_quota(struct cli *cli);
 int cmd_fs_export(struct cli *cli);
 int cmd_fs_import(struct cli *cli);
+int cmd_fs_snapshot(struct cli *cli);
 int cmd_fs_rm(struct cli *cli);
 int cmd_fs_mount(struct cli *cli);
 int cmd_fs_umount(struct cli *cli);

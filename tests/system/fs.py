@@ -89,6 +89,30 @@ def a_file_system_in_a_file(lab):
     assert not listed(lab)
 
 
+def a_snapshot_shows_what_was(lab):
+    """A clone of it is a file system with all that was there then, beside the one that goes on."""
+    lab.run(0, "sh", "-c", "mkdir -p /run/snap/d /run/more && echo then > /run/snap/d/f && head -c 3M /dev/urandom > /run/snap/big && echo now > /run/more/later")
+    fs(lab, "import", f"{DC}/data", "/run/snap")
+    assert "no name of a snapshot" in fs(lab, "snapshot", f"{DC}/data", "x/y", status=2)
+    # What the server was asked a moment ago is in it.
+    told = lab.run(0, "sh", "-c", f"mkdir /run/m && dvs fs mount {DC}/data /run/m && mkdir /run/m/late && dvs fs snapshot {DC}/data monday -o name && dvs fs umount /run/m")
+    assert f"{DC}/data@monday\n" in told, told
+    assert "already" in fs(lab, "snapshot", f"{DC}/data", "monday", status=1)
+    fs(lab, "import", f"{DC}/data", "/run/more", "d")
+    lab.run(0, "dvs", "vol", "clone", f"{DC}/data@monday", "then")
+    fs(lab, "create", f"{DC}/then", "--volume", "then")
+    assert inspected(lab, "then")["quota_files"] == 77
+    fs(lab, "import", f"{DC}/then", "/run/more", "new")
+    fs(lab, "check", f"{DC}/then")
+    fs(lab, "export", f"{DC}/then", "/run/then")
+    fs(lab, "export", f"{DC}/data:d", "/run/now")
+    assert lab.run(0, "sh", "-c", "cd /run/then && cmp big ../snap/big && rmdir late && find d new -type f && cat d/f && ls /run/now") == "d/f\nnew/later\nthen\nf\nlater\n"
+    fs(lab, "rm", "--force", f"{DC}/then")
+    fs(lab, "create", f"{DC}/ram", "--size", "16M", "--store", "ram")
+    assert "dvs fs export" in fs(lab, "snapshot", f"{DC}/ram", "monday", status=1)
+    fs(lab, "rm", "--force", f"{DC}/ram")
+
+
 def a_backup_takes_over_a_volume(lab):
     """A backup opens it when the primary's node is gone."""
     lab.run(0, "dvs", "vol", "create", f"{DC}/data", "--size", "64M", "--nodes", "n0,n1,n2",
@@ -96,6 +120,7 @@ def a_backup_takes_over_a_volume(lab):
     fs(lab, "create", f"{DC}/data", "--volume", "data", "--nodes", "n0,n1")
     assert "is on that volume" in fs(lab, "create", f"{DC}/more", "--volume", "data", status=1)
     fs(lab, "quota", f"{DC}/data", "--count", "77")
+    a_snapshot_shows_what_was(lab)
     wait_for(lambda: len(servers("data")) == 2, "a backup", 30)
     lab.run(0, "dvs", "vol", "resize", f"{DC}/data", "128M")
     fs(lab, "grow", f"{DC}/data")

@@ -83,6 +83,11 @@ static const struct cli_example fs_export_examples[] = {
 	{ NULL, NULL },
 };
 
+static const struct cli_example fs_snapshot_examples[] = {
+	{ "dvs fs snapshot web/site monday", "its volume has a snapshot 'monday' now" },
+	{ NULL, NULL },
+};
+
 static const struct cli_example fs_mount_examples[] = {
 	{ "dvs fs mount web/site /srv/site", "on each node where it is wanted" },
 	{ NULL, NULL },
@@ -192,6 +197,11 @@ static const struct cli_example fs_quota_examples[] = {
 			   "copy a file system into a directory or an archive",	\
 			   export, cmd_fs_export, ARGUMENT_FS, FS_CHANGED, 2, 2), \
 		.options = fs_export_options,					\
+	},									\
+	{									\
+		FS_COMMAND("snapshot", "DC/NAME SNAPSHOT",			\
+			   "keep a file system on a volume as it is now",	\
+			   snapshot, cmd_fs_snapshot, ARGUMENT_FS, FS_CHANGED, 2, 2), \
 	},									\
 	{									\
 		FS_COMMAND("rm", "DC/NAME", "remove a file system", rm,		\

@@ -9,7 +9,7 @@
 
 /* ---- snapshot ---- */
 
-static int snapshot(struct vol *vol)
+int vol_snapshot(struct vol *vol)
 {
 	const char *name = vol->cli->words[1];
 	char full[2 * DVS_NAME_MAX + VOLUME_NAME_MAX + 3];
@@ -39,17 +39,25 @@ static int snapshot(struct vol *vol)
 			  json_pack("{s:s, s:I}", "name", full, "minor", (json_int_t)reply.minor));
 }
 
-int cmd_vol_snapshot(struct cli *cli)
+bool vol_snapshot_name_ok(struct cli *cli)
 {
 	const char *name = cli->words[1];
 
 	/* "monday", and "web/data@monday" would be clear as well, but it has one form. */
-	if (!volume_name_ok(name))
-		return cli_usage(cli,
-				 "'%s' is no name of a snapshot; use 1 to %d letters, digits, '-', "
-				 "'_' and '.', not first a '.' or '-'",
-				 name, VOLUME_NAME_MAX);
-	return vol_with(cli, cli->words[0], "snapshot", VOL_VOLUME, snapshot);
+	if (volume_name_ok(name))
+		return true;
+	cli_usage(cli,
+		  "'%s' is no name of a snapshot; use 1 to %d letters, digits, '-', "
+		  "'_' and '.', not first a '.' or '-'",
+		  name, VOLUME_NAME_MAX);
+	return false;
+}
+
+int cmd_vol_snapshot(struct cli *cli)
+{
+	if (!vol_snapshot_name_ok(cli))
+		return EXIT_USAGE;
+	return vol_with(cli, cli->words[0], "snapshot", VOL_VOLUME, vol_snapshot);
 }
 
 /* ---- clone ---- */

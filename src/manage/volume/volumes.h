@@ -18,6 +18,10 @@ MUST_USE int volumes_places(struct vol *vol, struct volume *volume);
 /* A new UUID. False, with errno: the kernel gives no random bytes. */
 MUST_USE bool volumes_new_id(char id[37]);
 
+/* The second word of the command line as the name of a snapshot. False: it is none, and the message is out. */
+MUST_USE bool vol_snapshot_name_ok(struct cli *cli);
+/* Take a snapshot of that name, and print it. */
+MUST_USE int vol_snapshot(struct vol *vol);
 /* Of one that was reached: another size. */
 MUST_USE int vol_resize(struct vol *vol, uint64_t bytes);
 /* Let NODE be the primary with whatever it has, though no other one is left that has everything. */

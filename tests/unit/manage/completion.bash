@@ -76,6 +76,7 @@ offers 'names of volumes' 'web/data' vol resize ''
 offers 'what a replica can be' 'add rm web/data' vol replica ''
 offers 'commands on volumes' 'create clone' vol c
 offers 'an export of a file system' 'export' fs ex
+offers 'file systems to be kept' 'web/site' fs snapshot ''
 offers 'nodes are not known' '' run --node ''
 offers 'shells' 'bash' completion ''
 offers 'nothing where nothing fits' '' dc create ''

@@ -250,6 +250,11 @@ int cmd_fs_export(struct cli *cli)
 	return cmd_fs_import(cli);
 }
 
+int cmd_fs_snapshot(struct cli *cli)
+{
+	return cmd_fs_import(cli);
+}
+
 int cmd_fs_import(struct cli *cli)
 {
 	for (int i = 0; i < cli->n_rest; i++)
