@@ -110,17 +110,17 @@ static void say_devices(const struct doctor *doctor)
 {
 	char text[DOCTOR_TEXT_MAX];
 	int failed = doctor_try(try_loop, NULL, text);
-	bool nbd = access("/sys/block/nbd0", F_OK) == 0;
+	bool nbd = access("/sys/module/nbd", F_OK) == 0;
 
 	doctor_say(doctor, "loop devices", failed ? DOCTOR_LESS : DOCTOR_GOOD,
-		   "dvs vol attach, where there is no /dev/nbd0",
+		   "dvs vol attach, where the module nbd is not loaded",
 		   "load the module loop (modprobe loop), or give this machine /dev/loop-control "
 		   "and the devices",
 		   "%s", failed ? strerror(failed) : text);
 	/* Without it volumes become devices by FUSE and loop devices. */
 	doctor_say(doctor, "nbd module", DOCTOR_GOOD, "", "", "%s",
-		   nbd ? "/dev/nbd0 is there" :
-			 "not there: volumes become devices by FUSE and loop devices");
+		   nbd ? "loaded: volumes become devices /dev/nbdN" :
+			 "not loaded: volumes become devices by FUSE and loop devices");
 }
 
 void doctor_volumes(const struct doctor *doctor)

@@ -116,6 +116,7 @@ enum option_id {
 	OPTION_TLS,
 	OPTION_READ_ONLY,
 	OPTION_SHARED,
+	OPTION_BY,
 	OPTION_VOLUMES,
 	OPTION_ONCE,
 	OPTION_OF_BENCH, /* parsed by the benchmark itself */

@@ -25,7 +25,7 @@ struct keeper {
 	int server_fd;
 	int report_fd;
 	int signal_fd;
-	int loop_fd;
+	int device_fd;
 	bool is_read_only;
 	char device[LOOP_DEVICE_MAX];
 };
@@ -64,17 +64,27 @@ static dvs_err start_server(struct keeper *keeper)
 static dvs_err make_device(struct keeper *keeper, const struct server_word *word,
 			   char why[ATTACH_WHY_MAX])
 {
-	AUTO_CLOSE int file_fd = openat(word->fd, keeper->slot.token,
-					(word->is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	AUTO_CLOSE int file_fd = -1;
+
+	keeper->is_read_only = word->is_read_only;
+	if (keeper->config->nbd)
+		return keeper->config->nbd->connect(
+			keeper->config->nbd->context,
+			&(struct nbd_wish){ .socket_fd = word->fd,
+					    .bytes = word->bytes,
+					    .is_read_only = word->is_read_only,
+					    .name = keeper->slot.token },
+			keeper->device, &keeper->device_fd, why);
+	file_fd = openat(word->fd, keeper->slot.token,
+			 (word->is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 
 	if (file_fd < 0) {
 		(void)snprintf(why, ATTACH_WHY_MAX, "the file under the device: %s",
 			       strerror(errno));
 		return dvs_from_errno(errno);
 	}
-	keeper->is_read_only = word->is_read_only;
 	return loop_make(file_fd, keeper->slot.token, word->is_read_only, keeper->device,
-			 &keeper->loop_fd, why);
+			 &keeper->device_fd, why);
 }
 
 static dvs_err make_all(struct keeper *keeper, char why[ATTACH_WHY_MAX])
@@ -111,11 +121,19 @@ static dvs_err make_all(struct keeper *keeper, char why[ATTACH_WHY_MAX])
 
 /* ---- afterwards ---- */
 
+static dvs_err resize(const struct keeper *keeper, uint64_t bytes)
+{
+	const struct nbd_kernel *nbd = keeper->config->nbd;
+
+	return nbd ? nbd->resize(nbd->context, keeper->device, keeper->slot.token, bytes) :
+		     loop_resized(keeper->device_fd);
+}
+
 static void let_go(struct keeper *keeper)
 {
-	if (keeper->loop_fd >= 0)
-		close(keeper->loop_fd);
-	keeper->loop_fd = -1;
+	if (keeper->device_fd >= 0)
+		close(keeper->device_fd);
+	keeper->device_fd = -1;
 }
 
 /* True: the server has ended. */
@@ -145,8 +163,8 @@ static void take_word(struct keeper *keeper)
 	if (word.says == SERVER_GONE) { /* SIGCHLD follows */
 		close(keeper->server_fd);
 		keeper->server_fd = -1;
-	} else if (word.says == SERVER_RESIZED && keeper->loop_fd >= 0 &&
-		   loop_resized(keeper->loop_fd)) {
+	} else if (word.says == SERVER_RESIZED && keeper->device_fd >= 0 &&
+		   resize(keeper, word.bytes)) {
 		log_warning(&keeper->config->log, "the device keeps its size",
 			    LOG_STR("device", keeper->device));
 	}
@@ -183,7 +201,7 @@ void keeper_run(const struct attach_config *config, int report_fd)
 {
 	struct keeper keeper = { .config = config,
 				 .server_fd = -1,
-				 .loop_fd = -1,
+				 .device_fd = -1,
 				 .report_fd = report_fd,
 				 .slot = { .lock_fd = -1 } };
 	char why[ATTACH_WHY_MAX] = "";
@@ -217,7 +235,7 @@ void keeper_run(const struct attach_config *config, int report_fd)
 	log_info(&config->log, "detached", LOG_STR("volume", config->volume),
 		 LOG_STR("device", keeper.device));
 	/* If somebody still has it open, it is listed until they close it. */
-	if (loop_is_over(keeper.device, keeper.slot.token))
+	if (slot_has_device(&keeper.slot, keeper.device))
 		slot_leave(&keeper.slot);
 	else
 		slot_remove(&keeper.slot);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "gateways/attach/attach.h"
 #include "gateways/attach/backend.h"
+#include "gateways/attach/nbd_kernel.h"
 
 /* To the keeper: let the device go, it ends when nobody has it open. */
 #define KEEPER_GENTLY SIGTERM
@@ -35,6 +36,8 @@ struct attach_config {
 	bool is_shared;
 	unsigned int n_threads;
 	const struct attach_source *source;
+	const struct nbd_kernel
+		*nbd; /* the device is one of the kernel's NBD client; NULL: a loop device */
 	struct log log;
 };
 

@@ -16,6 +16,11 @@
 #define DETACH_S 10u
 #define DETACH_S_MAX 3600u
 
+/* What --by takes. */
+#define AUTO "auto"
+#define NBD "nbd"
+#define LOOP "loop"
+
 struct options {
 	struct disk_config disk;
 	uint32_t n_threads;
@@ -24,6 +29,7 @@ struct options {
 	bool detaches;
 	bool forces;
 	bool lists;
+	const char *by; /* AUTO, NBD or LOOP */
 	enum log_level log_level;
 };
 
@@ -45,6 +51,10 @@ static int parse(int argc, char **argv, struct options *options)
 		  "how long a request waits for a volume that nobody serves, before it fails;"
 		  " default 120",
 		  ARGUMENT_NUMBER, .to = &options->patience_s, .least = 1, .most = PATIENCE_S_MAX },
+		{ "by", "DEVICE",
+		  "nbd: a device of the kernel's NBD client; loop: a loop device over FUSE; auto:"
+		  " nbd if the kernel has it; default auto",
+		  ARGUMENT_TEXT, .to = &options->by },
 		{ "detach", NULL, "take a device, or that of a volume, off this node instead",
 		  ARGUMENT_FLAG, .to = &options->detaches },
 		{ "force", NULL, "with --detach: even if it is in use", ARGUMENT_FLAG,
@@ -77,6 +87,9 @@ static int parse(int argc, char **argv, struct options *options)
 		return arguments_wrong(&arguments, "it needs the name of a volume");
 	if (status == ARGUMENTS_RUN)
 		options->disk.volume = argv[first];
+	if (status == ARGUMENTS_RUN && strcmp(options->by, AUTO) != 0 &&
+	    strcmp(options->by, NBD) != 0 && strcmp(options->by, LOOP) != 0)
+		return arguments_wrong(&arguments, "--by takes auto, nbd or loop");
 	options->disk.patience_ms = options->patience_s * 1000;
 	return status;
 }
@@ -107,6 +120,20 @@ static int list(const struct options *options)
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Which device it becomes, to *NBD; NULL: a loop device. */
+static dvs_err choose(const char *by, const struct nbd_kernel **nbd, char why[ATTACH_WHY_MAX])
+{
+	dvs_err err = DVS_OK;
+
+	*nbd = NULL;
+	if (!strcmp(by, LOOP))
+		return DVS_OK;
+	err = nbd_kernel_check(why);
+	if (!err)
+		*nbd = &nbd_kernel_netlink;
+	return strcmp(by, NBD) != 0 ? DVS_OK : err;
+}
+
 static int attach(const struct options *options)
 {
 	struct attach_source source;
@@ -118,8 +145,11 @@ static int attach(const struct options *options)
 					.log = options->disk.log };
 	char device[LOOP_DEVICE_MAX];
 	char why[ATTACH_WHY_MAX] = "";
-	dvs_err err = disk_source(&options->disk, &source);
+	dvs_err err = choose(options->by, &config.nbd, why);
 
+	source.context = NULL;
+	if (!err)
+		err = disk_source(&options->disk, &source);
 	if (!err)
 		err = attach_start(&config, device, why);
 	if (err)
@@ -137,6 +167,7 @@ int main(int argc, char **argv)
 		.disk = { .open_ms = OPEN_MS },
 		.patience_s = PATIENCE_S,
 		.timeout_s = DETACH_S,
+		.by = AUTO,
 		.n_threads = ATTACH_THREADS_DEFAULT,
 		.log_level = LOG_LEVEL_INFO,
 	};

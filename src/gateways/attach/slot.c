@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "gateways/attach/nbd_kernel.h"
 
 #define ABOUT_BYTES_MAX 4096
 
@@ -103,6 +104,11 @@ static bool read_about(const char *folder, const char *token, struct attachment 
 	return ok;
 }
 
+static bool has_device(const char *device, const char *token)
+{
+	return loop_is_over(device, token) || nbd_kernel_is_over(device, token);
+}
+
 /* Look at one folder; true: it is to be listed. */
 static bool look(const char *folder, const char *token, struct attachment *attachment)
 {
@@ -111,7 +117,7 @@ static bool look(const char *folder, const char *token, struct attachment *attac
 	if (is_alive(folder))
 		return is_known;
 	attachment->is_dead = true;
-	if (is_known && loop_is_over(attachment->device, token))
+	if (is_known && has_device(attachment->device, token))
 		return true;
 	remove_folder(folder);
 	return false;
@@ -226,6 +232,11 @@ dvs_err slot_write(const struct slot *slot, const struct attachment *attachment)
 	ok = !json_dump_file(about, fresh, JSON_COMPACT) && !rename(fresh, path);
 	json_decref(about);
 	return ok ? DVS_OK : DVS_IO;
+}
+
+bool slot_has_device(const struct slot *slot, const char *device)
+{
+	return has_device(device, slot->token);
 }
 
 void slot_leave(struct slot *slot)

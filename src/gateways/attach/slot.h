@@ -24,6 +24,8 @@ DVS_MUST_USE dvs_err slot_make(const char *run_dir, const char *volume, struct s
 			       char why[ATTACH_WHY_MAX]);
 /* Tell the others about it; from now on it is listed. */
 DVS_MUST_USE dvs_err slot_write(const struct slot *slot, const struct attachment *attachment);
+/* Whether the kernel still has the slot's DEVICE. */
+bool slot_has_device(const struct slot *slot, const char *device);
 void slot_remove(struct slot *slot);
 /* It stays as that of a dead attachment. */
 void slot_leave(struct slot *slot);

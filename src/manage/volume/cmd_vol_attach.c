@@ -95,7 +95,7 @@ static int attach_far(struct cli *cli, bool read_only)
 
 int cmd_vol_attach(struct cli *cli)
 {
-	const char *argv[8] = { PROGRAM, "--run-dir", link_run_dir(cli) };
+	const char *argv[10] = { PROGRAM, "--run-dir", link_run_dir(cli) };
 	char dc[DVS_NAME_MAX + 1], name[VOLUME_NAME_MAX + 1], snapshot[DVS_NAME_MAX + 1];
 	static const char before[] = PROGRAM ": ";
 	char said[SAID_BYTES];
@@ -105,12 +105,18 @@ int cmd_vol_attach(struct cli *cli)
 	if (!volume_name_split(cli->words[0], dc, name, snapshot))
 		return cli_usage(cli, "'%s' is no name of a volume; write DC/VOLUME[@SNAPSHOT]",
 				 cli->words[0]);
+	if (cli_has(cli, OPTION_NODE) && cli_has(cli, OPTION_BY))
+		return cli_usage(cli, "--by is for devices of this node; agents choose for theirs");
 	if (cli_has(cli, OPTION_NODE))
 		return attach_far(cli, read_only || snapshot[0]);
 	if (read_only)
 		argv[n++] = "--read-only";
 	if (cli_has(cli, OPTION_SHARED))
 		argv[n++] = "--shared";
+	if (cli_has(cli, OPTION_BY)) {
+		argv[n++] = "--by";
+		argv[n++] = cli->values[OPTION_BY];
+	}
 	argv[n++] = cli->words[0];
 	if (ask_program(argv, said) == 0)
 		return print_attached(cli, said, read_only || snapshot[0]);

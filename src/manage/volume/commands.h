@@ -115,6 +115,9 @@ static const struct cli_option vol_attach_options[] = {
 	  "nothing can be written; others may write to it meanwhile" },
 	{ OPTION_SHARED, 0, "shared", NULL, NULL,
 	  "others may attach it to write, too, if they say so: for file systems made for it" },
+	{ OPTION_BY, 0, "by", "DEVICE", NULL,
+	  "nbd, of the kernel's NBD client, or loop, over FUSE; auto: nbd if the kernel has it"
+	  " (default: auto)" },
 	{ OPTION_NODE, 0, "node", "NODE", NULL, "of that node, by its agent (default: this one)" },
 	{ .id = OPTION_END },
 };

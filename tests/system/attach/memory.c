@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attaches memory instead of a volume, for the tests of everything between the two:
  *
- *	attach-memory start RUN_DIR NAME BYTES [read-only]	prints the device
+ *	attach-memory start RUN_DIR NAME BYTES [nbd] [read-only]	prints the device
  *	attach-memory list RUN_DIR				prints volume, device, state, keeper, server
  *	attach-memory detach RUN_DIR WHAT [force]
  *
- * A file RUN_DIR/fail makes reads and writes fail, RUN_DIR/bytes tells another size. */
+ * nbd: for the NBD client of a stand-in for the kernel (kernel.h), else as a loop device. A file RUN_DIR/fail makes reads and writes fail, RUN_DIR/bytes tells another size. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "gateways/attach/keeper.h"
+#include "kernel.h"
 
 #define DETACH_MS 3000u
 #define THREADS 8u
@@ -144,16 +145,20 @@ static dvs_err memory_open(void *context, struct attach_backend *backend,
 
 static int start(int argc, char **argv)
 {
+	bool is_nbd = argc > 5 && !strcmp(argv[5], "nbd");
 	struct memory memory = {
 		.run_dir = argv[2],
-		.geometry = { .bytes = strtoull(argv[4], NULL, 10), .is_read_only = argc > 5 },
+		.geometry = { .bytes = strtoull(argv[4], NULL, 10),
+			      .is_read_only = argc > (is_nbd ? 6 : 5) },
 	};
+	const struct nbd_kernel kernel = kernel_stand_in(argv[2]);
 	struct attach_source source = { .context = &memory, .open = memory_open };
 	struct attach_config config = {
 		.run_dir = argv[2],
 		.volume = argv[3],
 		.n_threads = THREADS,
 		.source = &source,
+		.nbd = is_nbd ? &kernel : NULL,
 		.log = log_to_stderr(LOG_LEVEL_INFO),
 	};
 	char device[LOOP_DEVICE_MAX];
