@@ -250,11 +250,12 @@ static int inspect(struct filesystem *fs)
 		return filesystem_fail(fs, DVS_NOMEM);
 	enter(fs);
 	document = describe(fs, ask(fs, told));
-	if (cli->output.format == OUTPUT_JSON || !document)
+	if (cli->output.format == OUTPUT_JSON || !document) {
 		done = output_document(&cli->output, document, false);
-	else
+	} else {
 		done = output_fields(&cli->output, &fields, document);
-	json_decref(document);
+		json_decref(document);
+	}
 	return done ? EXIT_DONE : filesystem_fail(fs, DVS_NOMEM);
 }
 
