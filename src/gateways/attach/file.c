@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "gateways/attach/beginning.h"
 
 #define INODE 2u
 /* Requests that the kernel has under way in the background: more than there are threads, so that none is idle. */
@@ -301,16 +301,9 @@ static void serve(struct file *file)
 	(void)eventfd_write(file->ended_fd, 1);
 }
 
-struct beginning {
-	struct file *file;
-	dvs_err err;
-	pthread_barrier_t ready;
-};
-
 static void *server_run(void *argument)
 {
-	struct beginning *beginning = argument;
-	struct file *file = beginning->file;
+	struct file *file = beginning_context(argument);
 	struct server server = { .room = NULL };
 	dvs_err err = file->backend.enter(file->backend.context, &server.thread);
 
@@ -318,36 +311,13 @@ static void *server_run(void *argument)
 		err = DVS_NOMEM;
 	if (!err && pthread_setspecific(file->thread, &server))
 		err = DVS_NOMEM;
-	beginning->err = err;
-	pthread_barrier_wait(&beginning->ready);
+	beginning_end(argument, err);
 	if (!err)
 		serve(file);
 	free(server.room);
 	if (server.thread)
 		file->backend.leave(server.thread);
 	return NULL;
-}
-
-/* One after the other, so that an error belongs to somebody. They live as long as the process: what they wait for cannot be called off. */
-static dvs_err start_thread(struct file *file)
-{
-	struct beginning beginning = { .file = file };
-	sigset_t all;
-	sigset_t before;
-	pthread_t thread;
-	int failed;
-
-	pthread_barrier_init(&beginning.ready, NULL, 2);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&thread, NULL, server_run, &beginning);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!failed) {
-		pthread_detach(thread);
-		pthread_barrier_wait(&beginning.ready);
-	}
-	pthread_barrier_destroy(&beginning.ready);
-	return failed ? DVS_NOMEM : beginning.err;
 }
 
 /* ---- the mount ---- */
@@ -440,7 +410,7 @@ dvs_err file_open(const struct file_config *config, struct file **out, int *moun
 	file->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = file->ended_fd < 0 ? dvs_from_errno(errno) : open_session(file, mount_fd, why);
 	while (!err && n < config->n_threads) {
-		err = start_thread(file);
+		err = beginning_start(server_run, file);
 		n += err ? 0 : 1;
 	}
 	if (!err) {

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <linux/nbd.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "gateways/attach/beginning.h"
 
 #define REQUEST_BYTES 28u
 #define REPLY_BYTES 16u
@@ -262,17 +262,10 @@ static void serve(struct worker *worker)
 
 /* ---- threads ---- */
 
-struct beginning {
-	struct stream *stream;
-	dvs_err err;
-	pthread_barrier_t ready;
-};
-
 static void *worker_run(void *argument)
 {
-	struct beginning *beginning = argument;
-	struct worker worker = { .stream = beginning->stream };
-	struct stream *stream = worker.stream;
+	struct stream *stream = beginning_context(argument);
+	struct worker worker = { .stream = stream };
 	int ended_fd = stream->ended_fd;
 	dvs_err err = stream->backend.enter(stream->backend.context, &worker.thread);
 
@@ -280,8 +273,7 @@ static void *worker_run(void *argument)
 		err = DVS_NOMEM;
 	if (!err)
 		stream->n_threads++;
-	beginning->err = err;
-	pthread_barrier_wait(&beginning->ready);
+	beginning_end(argument, err);
 	if (!err)
 		serve(&worker);
 	free(worker.room);
@@ -293,31 +285,14 @@ static void *worker_run(void *argument)
 	return NULL;
 }
 
-/* One after the other, so that an error belongs to somebody. */
-static dvs_err start_thread(struct stream *stream)
-{
-	struct beginning beginning = { .stream = stream };
-	sigset_t all;
-	sigset_t before;
-	pthread_t thread;
-	int failed;
-
-	pthread_barrier_init(&beginning.ready, NULL, 2);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&thread, NULL, worker_run, &beginning);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!failed) {
-		pthread_detach(thread);
-		pthread_barrier_wait(&beginning.ready);
-	}
-	pthread_barrier_destroy(&beginning.ready);
-	return failed ? DVS_NOMEM : beginning.err;
-}
-
 void stream_close(struct stream *stream)
 {
+	eventfd_t n;
+
 	assert(stream->n_threads == 0);
+	/* What the last thread did is done, not only seen. */
+	if (stream->ended_fd >= 0)
+		(void)eventfd_read(stream->ended_fd, &n);
 	if (stream->fd >= 0)
 		close(stream->fd);
 	if (stream->ended_fd >= 0)
@@ -355,7 +330,7 @@ dvs_err stream_open(const struct stream_config *config, struct stream **out, int
 	stream->fd = pair[0];
 	theirs = pair[1];
 	while (!err && n < config->n_threads) {
-		err = start_thread(stream);
+		err = beginning_start(worker_run, stream);
 		n += err ? 0 : 1;
 	}
 	if (!err) {
