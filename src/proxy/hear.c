@@ -423,6 +423,9 @@ static void hear_one(struct hearing *hearing)
 		break;
 	case FRAME_PULL:
 		hearing->due |= DUE_AGAIN;
+		/* Who asks has not heard of this end yet: it may have had no channel when it was asked, and there may be nothing else to say. */
+		if (hearing->header->dst_instance == 0)
+			hearing->due |= DUE_PULL;
 		break;
 	case FRAME_END:
 		hear_end(hearing);
