@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -177,4 +178,16 @@ dvs_err bench_commands_run(const struct bench_lab *lab, const struct bench_comma
 	*heard = outcome.heard;
 	*fault = outcome.fault;
 	return outcome.err;
+}
+
+dvs_err bench_heard_sample(const struct bench_heard *heard, struct bench_sample *sample,
+			   struct bench_fault *fault)
+{
+	char *at;
+
+	*sample = (struct bench_sample){ .msg_per_s = strtod(heard->text, &at) };
+	sample->rt_ns = strtod(at, NULL);
+	if (!(sample->msg_per_s > 0) || !(sample->rt_ns > 0))
+		return bench_fail(fault, DVS_PROTO, "the client said '%.60s'", heard->text);
+	return DVS_OK;
 }

@@ -36,4 +36,8 @@ DVS_MUST_USE dvs_err bench_commands_run(const struct bench_lab *lab,
 					const struct bench_commands *commands,
 					struct bench_heard *heard, struct bench_fault *fault);
 
+/* From what a client has printed: how often per second, and how long one took, in ns. */
+DVS_MUST_USE dvs_err bench_heard_sample(const struct bench_heard *heard,
+					struct bench_sample *sample, struct bench_fault *fault);
+
 #endif

@@ -16,10 +16,8 @@ enum { TOKEN_BUSY_MS = 3000 };
 const char *bench_files_store_name(enum files_store store)
 {
 	static const char *const names[FILES_STORES] = {
-		[FILES_RAM] = "ram",
-		[FILES_FILE] = "file",
-		[FILES_VDD] = "vdd",
-		[FILES_MIRROR] = "vdd2",
+		[FILES_RAM] = "ram",	 [FILES_FILE] = "file",	  [FILES_VDD] = "vdd",
+		[FILES_MIRROR] = "vdd2", [FILES_FAR] = "vdd-far",
 	};
 
 	return names[store];
@@ -50,11 +48,16 @@ dvs_err bench_files_script(const struct bench_lab *lab, unsigned node, const cha
 static dvs_err make_volume(const struct bench_lab *lab, enum files_store store,
 			   struct bench_fault *fault)
 {
+	static const char *const nodes[FILES_STORES] = {
+		[FILES_VDD] = "0",
+		[FILES_MIRROR] = "0,1",
+		[FILES_FAR] = "1",
+	};
 	char name[32];
 	const struct bench_command create = {
 		.path = BENCH_SELF,
 		COMMAND("dvs", "vol", "create", name, "--size", SIZE_TEXT, "--store", "ram",
-			"--progress", "none", "--nodes", store == FILES_MIRROR ? "0,1" : "0"),
+			"--progress", "none", "--nodes", nodes[store]),
 	};
 
 	snprintf(name, sizeof(name), FILES_DC "/%s", bench_files_store_name(store));
@@ -65,7 +68,7 @@ static dvs_err make_fs(const struct bench_lab *lab, enum files_store store, cons
 		       struct bench_fault *fault)
 {
 	const char *store_name = bench_files_store_name(store);
-	bool is_volume = store == FILES_VDD || store == FILES_MIRROR;
+	bool is_volume = store >= FILES_VDD;
 	const struct bench_command on_node = {
 		.path = BENCH_SELF,
 		COMMAND("dvs", "fs", "create", name, "--size", SIZE_TEXT, "--store", store_name),
@@ -102,7 +105,7 @@ dvs_err bench_files_make(struct bench_lab *lab, enum files_store store, struct b
 				  bench_files_store_name(store));
 	snprintf(name, sizeof(name), FILES_DC "/%s", bench_files_store_name(store));
 	snprintf(dir, sizeof(dir), FILES_DIR "/%s", bench_files_store_name(store));
-	if (store == FILES_VDD || store == FILES_MIRROR)
+	if (store >= FILES_VDD)
 		err = make_volume(lab, store, fault);
 	if (!err)
 		err = make_fs(lab, store, name, fault);
@@ -168,10 +171,8 @@ dvs_err bench_files_open(struct bench_lab *lab, struct bench_fault *fault)
 
 void bench_files_close(struct bench_lab *lab)
 {
-	if (lab->files) {
+	if (lab->files)
 		bench_program_stop(&lab->files->passthrough);
-		bench_program_stop(&lab->files->iperf3);
-	}
 	free(lab->files);
 	lab->files = NULL;
 	bench_net_stop(lab->net);

@@ -11,7 +11,6 @@ enum {
 	FILES_SERVER_NODE = 0,
 	FILES_CLIENT_NODE = 2,
 	FILES_NODES = 3,
-	FILES_PORT_IPERF3 = 10820,
 };
 
 #define FILES_DC "bench"
@@ -24,6 +23,7 @@ enum files_store {
 	FILES_FILE,
 	FILES_VDD,
 	FILES_MIRROR, /* a volume with two replicas */
+	FILES_FAR,    /* a volume on another node than the file server */
 	FILES_STORES,
 };
 
@@ -31,7 +31,6 @@ const char *bench_files_store_name(enum files_store store);
 
 struct bench_files {
 	struct bench_program passthrough;
-	struct bench_program iperf3;
 	unsigned made;	  /* bit n: the file system on store n is there, and mounted */
 	unsigned missing; /* and cannot be made */
 	bool has_trees;
@@ -57,6 +56,13 @@ struct bench_file_system {
 	const char *maker_target;
 	bool is_ours; /* on all stores, and remote */
 };
+
+/* As bench_system.start and .measure: one TCP stream between the nodes of server and client, in the direction of the data. */
+DVS_MUST_USE dvs_err bench_files_iperf3_start(struct bench_lab *lab, struct bench_fault *fault);
+dvs_err bench_files_iperf3_measure(struct bench_lab *lab, const struct bench_system *system,
+				   const struct bench_cell *cell,
+				   const struct bench_options *options, struct bench_sample *sample,
+				   struct bench_fault *fault);
 
 bool bench_file_fits(const struct bench_system *system, const struct bench_cell *cell);
 

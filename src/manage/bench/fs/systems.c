@@ -98,7 +98,6 @@ static dvs_err measure(struct bench_lab *lab, const struct bench_system *system,
 		.heard = true,
 	};
 	struct bench_heard heard = { .ns = 0 };
-	char *at;
 	dvs_err err;
 
 	expand(detail->target, cell, target, sizeof(target));
@@ -114,14 +113,7 @@ static dvs_err measure(struct bench_lab *lab, const struct bench_system *system,
 	err = bench_commands_run(
 		lab, &(struct bench_commands){ .node = node_of(cell), .list = &command, .n = 1 },
 		&heard, fault);
-	if (err)
-		return err;
-	*sample = (struct bench_sample){ .cpu = 0 };
-	sample->msg_per_s = strtod(heard.text, &at);
-	sample->rt_ns = strtod(at, NULL);
-	if (!(sample->msg_per_s > 0) || !(sample->rt_ns > 0))
-		return bench_fail(fault, DVS_PROTO, "the client said '%.60s'", heard.text);
-	return DVS_OK;
+	return err ? err : bench_heard_sample(&heard, sample, fault);
 }
 
 static void nothing_to_stop(struct bench_lab *lab)
@@ -258,37 +250,28 @@ const struct bench_system bench_file_tmpfs = {
 
 /* ---- what the network carries ---- */
 
-static dvs_err iperf3_start(struct bench_lab *lab, struct bench_fault *fault)
+dvs_err bench_files_iperf3_start(struct bench_lab *lab, struct bench_fault *fault)
 {
-	static const char *const argv[] = { "iperf3", "-s", "-p", "10820", NULL };
-
-	if (bench_files_script(lab, FILES_SERVER_NODE, "command -v \"$1\" >/dev/null", argv[0],
-			       fault))
-		return bench_fail(fault, DVS_BADSTATE,
-				  "the program iperf3 is not there: install it");
-	return bench_program_start(lab, (enum bench_side)FILES_SERVER_NODE, argv,
-				   &lab->files->iperf3, fault);
+	return bench_pull_start(lab, FILES_SERVER_NODE, fault);
 }
 
 /* As the data of the cell go: reads to the client, writes from it. */
-static dvs_err iperf3_measure(struct bench_lab *lab, const struct bench_system *system,
-			      const struct bench_cell *cell, const struct bench_options *options,
-			      struct bench_sample *sample, struct bench_fault *fault)
+dvs_err bench_files_iperf3_measure(struct bench_lab *lab, const struct bench_system *system,
+				   const struct bench_cell *cell,
+				   const struct bench_options *options, struct bench_sample *sample,
+				   struct bench_fault *fault)
 {
 	const struct bench_pull pull = {
 		.client_node = FILES_CLIENT_NODE,
 		.server_node = FILES_SERVER_NODE,
-		.port = FILES_PORT_IPERF3,
 		.bytes = cell->bytes,
 		.is_push = cell->pattern == BENCH_FILE_SEQ_WRITE,
+		.clients = cell->clients,
 		.ms = options->sample_ms,
 	};
-	dvs_err err = bench_pull_measure(lab, &pull, sample, fault);
 
 	(void)system;
-	if (!err)
-		sample->rt_ns = 1e9 * cell->clients / sample->msg_per_s;
-	return err;
+	return bench_pull_measure(lab, &pull, sample, fault);
 }
 
 const struct bench_system bench_file_iperf3 = {
@@ -296,7 +279,7 @@ const struct bench_system bench_file_iperf3 = {
 	.summary = "one TCP stream between the nodes: what the network carries",
 	.class = BENCH_LIMIT,
 	.patterns = PATTERN(SEQ_READ) | PATTERN(SEQ_WRITE),
-	.measure = iperf3_measure,
-	.start = iperf3_start,
-	.stop = nothing_to_stop,
+	.measure = bench_files_iperf3_measure,
+	.start = bench_files_iperf3_start,
+	.stop = bench_pull_stop,
 };

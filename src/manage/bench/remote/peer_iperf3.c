@@ -8,39 +8,15 @@
 #include "base/cleanup.h"
 #include "manage/bench/remote/peers.h"
 #include "manage/bench/remote/program.h"
+#include "manage/bench/remote/pull.h"
 
-enum { PORT = 20999, PATIENCE_MS = 10000, REPORT_BYTES = 1 << 18 };
+enum { PATIENCE_MS = 10000, REPORT_BYTES = 1 << 18 };
 /* What a fast machine moves in a millisecond: so a sample takes about as long as those of the others. */
 enum { BYTES_PER_MS = 3 << 20 };
 
-static void iperf3_stop(struct bench_lab *lab)
-{
-	if (lab->iperf3)
-		bench_program_stop(lab->iperf3);
-	free(lab->iperf3);
-	lab->iperf3 = NULL;
-}
-
 static dvs_err iperf3_start(struct bench_lab *lab, struct bench_fault *fault)
 {
-	char port[8], said[512];
-	const char *argv[] = { "iperf3", "-s", "-p", port, "--forceflush", NULL };
-	dvs_err err;
-
-	lab->iperf3 = calloc(1, sizeof(*lab->iperf3));
-	if (!lab->iperf3)
-		return bench_fail_errno(fault, "allocate");
-	snprintf(port, sizeof(port), "%d", PORT);
-	err = bench_program_start(lab, BENCH_SERVER_SIDE, argv, lab->iperf3, fault);
-	if (err == DVS_OK)
-		err = bench_program_read(lab, lab->iperf3, "listening", said, sizeof(said),
-					 PATIENCE_MS, fault);
-	if (err == DVS_IO)
-		err = bench_fail(fault, DVS_BADSTATE, "the program iperf3 does not start; %s",
-				 "install it, or choose the systems with --system");
-	if (err != DVS_OK)
-		iperf3_stop(lab);
-	return err;
+	return bench_pull_start(lab, BENCH_SERVER_SIDE, fault);
 }
 
 /* The number at PATH, a list of names that ends with NULL; 0 when there is none. */
@@ -91,7 +67,7 @@ static dvs_err iperf3_measure(struct bench_lab *lab, const struct bench_system *
 	(void)system;
 	if (!report)
 		return bench_fail_errno(fault, "allocate");
-	snprintf(port, sizeof(port), "%d", PORT);
+	snprintf(port, sizeof(port), "%d", BENCH_PULL_PORT);
 	snprintf(block, sizeof(block), "%zu", cell->bytes);
 	snprintf(amount, sizeof(amount), "%u", options->sample_ms * BYTES_PER_MS);
 	err = bench_program_start(lab, BENCH_CLIENT_SIDE, argv, &client, fault);
@@ -108,6 +84,6 @@ const struct bench_system bench_peer_iperf3 = {
 	.class = BENCH_LIMIT,
 	.patterns = 1u << BENCH_REMOTE_DATA,
 	.start = iperf3_start,
-	.stop = iperf3_stop,
+	.stop = bench_pull_stop,
 	.measure = iperf3_measure,
 };

@@ -172,17 +172,9 @@ dvs_err bench_disks_measure(const struct bench_lab *lab, const char *way, const 
 			    struct bench_sample *sample, struct bench_fault *fault)
 {
 	struct bench_heard heard = { .ns = 0 };
-	char *at;
 	dvs_err err = work(lab, cell->remote ? DISKS_CLIENT_NODE : DISKS_SERVER_NODE, way, target,
 			   bench_pattern_name(cell->pattern), cell->bytes, cell->clients, sample_ms,
 			   &heard, fault);
 
-	if (err)
-		return err;
-	*sample = (struct bench_sample){ .cpu = 0 };
-	sample->msg_per_s = strtod(heard.text, &at);
-	sample->rt_ns = strtod(at, NULL);
-	if (!(sample->msg_per_s > 0) || !(sample->rt_ns > 0))
-		return bench_fail(fault, DVS_PROTO, "the client said '%.60s'", heard.text);
-	return DVS_OK;
+	return err ? err : bench_heard_sample(&heard, sample, fault);
 }

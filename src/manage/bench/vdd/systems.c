@@ -287,9 +287,7 @@ const struct bench_system bench_disk_quorum = {
 
 static dvs_err iperf3_start(struct bench_lab *lab, struct bench_fault *fault)
 {
-	static const char *const argv[] = { "iperf3", "-s", "-p", TEXT(10812), NULL };
-
-	return bench_disks_serve(lab, DISKS_SERVER_NODE, argv, fault);
+	return bench_pull_start(lab, DISKS_SERVER_NODE, fault);
 }
 
 static dvs_err iperf3_measure(struct bench_lab *lab, const struct bench_system *system,
@@ -300,16 +298,13 @@ static dvs_err iperf3_measure(struct bench_lab *lab, const struct bench_system *
 	const struct bench_pull pull = {
 		.client_node = DISKS_CLIENT_NODE,
 		.server_node = DISKS_SERVER_NODE,
-		.port = DISKS_PORT_IPERF3,
 		.bytes = cell->bytes,
+		.clients = cell->clients,
 		.ms = options->sample_ms,
 	};
-	dvs_err err = bench_pull_measure(lab, &pull, sample, fault);
 
 	(void)system;
-	if (!err)
-		sample->rt_ns = 1e9 * cell->clients / sample->msg_per_s;
-	return err;
+	return bench_pull_measure(lab, &pull, sample, fault);
 }
 
 static const struct bench_disk_system iperf3 = {
@@ -328,5 +323,5 @@ const struct bench_system bench_disk_iperf3 = {
 	.detail = &iperf3,
 	.measure = iperf3_measure,
 	.start = iperf3_start,
-	.stop = nothing_to_stop,
+	.stop = bench_pull_stop,
 };
