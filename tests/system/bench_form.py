@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check what `dvs bench SUITE --quick --json` printed.
 
-usage: bench_form.py FILE [SUITE [PATTERN[,PATTERN...]]]    (SUITE: ipc, remote, container, neighbour, vdd or fs)
+usage: bench_form.py FILE [SUITE [PATTERN[,PATTERN...]]]    (SUITE: ipc, remote, container, neighbour, vdd, fs or web)
 
 Every pattern and system that applies to it must be there, each line with exactly the agreed
 fields, figures above zero (MB/s and CPUs may be too small to show), and a median between its extremes.
@@ -44,6 +44,8 @@ SUITES["fs"] = {
     "rand-write": FILES, "read-cached": FILES - {"dvs-ipc"}, "create": FILES, "stat": FILES,
     "stat-cached": FILES - {"dvs-ipc"}, "rename": FILES, "unlink": FILES, "small": FILES,
     "fsync": FILES, "readdir": FILES, "cp": FILES - {"dvs-ipc"}, "untar": FILES - {"dvs-ipc"}}
+WEB = {"nginx-dvs", "nweb"}
+SUITES["web"] = {"warm": WEB | {"nginx-host"}, "cold": WEB | {"iperf3"}}
 # Figures that may be too small to show, and the one of two sizes that does not apply.
 MAY_BE_ZERO = {"cpu", "mb_per_s"}
 # What patterns show beside the fields of all.
@@ -61,6 +63,8 @@ def has(system, line):
         if system == "iperf3":
             return line["place"] == "remote" and line["bytes"] == 1 << 20
         return here or system.startswith("dvs-")
+    if line["bench"] == "web" and system == "iperf3":
+        return line["place"] == "remote" and line["bytes"] > 1 << 20
     if line["bench"] != "vdd":
         return True
     local, replicas = line["place"] == "local", line["replicas"]
@@ -77,10 +81,10 @@ def faults_of_line(line, suite):
     if suite == "vdd":
         numbers = numbers - {"clients", "servers"} | {"depth", "replicas"}
         names = NAMES | {"place"}
-    if suite == "fs":
+    if suite in ("fs", "web"):
         numbers = numbers - {"clients", "servers"} | {"depth", "files"}
         names = NAMES | {"place", "store"}
-    may_be_zero = MAY_BE_ZERO | ({"files", "bytes"} if suite == "fs" else set())
+    may_be_zero = MAY_BE_ZERO | ({"files", "bytes"} if suite in ("fs", "web") else set())
     if suite == "vdd":
         may_be_zero |= MORE_MAY_BE_ZERO.get(line.get("pattern"), set())
     if set(line) != names | numbers:
@@ -88,7 +92,7 @@ def faults_of_line(line, suite):
     faults = [f"{name} is {line[name]!r}" for name in numbers
               if isinstance(line[name], bool) or not isinstance(line[name], (int, float))
               or line[name] < 0 or (line[name] == 0 and name not in may_be_zero)]
-    if suite == "fs" and not faults and bool(line["files"]) == bool(line["bytes"]):
+    if suite in ("fs", "web") and not faults and bool(line["files"]) == bool(line["bytes"]):
         faults.append("it has both bytes and files, or neither")
     if not faults and line["pattern"] == "resync" and line["sent_bytes"] > line["bytes"]:
         faults.append(f"{line['sent_bytes']} bytes were sent, {line['bytes']} had changed")

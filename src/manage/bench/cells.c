@@ -285,6 +285,22 @@ static const struct bench_pattern_row patterns[BENCH_PATTERNS] = {
 		.is_of_files = true,
 		.against = { { "x passthr.", "passthrough" }, { "x ext4", "ext4" } },
 	},
+	[BENCH_WEB_WARM] = {
+		.name = "warm",
+		.title = "files that were loaded before",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x nginx", "nginx-host" }, { "x mounted", "nginx-dvs" } },
+	},
+	[BENCH_WEB_COLD] = {
+		.name = "cold",
+		.title = "files that the web server's node does not have in memory",
+		.shows_mb = true,
+		.by_rate = true,
+		.is_of_files = true,
+		.against = { { "x iperf3", "iperf3" }, { "x mounted", "nginx-dvs" } },
+	},
 };
 /* clang-format on */
 
@@ -392,7 +408,7 @@ static void file_label(const struct bench_cell *cell, char *text, size_t text_by
 	bool is_large = cell->bytes >= 1 << 20 && !counts_files;
 	char size[16] = "", crowd[8] = "";
 
-	if (cell->pattern < BENCH_FILE_COPY)
+	if (cell->pattern < BENCH_FILE_COPY || cell->pattern > BENCH_FILE_COMPILE)
 		snprintf(size, sizeof(size), "%zu%s ",
 			 counts_files ? cell->bytes : cell->bytes >> (is_large ? 20 : 10),
 			 counts_files ? "" :
@@ -403,17 +419,21 @@ static void file_label(const struct bench_cell *cell, char *text, size_t text_by
 	snprintf(text, text_bytes, "%s%s%s %s", size, crowd, store, place);
 }
 
+static void count_label(unsigned n, const char *what, char *text, size_t text_bytes)
+{
+	snprintf(text, text_bytes, "%u %s%s", n, what, n == 1 ? "" : "s");
+}
+
 const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t text_bytes)
 {
 	switch (cell->pattern) {
 	case BENCH_PAIRS:
-		snprintf(text, text_bytes, "%u pairs", cell->servers);
+		count_label(cell->servers, "pair", text, text_bytes);
 		break;
 	case BENCH_FAN_IN:
 	case BENCH_REMOTE_RT:
 	case BENCH_REMOTE_FAN_IN:
-		snprintf(text, text_bytes, "%u client%s", cell->clients,
-			 cell->clients == 1 ? "" : "s");
+		count_label(cell->clients, "client", text, text_bytes);
 		break;
 	case BENCH_REMOTE_MCAST:
 	case BENCH_REMOTE_DETECT:
@@ -421,11 +441,10 @@ const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t t
 		break;
 	case BENCH_CONTAINER_EXEC:
 	case BENCH_CONTAINER_START:
-		snprintf(text, text_bytes, "%u node%s", cell->servers,
-			 cell->servers == 1 ? "" : "s");
+		count_label(cell->servers, "node", text, text_bytes);
 		break;
 	case BENCH_CONTAINER_FOOTPRINT:
-		snprintf(text, text_bytes, "%u DCs", cell->servers);
+		count_label(cell->servers, "DC", text, text_bytes);
 		break;
 	case BENCH_NEIGHBOUR_CPU:
 	case BENCH_NEIGHBOUR_MEMORY:
@@ -460,6 +479,8 @@ const char *bench_cell_label(const struct bench_cell *cell, char *text, size_t t
 	case BENCH_FILE_COPY:
 	case BENCH_FILE_UNTAR:
 	case BENCH_FILE_COMPILE:
+	case BENCH_WEB_WARM:
+	case BENCH_WEB_COLD:
 		file_label(cell, text, text_bytes);
 		break;
 	case BENCH_PAIR:

@@ -122,6 +122,23 @@ static const struct cli_option bench_fs_options[] = {
 	BENCH_LAST_OPTION,
 };
 
+static const struct cli_option bench_web_options[] = {
+	{ OPTION_OF_BENCH, 0, "quick", NULL, NULL,
+	  "fewer and shorter measurements: about a minute" },
+	{ OPTION_OF_BENCH, 0, "json", NULL, NULL,
+	  "one JSON object per line and result, as -o json" },
+	{ OPTION_OF_BENCH, 'o', "output", "FORMAT", "table json", "form of the output" },
+	{ OPTION_OF_BENCH, 0, "plot", "FILE", NULL, "also draw the results into FILE, as SVG" },
+	{ OPTION_OF_BENCH, 0, "pattern", "LIST", "warm cold",
+	  "only these patterns: names with commas between" },
+	{ OPTION_OF_BENCH, 0, "system", "LIST", "nginx-host nginx-dvs nweb iperf3",
+	  "only these systems: names with commas between" },
+	{ OPTION_OF_BENCH, 0, "repeats", "COUNT", NULL, "how often each measurement is repeated" },
+	{ OPTION_OF_BENCH, 0, "seed", "NUMBER", NULL,
+	  "seed of the order in which systems take turns" },
+	BENCH_LAST_OPTION,
+};
+
 static const struct cli_option bench_work_options[] = { BENCH_LAST_OPTION };
 
 static const struct cli_example bench_ipc_examples[] = {
@@ -156,6 +173,12 @@ static const struct cli_example bench_vdd_examples[] = {
 static const struct cli_example bench_fs_examples[] = {
 	{ "dvs bench fs --quick", "a first impression, in a lab of its own" },
 	{ "dvs bench fs --pattern create,stat --many", "directories, also a very large one" },
+	{ NULL, NULL },
+};
+
+static const struct cli_example bench_web_examples[] = {
+	{ "dvs bench web --quick", "a first impression, in a lab of its own" },
+	{ "dvs bench web --pattern warm --system nginx-host,nginx-dvs", "what a mount costs" },
 	{ NULL, NULL },
 };
 
@@ -222,6 +245,16 @@ static const struct cli_example bench_work_examples[] = {
 		.help = "measure file systems of DCs beside other ones", \
 		.options = bench_fs_options, \
 		.examples = bench_fs_examples, \
+		.run = cmd_bench, \
+		.page = "dvs-bench(1)", \
+		.takes_rest = 1, \
+	}, \
+	{ \
+		.name = "bench web", \
+		.arguments = "", \
+		.help = "measure web servers of DCs beside one of the host", \
+		.options = bench_web_options, \
+		.examples = bench_web_examples, \
 		.run = cmd_bench, \
 		.page = "dvs-bench(1)", \
 		.takes_rest = 1, \

@@ -104,6 +104,9 @@ enum bench_pattern {
 	BENCH_FILE_COPY,
 	BENCH_FILE_UNTAR,
 	BENCH_FILE_COMPILE,
+	/* Of web servers; as those of file systems, the clients being connections: */
+	BENCH_WEB_WARM,
+	BENCH_WEB_COLD,
 	BENCH_PATTERNS,
 };
 
@@ -179,6 +182,7 @@ enum bench_side { BENCH_CLIENT_SIDE, BENCH_SERVER_SIDE, BENCH_VICTIM_SIDE };
 struct bench_net;	/* see remote/net.h */
 struct bench_disks;	/* see vdd/disks.h */
 struct bench_files;	/* see fs/files.h */
+struct bench_web;	/* see web/web.h */
 struct bench_footprint; /* see container/container.c */
 #define BENCH_FOOTPRINT_PROGRAMS 2u
 struct bench_program; /* see remote/program.h */
@@ -195,6 +199,7 @@ struct bench_lab {
 	struct bench_program *iperf3;	   /* its server, or NULL */
 	struct bench_disks *disks;	   /* of `dvs bench vdd`, or NULL */
 	struct bench_files *files;	   /* of `dvs bench fs`, or NULL */
+	struct bench_web *web;		   /* of `dvs bench web`, or NULL */
 	struct bench_footprint *footprint; /* what many DCs cost, or NULL */
 	double detected_ns[2]; /* of the pattern detect: what was seen and not yet asked for */
 	int signal_fd;	       /* readable when a signal has come */
@@ -318,6 +323,7 @@ extern const struct bench_suite bench_suite_container;
 extern const struct bench_suite bench_suite_neighbour;
 extern const struct bench_suite bench_suite_vdd;
 extern const struct bench_suite bench_suite_fs;
+extern const struct bench_suite bench_suite_web;
 
 /* What a neighbour and its DC do, in their containers: `dvs bench work`. Returns the exit status. */
 int bench_work_main(int argc, char **argv);
