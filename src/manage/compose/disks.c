@@ -117,7 +117,7 @@ static int create(struct vol *vol)
 	}
 	if (status == EXIT_DONE && base->n_replicas == 0)
 		status = vol_note(vol, "its nodes have just been removed; try again");
-	return status == EXIT_DONE ? vol_create(vol, at->waits) : status;
+	return status == EXIT_DONE ? vol_create(vol, at->entry.waits) : status;
 }
 
 /* ---- one that is there ---- */
@@ -144,7 +144,7 @@ static int change_fields(struct vol *vol, struct disk_at *at)
 
 static int grow(struct vol *vol, const struct disk_at *at)
 {
-	const json_t *now = plan_disk_now(&at->of->now, at->disk->name);
+	const json_t *now = plan_disk_now(&at->entry.of->now, at->entry.file->name);
 	uint64_t bytes = (uint64_t)json_integer_value(disk_value(at, "bytes"));
 	int status;
 
@@ -226,8 +226,8 @@ int run_apply_disks(struct run *run, struct run_dc *of, bool waits)
 		struct disk_at at;
 
 		disk_at(run, of, of->n_made, &at);
-		at.waits = waits;
-		if (plan_disk_now(&of->now, at.disk->name))
+		at.entry.waits = waits;
+		if (plan_disk_now(&of->now, at.entry.file->name))
 			status = disk_with(&at, "change", VOL_VOLUME, change);
 		else
 			status = disk_with(&at, "create", VOL_NEW, create);
@@ -253,7 +253,7 @@ void run_forget_disks(struct run *run, struct run_dc *of)
 
 		disk_at(run, of, of->n_made - 1, &at);
 		/* What stays of it keeps the DC, and that is told. */
-		if (!plan_disk_now(&of->now, at.disk->name))
+		if (!plan_disk_now(&of->now, at.entry.file->name))
 			(void)!disk_with(&at, "remove", VOL_VOLUME, forget);
 	}
 	(void)!run_enter(run);

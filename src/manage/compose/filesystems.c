@@ -70,7 +70,7 @@ static int take_replicas(struct filesystem *fs, struct fs_record *record)
 static int take_nodes(struct filesystem *fs, const struct fs_at *at, struct fs_record *record)
 {
 	const json_t *names = fs_at_value(at, "nodes");
-	uint64_t nodes = at->of->plan.nodes & nodes_ready(&fs->nodes);
+	uint64_t nodes = at->entry.of->plan.nodes & nodes_ready(&fs->nodes);
 
 	if (names)
 		take_named(fs, names, record);
@@ -122,7 +122,7 @@ static int create(struct filesystem *fs)
 	status = take_nodes(fs, at, record);
 	/* A server must be there to be told the quota. */
 	if (status == EXIT_DONE)
-		status = filesystem_create(fs, at->waits || limits);
+		status = filesystem_create(fs, at->entry.waits || limits);
 	return status == EXIT_DONE ? set_quota(fs, at, NULL) : status;
 }
 
@@ -157,7 +157,7 @@ static int move(struct filesystem *fs, const struct fs_at *at, const json_t *now
 static int change(struct filesystem *fs)
 {
 	const struct fs_at *at = fs->caller->context;
-	const json_t *now = plan_filesystem_now(&at->of->now, at->fs->name);
+	const json_t *now = plan_filesystem_now(&at->entry.of->now, at->entry.file->name);
 	int status = move(fs, at, now);
 
 	return status == EXIT_DONE ? set_quota(fs, at, now) : status;
@@ -176,8 +176,8 @@ int run_apply_filesystems(struct run *run, struct run_dc *of, bool waits)
 		struct fs_at at;
 
 		fs_at(run, of, of->n_fs_made, &at);
-		at.waits = waits;
-		if (plan_filesystem_now(&of->now, at.fs->name))
+		at.entry.waits = waits;
+		if (plan_filesystem_now(&of->now, at.entry.file->name))
 			status = fs_at_with(&at, "change", false, change);
 		else
 			status = fs_at_with(&at, "create", true, create);
@@ -205,7 +205,7 @@ void run_forget_filesystems(struct run *run, struct run_dc *of)
 
 		fs_at(run, of, of->n_fs_made - 1, &at);
 		/* What stays of it keeps the DC, and that is told. */
-		if (!plan_filesystem_now(&of->now, at.fs->name))
+		if (!plan_filesystem_now(&of->now, at.entry.file->name))
 			(void)!fs_at_with(&at, "remove", false, forget);
 	}
 	(void)!run_enter(run);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The file systems of a file before anything is begun: what there is of them, and what cannot be done. */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,84 +10,18 @@
 /* For the server of one whose quota is to be compared. */
 #define LOOK_MS 5000u
 
-/* ---- one of them ---- */
-
-static void told(void *at_void, const char *why)
-{
-	const struct fs_at *at = at_void;
-
-	run_fail(at->run, at->of->dc, at->prefix, NULL, why);
-}
+static const struct entry_kind kind = { "fs", "file system" };
 
 void fs_at(struct run *run, struct run_dc *of, size_t i, struct fs_at *at)
 {
-	*at = (struct fs_at){ .run = run, .of = of, .fs = &of->dc->filesystems[i] };
-	(void)snprintf(at->prefix, sizeof(at->prefix), "fs/%s:", at->fs->name);
-	(void)snprintf(at->text, sizeof(at->text), "%s/%s", of->dc->name, at->fs->name);
-	at->caller = (struct filesystem_caller){ told, at };
+	entry_init(&at->entry, &kind, run, of, &of->dc->filesystems[i]);
+	at->caller = (struct filesystem_caller){ entry_told, at };
 }
 
 int fs_at_with(struct fs_at *at, const char *what, bool is_new, int (*run)(struct filesystem *fs))
 {
-	return filesystem_with_caller(at->run->cli, at->text, what, is_new, run, &at->caller);
-}
-
-int fs_at_fail(const struct fs_at *at, const char *key, const char *why, ...)
-{
-	char sentence[COMPOSE_TEXT_MAX];
-	int used = snprintf(sentence, sizeof(sentence), "%s: ", key);
-	va_list args;
-
-	va_start(args, why);
-	(void)vsnprintf(sentence + used, sizeof(sentence) - (size_t)used, why, args);
-	va_end(args);
-	return run_fail(at->run, at->of->dc, at->prefix, NULL, sentence);
-}
-
-json_t *fs_at_value(const struct fs_at *at, const char *key)
-{
-	return json_object_get(at->fs->json, key);
-}
-
-static int no_memory(const struct fs_at *at)
-{
-	return cli_fail(at->run->cli, DVS_NOMEM, "look at file system %s", at->text);
-}
-
-static bool has_text(const json_t *list, const char *text)
-{
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		if (strcmp(json_string_value(json_array_get(list, i)), text) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Nodes as the DVS calls them. */
-static int name_nodes(const struct fs_at *at)
-{
-	const json_t *words = fs_at_value(at, "nodes");
-	json_t *names = json_array();
-	int status = EXIT_DONE;
-
-	for (size_t i = 0; status == EXIT_DONE && i < json_array_size(words); i++) {
-		const char *word = json_string_value(json_array_get(words, i));
-		const struct dvk_node_info *node = nodes_find(&at->run->reach.nodes, word);
-		char key[32];
-
-		(void)snprintf(key, sizeof(key), "nodes[%zu]", i);
-		if (!node)
-			status = run_fail_no_node(at->run, at->of->dc, at->prefix, i, word);
-		else if (has_text(names, node->name))
-			status = fs_at_fail(at, key, "node %s stands here twice", node->name);
-		else if (json_array_append_new(names, json_string(node->name)) != 0)
-			status = no_memory(at);
-	}
-	if (status != EXIT_DONE || !words) {
-		json_decref(names);
-		return status;
-	}
-	return json_object_set_new(at->fs->json, "nodes", names) == 0 ? EXIT_DONE : no_memory(at);
+	return filesystem_with_caller(at->entry.run->cli, at->entry.text, what, is_new, run,
+				      &at->caller);
 }
 
 /* ---- what there is ---- */
@@ -104,7 +37,7 @@ static json_t *record_now(const struct fs_at *at, const struct fs_record *record
 	for (uint32_t i = 0; i < record->n_nodes; i++) {
 		char name[DVS_NAME_MAX + 1];
 
-		nodes_name(&at->run->reach.nodes, (dvs_nodeid){ record->nodes[i] }, name);
+		nodes_name(&at->entry.run->reach.nodes, (dvs_nodeid){ record->nodes[i] }, name);
 		/* What could not be added is missed when the whole is packed. */
 		if (json_array_append_new(nodes, json_string(name)) != 0) {
 			json_decref(nodes);
@@ -123,14 +56,13 @@ static json_t *record_now(const struct fs_at *at, const struct fs_record *record
 static int look(struct filesystem *fs)
 {
 	const struct fs_at *at = fs->caller->context;
-	struct plan_now *now = &at->of->now;
+	struct plan_now *now = &at->entry.of->now;
 	AUTO_FREE struct fs_status_rep *status = calloc(1, sizeof(*status));
-	struct compose_program *list;
 	bool asks = fs_at_value(at, "quota_bytes") || fs_at_value(at, "quota_files");
 	dvs_err err = DVS_OK;
 
 	if (!status)
-		return no_memory(at);
+		return entry_no_memory(&at->entry);
 	/* Nobody has to wait for one that cannot be asked. */
 	if (asks && filesystem_reach(fs) == EXIT_DONE)
 		err = fs_call_status(fs->self, filesystem_server(fs), NULL, status, LOOK_MS);
@@ -138,35 +70,11 @@ static int look(struct filesystem *fs)
 		cli_note(fs->cli,
 			 "file system %s: no server of it answers, so its quota is not looked at",
 			 fs->text);
-	list = reallocarray(now->filesystems, now->n_filesystems + 1, sizeof(*list));
-	if (!list)
-		return no_memory(at);
-	now->filesystems = list;
-	list += now->n_filesystems;
-	list->json = record_now(at, &fs->record, asks && !err ? status : NULL);
-	if (!list->json)
-		return no_memory(at);
-	(void)snprintf(list->name, sizeof(list->name), "%s", fs->name);
-	now->n_filesystems++;
-	return EXIT_DONE;
+	return entry_keep(&at->entry, record_now(at, &fs->record, asks && !err ? status : NULL),
+			  &now->filesystems, &now->n_filesystems);
 }
 
 /* ---- what cannot be done ---- */
-
-static int refuse_change(const struct fs_at *at, const json_t *now, const char *key,
-			 const char *word)
-{
-	const json_t *wanted = fs_at_value(at, key);
-	AUTO_FREE char *was = NULL;
-
-	if (!wanted || plan_disk_is_same(key, wanted, json_object_get(now, key)))
-		return EXIT_DONE;
-	was = json_dumps(json_object_get(now, key), JSON_ENCODE_ANY | JSON_COMPACT);
-	return fs_at_fail(at, key,
-			  "it is %s, and the %s of a file system cannot change; make another one, "
-			  "and copy",
-			  was ? was : "another one", word);
-}
 
 static int refuse_changes(const struct fs_at *at, const json_t *now)
 {
@@ -181,9 +89,9 @@ static int refuse_changes(const struct fs_at *at, const json_t *now)
 	int status = EXIT_DONE;
 
 	for (size_t i = 0; status == EXIT_DONE && i < ARRAY_LEN(fixed); i++)
-		status = refuse_change(at, now, fixed[i].key, fixed[i].word);
+		status = entry_refuse_change(&at->entry, now, fixed[i].key, fixed[i].word);
 	if (status == EXIT_DONE && strcmp(store, "volume") != 0)
-		status = refuse_change(at, now, "nodes", "node");
+		status = entry_refuse_change(&at->entry, now, "nodes", "node");
 	return status;
 }
 
@@ -191,18 +99,19 @@ static int refuse_changes(const struct fs_at *at, const json_t *now)
 static int check_disk(const struct fs_at *at, struct dvk *admin)
 {
 	const char *name = json_string_value(fs_at_value(at, "volume"));
-	const struct compose_dc *dc = at->of->dc;
+	const struct compose_dc *dc = at->entry.of->dc;
 	AUTO_FREE struct volume *volume = malloc(sizeof(*volume));
 
 	if (!volume)
-		return no_memory(at);
+		return entry_no_memory(&at->entry);
 	for (size_t i = 0; name && i < dc->n_disks; i++) {
 		if (strcmp(dc->disks[i].name, name) == 0)
 			return EXIT_DONE;
 	}
 	if (!name || (admin && volume_get(admin, dc->name, name, volume, NULL) == DVS_OK))
 		return EXIT_DONE;
-	return fs_at_fail(at, "volume", "the DC has no such disk; say what it is below 'disks'");
+	return entry_fail(&at->entry, "volume",
+			  "the DC has no such disk; say what it is below 'disks'");
 }
 
 static int look_at(struct fs_at *at, struct dvk *admin)
@@ -210,13 +119,14 @@ static int look_at(struct fs_at *at, struct dvk *admin)
 	struct fs_record record;
 	const json_t *now;
 	dvs_err err = DVS_NOTFOUND;
-	int status = name_nodes(at);
+	int status = entry_name_nodes(&at->entry);
 
 	if (status == EXIT_DONE && admin)
-		err = fs_record_get(admin, at->of->dc->name, at->fs->name, &record, NULL);
+		err = fs_record_get(admin, at->entry.of->dc->name, at->entry.file->name, &record,
+				    NULL);
 	if (status == EXIT_DONE && err != DVS_NOTFOUND)
 		status = fs_at_with(at, "look at", false, look);
-	now = plan_filesystem_now(&at->of->now, at->fs->name);
+	now = plan_filesystem_now(&at->entry.of->now, at->entry.file->name);
 	if (status == EXIT_DONE && now)
 		return refuse_changes(at, now);
 	return status == EXIT_DONE ? check_disk(at, admin) : status;
@@ -272,18 +182,5 @@ static int look_at_all(struct run *run, struct run_dc *of, struct dvk *admin)
 
 int run_look_filesystems(struct run *run, struct run_dc *of)
 {
-	struct link link;
-	int status;
-
-	/* Of a DC that is not there nobody needs to be asked. */
-	if (!of->now.exists)
-		return look_at_all(run, of, NULL);
-	if (of->dc->n_filesystems == 0)
-		return check_volumes(run, of, run->admin);
-	run_leave(run);
-	status = link_open_admin(run->cli, &link);
-	if (status == EXIT_DONE)
-		status = look_at_all(run, of, link.dvk);
-	link_close(&link);
-	return status == EXIT_DONE ? run_enter(run) : status;
+	return entry_look_at_all(run, of, of->dc->n_filesystems > 0, look_at_all);
 }
