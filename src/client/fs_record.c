@@ -221,18 +221,7 @@ static json_t *record_json(const struct fs_record *record)
 
 dvs_err fs_record_print(const struct fs_record *record, char **text)
 {
-	json_t *document = record_json(record);
-	char *made = document ? json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-
-	json_decref(document);
-	if (!made)
-		return DVS_NOMEM;
-	if (strlen(made) > DVK_VALUE_MAX) {
-		free(made);
-		return DVS_TOOBIG;
-	}
-	*text = made;
-	return DVS_OK;
+	return record_print(record_json(record), text);
 }
 
 /* ---- over a link ---- */

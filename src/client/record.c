@@ -2,6 +2,7 @@
 #include "client/record.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void key_of(const struct record_kind *kind, const char *name, char key[DVS_NAME_MAX + 1])
@@ -39,5 +40,20 @@ dvs_err record_next(struct dvk *admin, const char *dc, const struct record_kind 
 		/* Somebody's own record below this prefix is none of that kind. */
 	} while (!kind->name_ok(key + n_prefix));
 	memcpy(name, key + n_prefix, strlen(key) - n_prefix + 1);
+	return DVS_OK;
+}
+
+dvs_err record_print(json_t *document, char **text)
+{
+	char *made = document ? json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+
+	json_decref(document);
+	if (!made)
+		return DVS_NOMEM;
+	if (strlen(made) > DVK_VALUE_MAX) {
+		free(made);
+		return DVS_TOOBIG;
+	}
+	*text = made;
 	return DVS_OK;
 }

@@ -380,18 +380,7 @@ static json_t *volume_json(const struct volume *volume)
 
 dvs_err volume_print(const struct volume *volume, char **text)
 {
-	json_t *document = volume_json(volume);
-	char *made = document ? json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-
-	json_decref(document);
-	if (!made)
-		return DVS_NOMEM;
-	if (strlen(made) > DVK_VALUE_MAX) {
-		free(made);
-		return DVS_TOOBIG;
-	}
-	*text = made;
-	return DVS_OK;
+	return record_print(volume_json(volume), text);
 }
 
 static bool replicas_equal(const struct volume *a, const struct volume *b)

@@ -8,7 +8,7 @@
 
 struct disk_at {
 	struct entry entry; /* first: it is what callers get */
-	struct vol_caller caller;
+	struct listener caller;
 };
 
 void disk_at(struct run *run, struct run_dc *of, size_t i, struct disk_at *at);

@@ -16,7 +16,7 @@ static const struct entry_kind kind = { "disk", "volume" };
 void disk_at(struct run *run, struct run_dc *of, size_t i, struct disk_at *at)
 {
 	entry_init(&at->entry, &kind, run, of, &of->dc->disks[i]);
-	at->caller = (struct vol_caller){ entry_told, at };
+	at->caller = (struct listener){ entry_told, at };
 }
 
 int disk_with(struct disk_at *at, const char *what, enum vol_names names,

@@ -8,7 +8,7 @@
 
 struct fs_at {
 	struct entry entry; /* first: it is what callers get */
-	struct filesystem_caller caller;
+	struct listener caller;
 };
 
 void fs_at(struct run *run, struct run_dc *of, size_t i, struct fs_at *at);

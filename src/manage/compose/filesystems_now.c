@@ -15,7 +15,7 @@ static const struct entry_kind kind = { "fs", "file system" };
 void fs_at(struct run *run, struct run_dc *of, size_t i, struct fs_at *at)
 {
 	entry_init(&at->entry, &kind, run, of, &of->dc->filesystems[i]);
-	at->caller = (struct filesystem_caller){ entry_told, at };
+	at->caller = (struct listener){ entry_told, at };
 }
 
 int fs_at_with(struct fs_at *at, const char *what, bool is_new, int (*run)(struct filesystem *fs))

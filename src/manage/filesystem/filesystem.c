@@ -20,32 +20,28 @@
 #define GONE_NS (20 * CLOCK_NS_PER_S)
 #define PAUSE_MS 20
 
+static struct complaint complaint(const struct filesystem *fs)
+{
+	return (struct complaint){ fs->cli, fs->caller, fs->what, "file system", fs->text };
+}
+
 int filesystem_fail(struct filesystem *fs, dvs_err err)
 {
-	if (fs->caller)
-		return filesystem_note(fs, "%s; %s", dvs_strerror(err), dvs_err_hint(err));
-	return cli_fail(fs->cli, err, "%s file system %s", fs->what, fs->text);
+	const struct complaint about = complaint(fs);
+
+	return complaint_fail(&about, err);
 }
 
 int filesystem_note(struct filesystem *fs, const char *why, ...)
 {
-	AUTO_FREE char *text = NULL;
+	const struct complaint about = complaint(fs);
 	va_list args;
-	int len;
+	int status;
 
 	va_start(args, why);
-	len = vasprintf(&text, why, args);
+	status = complaint_note(&about, why, args);
 	va_end(args);
-	if (len < 0) {
-		text = NULL;
-		return cli_fail(fs->cli, DVS_NOMEM, "%s file system %s", fs->what, fs->text);
-	}
-	if (fs->caller) {
-		fs->caller->told(fs->caller->context, text);
-		return EXIT_FAILED;
-	}
-	cli_note(fs->cli, "%s file system %s: %s", fs->what, fs->text, text);
-	return EXIT_FAILED;
+	return status;
 }
 
 static bool take_name(struct filesystem *fs)
@@ -105,8 +101,7 @@ static int load(struct filesystem *fs, bool is_new)
 }
 
 int filesystem_with_caller(struct cli *cli, const char *word, const char *what, bool is_new,
-			   int (*run)(struct filesystem *fs),
-			   const struct filesystem_caller *caller)
+			   int (*run)(struct filesystem *fs), const struct listener *caller)
 {
 	AUTO_FREE struct filesystem *fs = calloc(1, sizeof(*fs));
 	int status;

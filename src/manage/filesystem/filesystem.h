@@ -6,23 +6,18 @@
 #include "client/fs_calls.h"
 #include "client/fs_record.h"
 #include "manage/cli.h"
+#include "manage/complaint.h"
 #include "manage/link.h"
 #include "manage/nodes.h"
 
 /* How long a server may take for what it answers at once. */
 #define FILESYSTEM_ANSWER_MS 15000u
 
-/* Who says in words of its own what went wrong. */
-struct filesystem_caller {
-	void (*told)(void *context, const char *why);
-	void *context;
-};
-
 struct filesystem {
 	struct cli *cli;
-	const struct filesystem_caller *caller; /* NULL: messages are for people */
-	const char *what;			/* "check" */
-	const char *text;			/* as it was given */
+	const struct listener *caller; /* NULL: messages are for people */
+	const char *what;	       /* "check" */
+	const char *text;	       /* as it was given */
 	char dc[DVS_NAME_MAX + 1];
 	char name[FS_RECORD_NAME_MAX + 1];
 	struct link link;
@@ -40,7 +35,7 @@ MUST_USE int filesystem_with(struct cli *cli, const char *word, const char *what
 /* The same for CALLER, which gets what filesystem_fail() and filesystem_note() say. */
 MUST_USE int filesystem_with_caller(struct cli *cli, const char *word, const char *what,
 				    bool is_new, int (*run)(struct filesystem *fs),
-				    const struct filesystem_caller *caller);
+				    const struct listener *caller);
 /* "WHAT file system DC/NAME: why; what to try". */
 int filesystem_fail(struct filesystem *fs, dvs_err err);
 /* The same with a sentence of our own. */

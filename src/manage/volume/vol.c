@@ -15,32 +15,28 @@
 
 /* ---- messages ---- */
 
+static struct complaint complaint(const struct vol *vol)
+{
+	return (struct complaint){ vol->cli, vol->caller, vol->what, "volume", vol->text };
+}
+
 int vol_fail(struct vol *vol, dvs_err err)
 {
-	if (vol->caller)
-		return vol_note(vol, "%s; %s", dvs_strerror(err), dvs_err_hint(err));
-	return cli_fail(vol->cli, err, "%s volume %s", vol->what, vol->text);
+	const struct complaint about = complaint(vol);
+
+	return complaint_fail(&about, err);
 }
 
 int vol_note(struct vol *vol, const char *why, ...)
 {
-	AUTO_FREE char *text = NULL;
+	const struct complaint about = complaint(vol);
 	va_list args;
-	int len;
+	int status;
 
 	va_start(args, why);
-	len = vasprintf(&text, why, args);
+	status = complaint_note(&about, why, args);
 	va_end(args);
-	if (len < 0) {
-		text = NULL;
-		return cli_fail(vol->cli, DVS_NOMEM, "%s volume %s", vol->what, vol->text);
-	}
-	if (vol->caller) {
-		vol->caller->told(vol->caller->context, text);
-		return EXIT_FAILED;
-	}
-	cli_note(vol->cli, "%s volume %s: %s", vol->what, vol->text, text);
-	return EXIT_FAILED;
+	return status;
 }
 
 /* ---- its name ---- */
@@ -180,7 +176,7 @@ static int open_all(struct vol *vol, enum vol_names names)
 }
 
 int vol_with_caller(struct cli *cli, const char *word, const char *what, enum vol_names names,
-		    int (*run)(struct vol *vol), const struct vol_caller *caller)
+		    int (*run)(struct vol *vol), const struct listener *caller)
 {
 	AUTO_FREE struct vol *vol = calloc(1, sizeof(*vol));
 	int status;

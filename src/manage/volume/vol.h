@@ -7,6 +7,7 @@
 #include "client/vdd_calls.h"
 #include "client/volume.h"
 #include "manage/cli.h"
+#include "manage/complaint.h"
 #include "manage/link.h"
 #include "manage/nodes.h"
 
@@ -20,17 +21,11 @@ enum vol_member { VOL_PRIMARY = 1, VOL_MEMBER = 2, VOL_SYNCING = 3, VOL_AWAY = 4
 /* The kinds of disks of a server. */
 enum vol_disk { VOL_DISK_VOLUME = 1, VOL_DISK_SNAPSHOT = 2, VOL_DISK_CLONE = 3 };
 
-/* Who says in words of its own what went wrong. */
-struct vol_caller {
-	void (*told)(void *context, const char *why);
-	void *context;
-};
-
 struct vol {
 	struct cli *cli;
-	const struct vol_caller *caller; /* NULL: messages are for people */
-	const char *what;		 /* "resize" */
-	const char *text;		 /* as it was given */
+	const struct listener *caller; /* NULL: messages are for people */
+	const char *what;	       /* "resize" */
+	const char *text;	       /* as it was given */
 	char dc[DVS_NAME_MAX + 1];
 	char name[VOLUME_NAME_MAX + 1];
 	char snapshot[DVS_NAME_MAX + 1]; /* "": none */
@@ -62,7 +57,7 @@ MUST_USE int vol_with(struct cli *cli, const char *word, const char *what, enum 
 /* The same for CALLER, which gets what vol_fail() and vol_note() say. */
 MUST_USE int vol_with_caller(struct cli *cli, const char *word, const char *what,
 			     enum vol_names names, int (*run)(struct vol *vol),
-			     const struct vol_caller *caller);
+			     const struct listener *caller);
 
 /* "WHAT volume DC/VOLUME: why; what to try". */
 int vol_fail(struct vol *vol, dvs_err err);
