@@ -439,7 +439,20 @@ static dvs_err check_whole(struct check *check)
 /* Rows as the inodes in memory are. */
 static dvs_err write_back(struct fs *fs)
 {
-	return fsimage_is_changing(fs->image) ? fs_inodes_write(fs) : DVS_OK;
+	dvs_err err;
+
+	if (fsimage_is_changing(fs->image))
+		return fs_inodes_write(fs);
+	if (!fs->defers)
+		return DVS_OK;
+	err = fs_begin(fs);
+	if (err == DVS_OK)
+		err = fs_inodes_write(fs);
+	if (err == DVS_OK)
+		return fs_commit(fs);
+	if (fsimage_is_changing(fs->image))
+		fs_rollback(fs);
+	return err;
 }
 
 static dvs_err check_tables(struct check *check)

@@ -31,14 +31,13 @@ dvs_err fs_content_get(struct fs *fs, struct fs_inode *inode, const void **data,
 dvs_err fs_content_put(struct fs *fs, struct fs_inode *inode, const void *data, size_t bytes)
 {
 	sqlite3_stmt *stmt;
-	dvs_err err = DVS_OK;
+	dvs_err err;
 
 	if (data)
 		inode->flags |= FS_INODE_CONTENT;
 	else
 		inode->flags &= ~FS_INODE_CONTENT;
-	if (inode->is_new && !inode->is_added)
-		err = fs_inodes_write(fs);
+	err = fs_inode_need_row(fs, inode);
 	if (err != DVS_OK)
 		return err;
 	stmt = fs_sql(fs, FS_SQL_CONTENT_PUT);

@@ -96,8 +96,10 @@ struct fsimage *fs_image(struct fs *fs)
 
 dvs_err fs_begin(struct fs *fs)
 {
-	dvs_err err = fsimage_begin(fs->image);
+	dvs_err err;
 
+	fs_inodes_catch_up(fs);
+	err = fsimage_begin(fs->image);
 	if (err == DVS_OK)
 		fs->whole_was = fs->whole;
 	return err;
@@ -121,18 +123,24 @@ static dvs_err write_whole(struct fs *fs)
 	return fs_sql_run(fs, stmt);
 }
 
+static dvs_err write_rows(struct fs *fs)
+{
+	dvs_err err = fs_inodes_write(fs);
+
+	return err == DVS_OK ? write_whole(fs) : err;
+}
+
 static void undo(struct fs *fs)
 {
 	fs->whole = fs->whole_was;
+	fs_names_forget(fs);
 	fs_inodes_settle(fs, false);
 }
 
 dvs_err fs_commit(struct fs *fs)
 {
-	dvs_err err = fs_inodes_write(fs);
+	dvs_err err = fs->defers ? DVS_OK : write_rows(fs);
 
-	if (err == DVS_OK)
-		err = write_whole(fs);
 	if (err != DVS_OK) {
 		fs_rollback(fs);
 		return err;

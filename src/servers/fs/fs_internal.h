@@ -2,6 +2,7 @@
 /* What the files of the file system share (fs.h has what others see).
  *
  * Inodes are read from the table `files` into a cache and changed there; fs_commit() writes those that changed as rows, so a directory in which many names are made in one change set is written once.
+ * On a medium that goes with the process fs_commit() leaves them for later: a row is read again only when its inode has left the cache, and those whose rows are behind stay there until these are written, many in one change set.
  * fs_rollback() gives each the attributes back that it had, and forgets those that were made. Names, contents and extended attributes are changed in the database at once, and undone by the database. */
 #ifndef SERVERS_FS_FS_INTERNAL_H
 #define SERVERS_FS_FS_INTERNAL_H
@@ -69,15 +70,17 @@ enum fs_sql_id {
 struct fs_inode_was;
 
 struct fs_inode {
-	struct list link;      /* of fs.recent, .touched or .changed; none when it is only pinned */
+	struct list
+		link; /* of fs.recent, .touched, .behind or .changed; none when it is only pinned */
 	struct fs_inode *next; /* in the same bucket */
 	struct fs_attr attr;   /* of a directory, size is the number of its names */
 	uint64_t parent;       /* a directory's; the root's is itself */
 	uint32_t flags;
 	uint32_t pins;
-	bool is_recent;		  /* in fs.recent */
-	bool is_new;		  /* made in this change set, */
-	bool is_added;		  /* and the row is there already */
+	bool is_recent; /* in fs.recent */
+	bool is_new;	/* made in this change set */
+	bool has_row;	/* there is one, however old */
+	bool is_behind; /* in fs.behind, unless it is changed just now: not all of it stands in the row */
 	bool is_removed;	  /* in this change set */
 	bool is_unpinned;	  /* by its removal */
 	bool is_touched;	  /* its access time is newer than the row's */
@@ -92,6 +95,16 @@ struct fs_whole {
 	uint64_t quota_bytes; /* 0: none */
 	uint64_t quota_files;
 	uint64_t id;
+};
+
+/* A name that was looked for, and what was found (names.c). */
+struct fs_memo {
+	uint64_t parent;
+	uint64_t cookie;
+	uint64_t ino; /* 0: there is no such name */
+	uint8_t kind;
+	uint8_t len; /* 0: nothing stands here */
+	char text[FS_NAME_MAX];
 };
 
 struct fs {
@@ -111,6 +124,13 @@ struct fs {
 	struct list recent; /* in no use, last used first */
 	struct list touched;
 	struct list changed;
+	struct list behind; /* their rows are older than they are, or missing */
+	uint32_t n_behind;
+	uint32_t max_behind; /* beyond it, those that were changed longest ago are written */
+	bool defers;	     /* rows may stay behind: nobody reads them but this process */
+	bool is_crammed;     /* there was no room for rows that are missing */
+	struct fs_memo memos[4];
+	uint32_t next_memo;
 	void *room; /* what pointers "valid until the next call" point to */
 	size_t room_bytes;
 };
@@ -168,10 +188,18 @@ void fs_inode_touch(struct fs *fs, struct fs_inode *inode);
 void fs_inode_place(struct fs *fs, struct fs_inode *inode);
 /* The file is gone, with contents and extended attributes: nobody has it open, and it has no name. */
 DVS_MUST_USE dvs_err fs_inode_remove(struct fs *fs, struct fs_inode *inode);
-/* Rows of all that changed are written: statements see what the cache has. */
+/* Rows of all that changed are written, in this change set: statements see what the cache has. */
 DVS_MUST_USE dvs_err fs_inodes_write(struct fs *fs);
+/* There is a row of this one. In this change set, after fs_inode_change(). */
+DVS_MUST_USE dvs_err fs_inode_need_row(struct fs *fs, struct fs_inode *inode);
+/* Between change sets: when too many rows are behind, some are written. */
+void fs_inodes_catch_up(struct fs *fs);
 /* The change set has ended: well (what was removed goes), or not (everything is as it was). */
 void fs_inodes_settle(struct fs *fs, bool is_well);
+
+/* ---- names.c ---- */
+/* Names are not what they were: a change set was taken back. */
+void fs_names_forget(struct fs *fs);
 
 /* ---- content.c: what stands in the row of a file ---- */
 /* *DATA is valid until the next call; none is zero bytes. */

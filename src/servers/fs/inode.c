@@ -11,6 +11,8 @@
 #define RECENT_MIN 16u /* stay in any case: more than one operation has to do with */
 #define BUCKETS_MIN 1024u
 #define TOUCHED_MAX 8192u /* access times that wait to be written; more are not noted */
+#define BEHIND_MAX 16384u /* inodes whose rows are behind */
+#define BEHIND_AT_ONCE 256u
 #define DAY_S 86400
 #define NS_PER_S 1000000000u
 
@@ -19,6 +21,7 @@ struct fs_inode_was {
 	struct fs_attr attr;
 	uint64_t parent;
 	uint32_t flags;
+	bool has_row;
 };
 
 static struct fs_inode **bucket_of(const struct fs *fs, uint64_t ino)
@@ -31,7 +34,10 @@ dvs_err fs_inodes_open(struct fs *fs)
 	list_init(&fs->recent);
 	list_init(&fs->touched);
 	list_init(&fs->changed);
+	list_init(&fs->behind);
+	fs->defers = fsimage_is_volatile(fs->image);
 	fs->max_inodes = INODES_MAX;
+	fs->max_behind = BEHIND_MAX;
 	fs->n_buckets = BUCKETS_MIN;
 	fs->buckets = calloc(fs->n_buckets, sizeof(struct fs_inode *));
 	return fs->buckets ? DVS_OK : DVS_NOMEM;
@@ -87,6 +93,7 @@ static void forget(struct fs *fs, struct fs_inode *inode)
 	*at = inode->next;
 	list_remove(&inode->link);
 	fs->n_recent -= inode->is_recent;
+	fs->n_behind -= inode->is_behind;
 	fs->n_inodes--;
 	free(inode->was);
 	free(inode);
@@ -99,6 +106,8 @@ void fs_inode_place(struct fs *fs, struct fs_inode *inode)
 	inode->is_recent = false;
 	if (inode->was) {
 		list_add_tail(&fs->changed, &inode->link);
+	} else if (inode->is_behind) {
+		list_add_tail(&fs->behind, &inode->link);
 	} else if (inode->is_touched) {
 		list_add_tail(&fs->touched, &inode->link);
 	} else if (inode->pins == 0) {
@@ -178,6 +187,7 @@ static void from_row(struct fs_inode *inode, sqlite3_stmt *stmt)
 	attr->ctime_ns = (uint32_t)fs_column(stmt, 13);
 	inode->parent = fs_column(stmt, 14);
 	inode->flags = (uint32_t)fs_column(stmt, 15);
+	inode->has_row = true;
 }
 
 dvs_err fs_inode_get(struct fs *fs, uint64_t ino, struct fs_inode **inode)
@@ -189,7 +199,7 @@ dvs_err fs_inode_get(struct fs *fs, uint64_t ino, struct fs_inode **inode)
 	if (found) {
 		if (found->is_removed)
 			return DVS_STALE;
-		if (!found->was && !found->is_touched && found->pins == 0)
+		if (found->is_recent)
 			fs_inode_place(fs, found);
 		*inode = found;
 		return DVS_OK;
@@ -221,7 +231,7 @@ dvs_err fs_inode_add(struct fs *fs, struct fs_inode **inode)
 
 	if (fs->whole.quota_files != 0 && fs->whole.files >= fs->whole.quota_files)
 		return DVS_QUOTA;
-	if (fs->whole.next_ino >= INT64_MAX)
+	if (fs->whole.next_ino >= INT64_MAX || (fs->is_crammed && fs->n_behind >= fs->max_behind))
 		return DVS_NOSPACE;
 	added = enter(fs, fs->whole.next_ino);
 	if (!added)
@@ -250,7 +260,8 @@ dvs_err fs_inode_change(struct fs *fs, struct fs_inode *inode)
 		inode->attr.version--;
 		return DVS_NOMEM;
 	}
-	*inode->was = (struct fs_inode_was){ inode->attr, inode->parent, inode->flags };
+	*inode->was =
+		(struct fs_inode_was){ inode->attr, inode->parent, inode->flags, inode->has_row };
 	inode->was->attr.version--;
 	fs_inode_place(fs, inode);
 	return DVS_OK;
@@ -289,7 +300,7 @@ void fs_inode_touch(struct fs *fs, struct fs_inode *inode)
 
 	if (!is_due)
 		return;
-	if (!inode->was && !inode->is_touched) {
+	if (!inode->was && !inode->is_touched && !inode->is_behind) {
 		if (fs->n_touched >= TOUCHED_MAX || fsimage_why(fs->image))
 			return;
 		inode->is_touched = true;
@@ -319,7 +330,7 @@ static dvs_err remove_rows(struct fs *fs, struct fs_inode *inode)
 			fs_bind(stmt, 1, inode->attr.ino);
 		err = fs_sql_run(fs, stmt);
 	}
-	if (err == DVS_OK && (!inode->is_new || inode->is_added)) {
+	if (err == DVS_OK && inode->has_row) {
 		stmt = fs_sql(fs, FS_SQL_FILE_REMOVE);
 		if (stmt)
 			fs_bind(stmt, 1, inode->attr.ino);
@@ -363,29 +374,50 @@ static void bind_row(sqlite3_stmt *stmt, const struct fs_inode *inode)
 		fs_bind(stmt, i + 1, columns[i]);
 }
 
-static dvs_err write_changed(struct fs *fs, struct fs_inode *inode)
+static dvs_err write_row(struct fs *fs, const struct fs_inode *inode)
 {
-	bool adds = inode->is_new && !inode->is_added;
-	sqlite3_stmt *stmt = fs_sql(fs, adds ? FS_SQL_FILE_ADD : FS_SQL_FILE_PUT);
-	dvs_err err;
+	sqlite3_stmt *stmt = fs_sql(fs, inode->has_row ? FS_SQL_FILE_PUT : FS_SQL_FILE_ADD);
 
 	if (stmt)
 		bind_row(stmt, inode);
-	err = fs_sql_run(fs, stmt);
-	if (err == DVS_OK)
-		inode->is_added = inode->is_new;
+	return fs_sql_run(fs, stmt);
+}
+
+dvs_err fs_inode_need_row(struct fs *fs, struct fs_inode *inode)
+{
+	dvs_err err = inode->has_row ? DVS_OK : write_row(fs, inode);
+
+	inode->has_row |= err == DVS_OK;
 	return err;
+}
+
+/* Rows that are behind are of this change set, too, and as they were before if it is taken back. */
+static dvs_err change_behind(struct fs *fs)
+{
+	LIST_FOREACH_SAFE(link, &fs->behind) {
+		struct fs_inode *inode = CONTAINER_OF(link, struct fs_inode, link);
+		dvs_err err = fs_inode_change(fs, inode);
+
+		if (err != DVS_OK)
+			return err;
+		inode->attr.version--;
+	}
+	return DVS_OK;
 }
 
 dvs_err fs_inodes_write(struct fs *fs)
 {
-	dvs_err err = DVS_OK;
+	dvs_err err = change_behind(fs);
 
 	LIST_FOREACH(link, &fs->changed) {
 		struct fs_inode *inode = CONTAINER_OF(link, struct fs_inode, link);
 
-		if (!inode->is_removed && err == DVS_OK)
-			err = write_changed(fs, inode);
+		if (err != DVS_OK)
+			break;
+		if (inode->is_removed)
+			continue;
+		err = write_row(fs, inode);
+		inode->has_row |= err == DVS_OK;
 	}
 	LIST_FOREACH(link, &fs->touched) {
 		const struct fs_inode *inode = CONTAINER_OF(link, struct fs_inode, link);
@@ -403,6 +435,12 @@ dvs_err fs_inodes_write(struct fs *fs)
 	return err;
 }
 
+static void leave_behind(struct fs *fs, struct fs_inode *inode)
+{
+	fs->n_behind += !inode->is_behind;
+	inode->is_behind = true;
+}
+
 static void settle_one(struct fs *fs, struct fs_inode *inode, bool is_well)
 {
 	if (is_well ? inode->is_removed : inode->is_new) {
@@ -415,6 +453,7 @@ static void settle_one(struct fs *fs, struct fs_inode *inode, bool is_well)
 		inode->attr = inode->was->attr;
 		inode->parent = inode->was->parent;
 		inode->flags = inode->was->flags;
+		inode->has_row = inode->was->has_row;
 		inode->is_removed = false;
 		if (inode->is_unpinned)
 			inode->pins = 1;
@@ -422,9 +461,10 @@ static void settle_one(struct fs *fs, struct fs_inode *inode, bool is_well)
 		inode->is_touched = false;
 		fs->n_touched--;
 	}
+	if (is_well && fs->defers)
+		leave_behind(fs, inode);
 	inode->is_unpinned = false;
 	inode->is_new = false;
-	inode->is_added = false;
 	free(inode->was);
 	inode->was = NULL;
 	fs_inode_place(fs, inode);
@@ -441,6 +481,49 @@ void fs_inodes_settle(struct fs *fs, bool is_well)
 
 		inode->is_touched = false;
 		fs->n_touched--;
+		if (fs->defers)
+			leave_behind(fs, inode);
+		fs_inode_place(fs, inode);
+	}
+}
+
+/* ---- rows that are behind ---- */
+
+/* Those that were changed longest ago. */
+static dvs_err write_behind(struct fs *fs, uint32_t most, uint32_t *n)
+{
+	dvs_err err = DVS_OK;
+
+	*n = 0;
+	LIST_FOREACH(link, &fs->behind) {
+		if (*n == most || err != DVS_OK)
+			break;
+		err = write_row(fs, CONTAINER_OF(link, struct fs_inode, link));
+		*n += err == DVS_OK;
+	}
+	return err;
+}
+
+void fs_inodes_catch_up(struct fs *fs)
+{
+	uint32_t n;
+	dvs_err err;
+
+	if (fs->n_behind < fs->max_behind || fsimage_begin(fs->image) != DVS_OK)
+		return;
+	err = write_behind(fs, fs->is_crammed ? 1 : BEHIND_AT_ONCE, &n);
+	if (err == DVS_OK)
+		err = fsimage_commit(fs->image);
+	else
+		fsimage_rollback(fs->image);
+	/* They stay in memory, and no more are made. */
+	fs->is_crammed = err != DVS_OK;
+	while (err == DVS_OK && n-- > 0) {
+		struct fs_inode *inode = CONTAINER_OF(fs->behind.next, struct fs_inode, link);
+
+		inode->has_row = true;
+		inode->is_behind = false;
+		fs->n_behind--;
 		fs_inode_place(fs, inode);
 	}
 }

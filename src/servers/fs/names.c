@@ -3,6 +3,7 @@
  * Aumasson and Bernstein, "SipHash: a fast short-input PRF"). Cookies below 256 are of none: 1 is ".", 2 is "..". */
 #include <string.h>
 
+#include "base/compiler.h"
 #include "servers/fs/tree_internal.h"
 
 #define SAME_MAX 255u
@@ -74,13 +75,64 @@ dvs_err fs_name_check(struct fs_name name)
 	return name.len > FS_NAME_MAX ? DVS_NAMELONG : DVS_OK;
 }
 
-dvs_err fs_name_find(struct fs *fs, uint64_t parent, struct fs_name name, struct fs_found *found)
+/* ---- what was found last ----
+ * Whoever makes, removes or renames something has looked for the name before, and the operation itself looks twice: for leases that it concerns, and then for itself. */
+
+static bool is_same(const struct fs_memo *memo, uint64_t parent, struct fs_name name)
 {
-	uint64_t cookie = fs_name_cookie(fs, name);
+	return memo->len == name.len && memo->parent == parent && memo->len > 0 &&
+	       memcmp(memo->text, name.text, name.len) == 0;
+}
+
+static const struct fs_memo *recall_memo(const struct fs *fs, uint64_t parent, struct fs_name name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fs->memos); i++) {
+		if (is_same(&fs->memos[i], parent, name))
+			return &fs->memos[i];
+	}
+	return NULL;
+}
+
+static void keep_memo(struct fs *fs, uint64_t parent, struct fs_name name,
+		      const struct fs_found *found)
+{
+	struct fs_memo *memo = &fs->memos[fs->next_memo++ % ARRAY_LEN(fs->memos)];
+
+	memo->parent = parent;
+	memo->cookie = found->cookie;
+	memo->ino = found->ino;
+	memo->kind = found->kind;
+	memo->len = (uint8_t)name.len;
+	memcpy(memo->text, name.text, name.len);
+}
+
+/* A name of that hash comes, goes or changes. */
+static void drop_memos(struct fs *fs, uint64_t parent, uint64_t cookie)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fs->memos); i++) {
+		struct fs_memo *memo = &fs->memos[i];
+
+		if (memo->parent == parent && (memo->cookie | SAME_MAX) == (cookie | SAME_MAX))
+			memo->len = 0;
+	}
+}
+
+void fs_names_forget(struct fs *fs)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fs->memos); i++)
+		fs->memos[i].len = 0;
+}
+
+/* ---- rows ---- */
+
+static dvs_err find_row(struct fs *fs, uint64_t parent, uint64_t cookie, struct fs_name name,
+			struct fs_found *found)
+{
 	sqlite3_stmt *stmt = fs_sql(fs, FS_SQL_NAME_FIND);
 	dvs_err err;
 
 	found->ino = 0;
+	found->kind = 0;
 	found->cookie = cookie;
 	if (stmt) {
 		fs_bind(stmt, 1, parent);
@@ -104,11 +156,32 @@ dvs_err fs_name_find(struct fs *fs, uint64_t parent, struct fs_name name, struct
 	return err;
 }
 
+dvs_err fs_name_find(struct fs *fs, uint64_t parent, struct fs_name name, struct fs_found *found)
+{
+	const struct fs_memo *memo = recall_memo(fs, parent, name);
+	uint64_t cookie;
+	dvs_err err;
+
+	if (memo) {
+		*found = (struct fs_found){ memo->cookie, memo->ino, memo->kind };
+		return memo->ino ? DVS_OK : DVS_NOTFOUND;
+	}
+	cookie = fs_name_cookie(fs, name);
+	err = find_row(fs, parent, cookie, name, found);
+	/* Not a row that leads to file 0, which nobody has written here, nor that there is no room for another name of the same hash. */
+	if (name.len <= FS_NAME_MAX &&
+	    ((err == DVS_OK && found->ino) ||
+	     (err == DVS_NOTFOUND && found->cookie <= (cookie | SAME_MAX))))
+		keep_memo(fs, parent, name, found);
+	return err;
+}
+
 dvs_err fs_name_add(struct fs *fs, uint64_t parent, struct fs_name name,
 		    const struct fs_found *found)
 {
 	sqlite3_stmt *stmt;
 
+	drop_memos(fs, parent, found->cookie);
 	if (found->cookie > (fs_name_cookie(fs, name) | SAME_MAX))
 		return DVS_NOSPACE;
 	stmt = fs_sql(fs, FS_SQL_NAME_ADD);
@@ -126,6 +199,7 @@ dvs_err fs_name_put(struct fs *fs, uint64_t parent, const struct fs_found *found
 {
 	sqlite3_stmt *stmt = fs_sql(fs, FS_SQL_NAME_PUT);
 
+	drop_memos(fs, parent, found->cookie);
 	if (stmt) {
 		fs_bind(stmt, 1, parent);
 		fs_bind(stmt, 2, found->cookie);
@@ -139,6 +213,7 @@ dvs_err fs_name_remove(struct fs *fs, uint64_t parent, uint64_t cookie)
 {
 	sqlite3_stmt *stmt = fs_sql(fs, FS_SQL_NAME_REMOVE);
 
+	drop_memos(fs, parent, cookie);
 	if (stmt) {
 		fs_bind(stmt, 1, parent);
 		fs_bind(stmt, 2, cookie);

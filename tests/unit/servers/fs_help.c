@@ -63,8 +63,7 @@ bool fsimage_is_changing(const struct fsimage *image)
 
 bool fsimage_is_volatile(const struct fsimage *image)
 {
-	(void)image;
-	return false;
+	return image->is_volatile;
 }
 
 const char *fsimage_why(const struct fsimage *image)
@@ -113,7 +112,7 @@ dvs_err fs_truncate(struct fs *fs, uint64_t ino, uint64_t bytes)
 	return err;
 }
 
-static struct fs *opened(sqlite3 *db)
+static struct fs *opened(sqlite3 *db, bool is_volatile)
 {
 	static struct log log = { .fd = 2, .level = LOG_LEVEL_WARNING };
 	struct fsimage *image = calloc(1, sizeof(*image));
@@ -121,18 +120,29 @@ static struct fs *opened(sqlite3 *db)
 
 	ck_assert_ptr_nonnull(image);
 	image->db = db;
+	image->is_volatile = is_volatile;
 	ck_assert(fs_open(image, &log, &fs) == DVS_OK);
 	return fs;
 }
 
-struct fs *fs_help_open(void)
+static struct fs *open_new(bool is_volatile)
 {
 	sqlite3 *db;
 
 	ck_assert_int_eq(sqlite3_open(":memory:", &db), SQLITE_OK);
 	ran(db, fs_schema);
 	ran(db, "CREATE TABLE extents(ino INTEGER, blocks INTEGER)"); /* the image's */
-	return opened(db);
+	return opened(db, is_volatile);
+}
+
+struct fs *fs_help_open(void)
+{
+	return open_new(false);
+}
+
+struct fs *fs_help_open_volatile(void)
+{
+	return open_new(true);
 }
 
 void fs_help_close(struct fs *fs)
@@ -146,6 +156,7 @@ struct fs *fs_help_reopen(struct fs *fs)
 	sqlite3 *db;
 	unsigned char *copy;
 
+	ck_assert(!fs->defers);
 	copy = sqlite3_serialize(fsimage_db(fs_image(fs)), "main", &bytes, 0);
 	ck_assert_ptr_nonnull(copy);
 	fs_close(fs, false);
@@ -154,7 +165,7 @@ struct fs *fs_help_reopen(struct fs *fs)
 					     SQLITE_DESERIALIZE_FREEONCLOSE |
 						     SQLITE_DESERIALIZE_RESIZEABLE),
 			 SQLITE_OK);
-	return opened(db);
+	return opened(db, false);
 }
 
 dvs_err fs_help_end(struct fs *fs, dvs_err err)

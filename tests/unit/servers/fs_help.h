@@ -8,12 +8,15 @@
 struct fsimage {
 	sqlite3 *db;
 	bool is_changing;
+	bool is_volatile;
 	bool fails_commit; /* the next one */
 	const char *why;
 };
 
 /* A new, empty one. */
 struct fs *fs_help_open(void);
+/* On a medium that goes with the process: it cannot be opened again. */
+struct fs *fs_help_open_volatile(void);
 void fs_help_close(struct fs *fs);
 /* Close it and open it again, with all that was committed. */
 struct fs *fs_help_reopen(struct fs *fs);

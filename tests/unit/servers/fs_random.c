@@ -331,13 +331,17 @@ static void pins(struct pair *p)
 	}
 }
 
-/* Another server: clients say what they have open, but for a few who are gone. */
+/* Another server, where there can be one: clients say what they have open, but for a few who are gone. */
 static void take_over(struct pair *p)
 {
 	bool left = true;
 
-	p->fs = fs_help_reopen(p->fs);
+	if (!p->fs->defers)
+		p->fs = fs_help_reopen(p->fs);
 	p->fs->max_inodes = 4 + draw(p, 40);
+	p->fs->max_behind = draw(p, 40);
+	if (p->fs->defers)
+		return;
 	for (uint32_t i = 1; i < MODEL_FILES; i++) {
 		struct model_file *file = &p->now.file[i];
 
@@ -366,7 +370,9 @@ TEST(random_change_sets_leave_what_the_model_has)
 		number_of("DVS_SEED", (uint64_t)time(NULL) * 1000 + (uint64_t)getpid() % 1000);
 
 	for (uint64_t r = number_of("DVS_ROUNDS", ROUNDS); r > 0; r--, seed++) {
-		struct pair p = { .fs = fs_help_open(), .state = seed, .last_ino = FS_ROOT };
+		struct pair p = { .fs = seed % 2 ? fs_help_open_volatile() : fs_help_open(),
+				  .state = seed,
+				  .last_ino = FS_ROOT };
 
 		(void)printf("# seed %llu\n", (unsigned long long)seed);
 		(void)fflush(stdout);

@@ -238,7 +238,9 @@ static void age(struct pair *p)
 
 static void pair_open(struct pair *p, uint64_t seed)
 {
-	*p = (struct pair){ .fs = fs_help_open(), .state = seed };
+	*p = (struct pair){ .fs = seed % 2 ? fs_help_open_volatile() : fs_help_open(),
+			    .state = seed };
+	p->fs->max_behind = 5;
 	memcpy(p->dir, "/dev/shm/dvs-fs-XXXXXX", 23);
 	pair_become(&fs_root);
 	ck_assert_ptr_nonnull(mkdtemp(p->dir));
