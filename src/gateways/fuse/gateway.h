@@ -16,6 +16,7 @@
 #include "gateways/fuse/ids.h"
 #include "gateways/fuse/names.h"
 #include "gateways/fuse/nodes.h"
+#include "gateways/fuse/turns.h"
 
 #define GATEWAY_WORKERS_MAX 128u
 #define GATEWAY_WAITERS_MAX 64u /* for locks, at once */
@@ -57,12 +58,12 @@ struct gateway {
 	bool has_expiry;     /* names can be given up without being dropped */
 	bool has_killpriv;   /* it leaves it to us to take set-id bits away */
 	atomic_bool is_over;
+	struct turns turns;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* under lock: */
 	uint32_t n_workers;
-	uint32_t n_idle;
 	uint32_t n_waiters;
 	bool is_flushing; /* all leases were lost, and the kernel has not forgotten yet what it had */
 	bool is_flush_wanted;
@@ -79,7 +80,7 @@ struct worker {
 	struct gateway *gateway;
 	struct fsc_thread *me;
 	int fd; /* where its requests come from: answers go there, too */
-	bool is_idle;
+	struct turn turn;
 	uint8_t *room; /* GATEWAY_ROOM_BYTES */
 };
 

@@ -34,6 +34,7 @@ static dvs_err make(struct gateway *gateway)
 	if (!err)
 		err = names_make(gateway->nodes, &gateway->names);
 	list_init(&gateway->expiries);
+	turns_begin(&gateway->turns);
 	pthread_mutex_init(&gateway->lock, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -104,6 +105,7 @@ dvs_err gateway_run(const struct gateway_options *options, char why[GATEWAY_WHY_
 	fsc_close(gateway.fsc);
 	if (gateway.ended_fd >= 0)
 		close(gateway.ended_fd);
+	turns_free(&gateway.turns);
 	names_free(gateway.names);
 	nodes_free(gateway.nodes);
 	return err;

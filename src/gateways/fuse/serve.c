@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's end of the file system: threads that take requests.
+/* The kernel's end of the file system: threads that take requests, in turn (turns.h).
  *
- * Each thread reads from a descriptor of its own, so that they do not meet in the kernel. There is always one that waits for a request: when the last one gets one, another is started. So a request
- * that others wait for (what was read, a page that is written back) never stands behind those that wait.
+ * Each thread reads from a descriptor of its own, so that they do not meet in the kernel. When the last one has got a request and none stands by, another is started.
  *
  * libfuse decodes and encodes; what goes in and out passes here, for what the kernel offers and libfuse does not know. */
 #include <errno.h>
@@ -28,7 +27,7 @@
 /* Newer than the headers of Debian 12 */
 #define INIT_DIRECT_IO_ALLOW_MMAP (1u << 4) /* of flags2 */
 #define BACKGROUND_MAX 64u
-#define WORKERS_AT_FIRST 4u
+#define WORKERS_AT_FIRST 2u
 #define LAST_ANSWERS_MS 5000u
 /* So long after it was unmounted the kernel has ended it, if nobody else has it. */
 #define GONE_MS 1000
@@ -101,22 +100,16 @@ static void start_worker(struct gateway *gateway)
 	pthread_attr_destroy(&detached);
 }
 
-static void wait_idle(struct gateway *gateway, struct worker *worker, bool is_idle)
+static void start_another(struct gateway *gateway)
 {
-	bool is_another_needed;
+	bool is_room;
 
 	pthread_mutex_lock(&gateway->lock);
-	if (is_idle)
-		gateway->n_idle++;
-	else
-		gateway->n_idle--;
-	worker->is_idle = is_idle;
-	is_another_needed = !is_idle && gateway->n_idle == 0 && !gateway->is_over &&
-			    gateway->n_workers < GATEWAY_WORKERS_MAX;
-	if (is_another_needed)
+	is_room = gateway->n_workers < GATEWAY_WORKERS_MAX;
+	if (is_room)
 		gateway->n_workers++;
 	pthread_mutex_unlock(&gateway->lock);
-	if (is_another_needed)
+	if (is_room)
 		start_worker(gateway);
 }
 
@@ -124,14 +117,21 @@ static ssize_t io_read(int fd, void *buffer, size_t bytes, void *context)
 {
 	struct gateway *gateway = context;
 	struct worker *worker = pthread_getspecific(gateway->worker);
+	int error;
 	ssize_t n;
 
 	(void)fd;
-	wait_idle(gateway, worker, true);
+	if (!turns_wait(&gateway->turns, &worker->turn)) {
+		errno = ENODEV;
+		return -1;
+	}
 	n = read(worker->fd, buffer, bytes);
-	wait_idle(gateway, worker, false);
+	error = errno;
+	if (turns_take(&gateway->turns, &worker->turn))
+		start_another(gateway);
 	if (n >= (ssize_t)sizeof(struct fuse_in_header))
 		look_at_init(gateway, buffer, (size_t)n);
+	errno = error;
 	return n;
 }
 
@@ -189,6 +189,7 @@ static void serve(struct gateway *gateway)
 	}
 	free(buffer.mem);
 	gateway->is_over = true;
+	turns_end(&gateway->turns);
 	(void)eventfd_write(gateway->ended_fd, 1);
 }
 
