@@ -6,8 +6,11 @@
 #	make demo	the same, with clients that check each page while one node after the other is killed
 #	make stop	take away what 'make run' left
 #	make check	install what is missing, build everything, run every test
+#	make deb	install what is missing for that, build the Debian packages: build-deb/*.deb
+#	make check-deb	the same, and try them in a Debian tree of its own: install, use, remove, purge (root)
 #	make format	format all C files
 #	make install	install (PREFIX=/usr/local, DESTDIR respected)
+#	make uninstall	remove what make install installed
 
 MESON = meson
 NINJA = ninja
@@ -41,6 +44,13 @@ check:
 	@tools/install-deps
 	@tools/run-checks
 
+deb:
+	@tools/install-deps deb
+	@tools/make-deb
+
+check-deb: deb
+	@tests/packages/deb.sh
+
 format:
 	tools/check-format --fix
 
@@ -50,9 +60,12 @@ docs: all
 	build/dvs schema | tools/yaml-manual docs/man/dvs.yaml.5.scd
 
 install: all
-	$(MESON) install -C build
+	$(MESON) install -C build --no-rebuild
+
+uninstall:
+	$(NINJA) -C build uninstall
 
 clean:
-	rm -rf build build-clang build-asan build-tsan
+	rm -rf build build-clang build-asan build-tsan build-deb
 
-.PHONY: all run demo stop check format docs install clean
+.PHONY: all run demo stop check deb check-deb format docs install uninstall clean
