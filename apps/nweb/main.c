@@ -11,13 +11,14 @@
 #define PATIENCE_MS 60000u
 
 static const char usage[] =
-	"usage: nweb --dc DC --fs NAME [options]\n"
+	"usage: nweb [--dc DC] --fs NAME [options]\n"
 	"       nweb --endpoint N [options]\n"
 	"\n"
 	"Serve the files of a DC's file system by HTTP, without a mount.\n"
 	"\n"
-	"  --dc DC, --fs NAME     the file system; for root, outside of containers\n"
-	"  --endpoint N           its server, for a program in the DC; 'dvs fs inspect' tells it\n"
+	"  --fs NAME              the file system, of the DC that nweb is a program of\n"
+	"  --dc DC                of that DC; for root, outside of containers\n"
+	"  --endpoint N           in place of --fs: its server, which 'dvs fs inspect' tells\n"
 	"  --root DIR             the site's directory in the file system; default /\n"
 	"  --listen ADDRESS:PORT  default 127.0.0.1:8080\n"
 	"  --threads N            1 to 64; default 2\n"
@@ -39,7 +40,7 @@ static const struct option known[] = {
 struct options {
 	struct server server;
 	const char *dc, *fs, *run_dir;
-	unsigned int endpoint; /* 0: by name */
+	unsigned int endpoint; /* 0: by name; without a DC as a program of it */
 	char root[HTTP_PATH_MAX + 1];
 };
 
@@ -110,9 +111,11 @@ static bool parse(int argc, char **argv, struct options *options)
 		if (!take(option, optarg, options))
 			return false;
 	}
-	if (optind == argc && !options->endpoint == (options->dc && options->fs))
+	if (optind == argc && !options->endpoint == (options->fs != NULL) &&
+	    !(options->endpoint && options->dc))
 		return true;
-	(void)fputs("nweb: it needs --dc and --fs, or --endpoint, and nothing else\n", stderr);
+	(void)fputs("nweb: it needs --fs, with or without --dc, or --endpoint, and nothing else\n",
+		    stderr);
 	return false;
 }
 
@@ -120,10 +123,12 @@ static dvs_err open_fs(const struct options *options, struct dvk **dvk, struct d
 {
 	dvs_err err;
 
-	if (!options->endpoint)
+	if (options->dc)
 		return dvs_fs_open(options->run_dir, options->dc, options->fs, PATIENCE_MS, fs);
 	err = dvk_open(NULL, dvk);
-	if (!err)
+	if (!err && options->fs)
+		err = dvs_fs_open_in(*dvk, options->fs, PATIENCE_MS, fs);
+	else if (!err)
 		err = dvs_fs_open_on(*dvk, dvs_ep_of(options->endpoint), PATIENCE_MS, fs);
 	return err;
 }

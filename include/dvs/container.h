@@ -111,7 +111,7 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvk_container_report(struct dvk *admin, dvs_dcid
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_record_set(struct dvk *admin, const char *dc, const char *key,
 					       uint64_t expected, const void *value, size_t len,
 					       uint64_t *version);
-/* VALUE has room for DVK_VALUE_MAX. NODC. NOTFOUND. */
+/* VALUE has room for DVK_VALUE_MAX. NODC. NOTFOUND. Over the link of a program in a DC only records fs/NAME of that one: DENIED for others. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvk_record_get(struct dvk *admin, const char *dc, const char *key,
 					       void *value, size_t *len, uint64_t *version);
 /* The first record whose key follows KEY (room for DVS_NAME_MAX + 1; start with ""), which is overwritten. NODC. NOTFOUND: that was all. */

@@ -52,6 +52,9 @@ DVS_PUBLIC DVS_MUST_USE dvs_err dvs_fs_open(const char *run_dir, const char *dc,
 /* The same for a program in the DC: over its link DVK, which stays the caller's and outlives the session; SERVER: the server's endpoint, as 'dvs fs inspect' tells it. */
 DVS_PUBLIC DVS_MUST_USE dvs_err dvs_fs_open_on(struct dvk *dvk, dvs_ep server, uint32_t patience_ms,
 					       struct dvs_fs **fs);
+/* The same by its name: what describes it tells the server. NOTFOUND: the DC has no such file system. DENIED: only managers may ask it (access=managers). */
+DVS_PUBLIC DVS_MUST_USE dvs_err dvs_fs_open_in(struct dvk *dvk, const char *name,
+					       uint32_t patience_ms, struct dvs_fs **fs);
 /* All threads have left; what is open is closed. NULL is fine. */
 DVS_PUBLIC void dvs_fs_close(struct dvs_fs *fs);
 

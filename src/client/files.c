@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/files_internal.h"
+#include "client/fs_record.h"
 
 #define OPEN_MS 30000u
 #define FLAGS_KNOWN \
@@ -61,6 +62,20 @@ dvs_err dvs_fs_open_on(struct dvk *dvk, dvs_ep server, uint32_t patience_ms, str
 		*fs = NULL;
 	}
 	return err == DVS_TIMEOUT ? DVS_NODEST : err;
+}
+
+dvs_err dvs_fs_open_in(struct dvk *dvk, const char *name, uint32_t patience_ms, struct dvs_fs **fs)
+{
+	struct fs_record record = { .n_nodes = 0 };
+	struct dvk_dc_info dc;
+	dvs_err err;
+
+	if (!dvk || !name || !fs)
+		return DVS_BADARG;
+	err = dvk_dc_info(dvk, &dc);
+	if (!err)
+		err = fs_record_get(dvk, dc.name, name, &record, NULL);
+	return err ? err : dvs_fs_open_on(dvk, dvs_ep_of(record.endpoint), patience_ms, fs);
 }
 
 void dvs_fs_close(struct dvs_fs *fs)

@@ -58,6 +58,16 @@ void op_record_remove(struct host *host, struct request *request)
 	order_request(host, request, &command);
 }
 
+/* What describes a file system tells programs of its DC whom to ask for files. */
+static bool may_read(const struct link *link, const struct core_dc *dc,
+		     const struct control_record_get_req *req)
+{
+	static const char public_prefix[] = "fs/";
+
+	return link->admin || (dc && dc->id.n == link->dc.n && !req->next &&
+			       strncmp(req->key, public_prefix, sizeof(public_prefix) - 1) == 0);
+}
+
 void op_record_get(struct host *host, struct request *request)
 {
 	const struct core_record *record = NULL;
@@ -69,7 +79,7 @@ void op_record_get(struct host *host, struct request *request)
 
 	if (err == DVS_OK) {
 		dc = core_dc_by_name(host->core, req.name);
-		err = dc ? DVS_OK : DVS_NODC;
+		err = !may_read(request->link, dc, &req) ? DVS_DENIED : dc ? DVS_OK : DVS_NODC;
 	}
 	if (err == DVS_OK) {
 		record = req.next ? core_record_after(dc, req.key) : core_record_find(dc, req.key);

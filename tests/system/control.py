@@ -72,6 +72,18 @@ def only_the_admin_socket_does_that(dvsd):
     assert link.error("dc_remove", name="a", force=1) == "DENIED"
     assert link.error("dc_next", cursor=0) == "DENIED"
     assert link.error("enter", name="a") == "DENIED"
+    admin = dvsd.admin()
+    admin.ask("dc_create", name="z", owner_uid=0)
+    for dc in ("a", "z"):
+        for key in ("fs/home", "volume/home"):
+            admin.ask("record_set", name=dc, key=key, expected=0, value=b"told")
+    # Of what describes its own DC a program is told whom to ask for files, and no more.
+    assert bytes(link.ask("record_get", name="a", key="fs/home").value) == b"told"
+    assert link.error("record_get", name="a", key="fs/none") == "NOTFOUND"
+    for dc, key, following in (("a", "volume/home", 0), ("a", "fs/", 1), ("z", "fs/home", 0), ("no", "fs/home", 0)):
+        assert link.error("record_get", name=dc, key=key, next=following) == "DENIED", (dc, key)
+    assert link.error("record_set", name="a", key="fs/home", expected=0, value=b"") == "DENIED"
+    assert link.error("record_remove", name="a", key="fs/home") == "DENIED"
     child = Child(NOBODY)
     assert "mistake PermissionError" in child.run(f"Link('{dvsd.run_dir / 'admin'}')")
     child.kill()

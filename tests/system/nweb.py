@@ -3,6 +3,7 @@
 """nweb: a site out of a DC's file server, without a mount."""
 
 import http.client
+import json
 import os
 import re
 import socket
@@ -17,10 +18,12 @@ from dvsd import BUILD, Tap
 from fs_posix import World
 
 MIB = 1 << 20
+NWEB = BUILD / "apps/nweb/nweb"
 
 
 class Site(World):
     """A World with nweb over what is put into PLACE."""
+    store = "file"
 
     def __init__(self):
         super().__init__()
@@ -28,7 +31,7 @@ class Site(World):
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.nweb = subprocess.Popen(
-            [BUILD / "apps/nweb/nweb", "--run-dir", self.dvsd.run_dir, "--dc", fs_gateway.DC,
+            [NWEB, "--run-dir", self.dvsd.run_dir, "--dc", fs_gateway.DC,
              "--fs", "home", "--root", "/site/", "--listen", f"127.0.0.1:{self.port}"],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         assert "serves on" in self.nweb.stderr.readline()
@@ -171,8 +174,45 @@ def who_reads_slowly_holds_nobody_up(site):
     assert got.partition(b"\r\n\r\n")[2] == data[:7 * MIB]
 
 
+def a_program_of_the_dc_finds_it_by_name(site):
+    """Its server may go meanwhile: it asks the next one."""
+    site.nweb.terminate()
+    assert site.nweb.wait(60) == 0
+    with closing(site.dvsd.admin()) as admin:
+        key = {"name": fs_gateway.DC, "key": "fs/home"}
+        record = json.loads(bytes(admin.ask("record_get", **key, next=0).value)) | {"access": "dc"}
+        admin.ask("record_set", **key, expected=fs_gateway.ANY_VERSION,
+                  value=json.dumps(record).encode())
+    site.end_server()
+    site.start_server()
+    env = {**os.environ, "DVS_CONTROL": str(site.dvsd.control(fs_gateway.DC))}
+    done = subprocess.run([NWEB, "--fs", "none"], env=env, check=False, capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 1 and "the file system: " in done.stderr, done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    nweb = subprocess.Popen([NWEB, "--fs", "home", "--root", "/site", "--listen", f"127.0.0.1:{port}"],
+                            env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert "serves on" in nweb.stderr.readline()
+        (site.root / "f").write_text("12345")
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as one:
+            for _ in range(2):
+                one.request("GET", "/f")
+                assert one.getresponse().read() == b"12345"
+                site.end_server()
+                site.start_server()
+            one.request("GET", "/f")
+            assert one.getresponse().read() == b"12345"
+    finally:
+        nweb.terminate()
+        status = nweb.wait(60)
+        nweb.stderr.close()
+    assert status == 0
+
+
 TESTS = (files_are_what_they_are, parts_and_conditions, directories_have_an_index_or_a_list,
-         what_is_wrong_is_told, connections_stay, who_reads_slowly_holds_nobody_up)
+         what_is_wrong_is_told, connections_stay, who_reads_slowly_holds_nobody_up, a_program_of_the_dc_finds_it_by_name)
 
 
 def main():
