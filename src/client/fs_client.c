@@ -189,12 +189,12 @@ dvs_err fsc_open_on(struct dvk *dvk, dvs_ep server, const struct fsc_config *con
 	struct fsc *fsc;
 	dvs_err err = make(dvk, server, config, &fsc);
 
-	if (!err && config->recalls) {
-		err = fsc_recaller_start(fsc);
-		if (err)
-			fsc_close(fsc);
-	}
-	if (!err)
+	if (err)
+		return err;
+	err = fsc_recaller_start(fsc);
+	if (err)
+		fsc_close(fsc);
+	else
 		*out = fsc;
 	return err;
 }

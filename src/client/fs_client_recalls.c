@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread that waits for recalls. What it has carried out it says with its next request. */
+/* The thread that waits for recalls. What it has carried out it says with its next request. A session without leases has it, too: it hears at once that another server has taken over, which serves nobody until all sessions have said what they had. */
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -55,7 +56,7 @@ static dvs_err take_recalls(struct recaller *recaller, const struct fsc_request 
 		struct fs_recall recall;
 
 		fs_recall_get(&in, &recall);
-		if (in.failed)
+		if (in.failed || !to->recalled)
 			return DVS_PROTO;
 		if (!to->recalled(to->context, &recall))
 			continue;
@@ -111,7 +112,8 @@ static void run(struct recaller *recaller)
 		if (!err || err == DVS_RESUME || err == DVS_WOKEN)
 			continue;
 		/* A server that is gone lets nobody do anything, and the next one asks before it does. Else nobody tells any more what others do. */
-		if (!fsc->recalls.held || (err != DVS_NODEST && err != DVS_PEERDEAD))
+		if (fsc->recalls.lost &&
+		    (!fsc->recalls.held || (err != DVS_NODEST && err != DVS_PEERDEAD)))
 			fsc->recalls.lost(fsc->recalls.context);
 		fsc_pause(recaller->me, err);
 	}
@@ -159,7 +161,16 @@ static dvs_err await_session(struct fsc *fsc)
 
 dvs_err fsc_recaller_start(struct fsc *fsc)
 {
-	if (pthread_create(&fsc->recaller, NULL, recaller_run, fsc))
+	sigset_t all;
+	sigset_t before;
+	int result;
+
+	/* A program's signals are for its own threads. */
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	result = pthread_create(&fsc->recaller, NULL, recaller_run, fsc);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (result)
 		return DVS_NOMEM;
 	fsc->is_started = true;
 	return await_session(fsc);

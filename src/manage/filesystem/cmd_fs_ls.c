@@ -18,12 +18,19 @@
 #define LIST_MS 2000u
 
 static const struct output_column columns[] = {
-	{ "NAME", "name", false },	  { "SIZE", "size", false },
-	{ "FREE", "free", false },	  { "FILES", "files", false },
-	{ "STORE", "store", false },	  { "NODES", "nodes", false },
-	{ "STATE", "state", false },	  { "SESSIONS", "sessions", true },
-	{ "ENDPOINT", "endpoint", true }, { "ACCESS", "access", true },
-	{ "VOLUME", "volume", true },	  { "ID", "id", true },
+	{ "NAME", "name", false },
+	{ "SIZE", "size", false },
+	{ "FREE", "free", false },
+	{ "FILES", "files", false },
+	{ "STORE", "store", false },
+	{ "NODES", "nodes", false },
+	{ "STATE", "state", false },
+	{ "PRIMARY", "primary", true },
+	{ "SESSIONS", "sessions", true },
+	{ "ENDPOINT", "endpoint", true },
+	{ "ACCESS", "access", true },
+	{ "VOLUME", "volume", true },
+	{ "ID", "id", true },
 };
 static const struct output_shape shape = { "file systems", columns, ARRAY_LEN(columns) };
 
@@ -41,6 +48,7 @@ static const struct output_column field_columns[] = {
 	{ "Volume", "volume", false },
 	{ "Place", "place", false },
 	{ "Nodes", "nodes", false },
+	{ "Primary", "primary", false },
 	{ "Access", "access", false },
 	{ "Endpoint", "endpoint", false },
 	{ "Id", "id", false },
@@ -77,6 +85,17 @@ static json_t *node_names(const struct filesystem *fs)
 					nodes_name(&fs->nodes, id, name));
 	}
 	return json_string(text);
+}
+
+/* The node of the server that has it, or would have it if it could; false: there is none. */
+static bool find_primary(const struct filesystem *fs, dvs_nodeid *node)
+{
+	struct dvk_endpoint_info info;
+
+	if (!fs->dvk || dvk_endpoint_info(fs->dvk, filesystem_server(fs), &info) != DVS_OK)
+		return false;
+	*node = info.node;
+	return true;
 }
 
 static json_t *number(uint64_t value)
@@ -119,16 +138,20 @@ static json_t *describe(struct filesystem *fs, const struct fs_status_rep *told)
 				     !told	     ? "no answer" :
 				     told->read_only ? "read only" :
 						       "served");
+	dvs_nodeid primary = { record->nodes[0] };
+	char name[DVS_NAME_MAX + 1];
 	char why[DVK_TEXT_MAX + 1];
 	bool ok = document != NULL;
 
+	if (ok && find_primary(fs, &primary))
+		ok = put(document, "primary", json_string(nodes_name(&fs->nodes, primary, name)));
 	if (ok && record->volume[0])
 		ok = put(document, "volume", json_string(record->volume));
 	if (ok && record->place[0])
 		ok = put(document, "place", json_string(record->place));
 	if (ok && told)
 		ok = put_told(document, told);
-	else if (ok && filesystem_why(fs, record->nodes[0], why))
+	else if (ok && filesystem_why(fs, primary.n, why))
 		ok = put(document, "why", json_string(why));
 	if (ok)
 		return document;

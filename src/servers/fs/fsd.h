@@ -49,10 +49,19 @@ struct fsd {
 	struct m3 *service;
 	bool is_stopping;
 	bool is_over;	   /* the record names this node no more */
+	bool is_away;	   /* what it is on could not be reached when it was to be opened */
+	bool was_away;	   /* a tick ago it could not be reached */
 	uint64_t retry_ns; /* not before is it tried again to open the file system */
 	struct fs *fs;	   /* NULL: not taken over yet */
 	char why[256];	   /* it could not be */
 	uint64_t server;   /* a number of this life of the server */
+	/* whose turn it is to serve */
+	uint64_t begins_ns;   /* so long this one waits for who is named before it */
+	bool has_turn;	      /* it was taken over, and nobody else has had it since */
+	uint64_t taken_ns;    /* when it was taken over; 0: never */
+	uint64_t patience_ns; /* so long it is served before another server gets it */
+	uint64_t asks_ns;     /* not before is the primary asked for it again */
+	atomic_bool is_asking;
 	struct skeleton_timer sync;
 	struct skeleton_timer again;
 	/* posts of the listening thread */
@@ -63,6 +72,7 @@ struct fsd {
 	struct list sessions;
 	uint32_t n_sessions;
 	uint64_t last_session;
+	uint64_t loaded_ns;
 	uint32_t n_expected;		  /* that have not said yet what they had */
 	bool is_settled;		  /* all have, and files that nobody has are gone */
 	struct list members[FSD_BUCKETS]; /* by endpoint */
@@ -71,7 +81,9 @@ struct fsd {
 	struct list leased[FSD_BUCKETS]; /* by file */
 	uint64_t n_leases;
 	uint64_t last_recall;
-	struct list parked; /* requests that wait for recalls */
+	struct list parked;   /* requests that wait for recalls */
+	struct list deferred; /* requests that wait for the medium */
+	uint64_t deferred_ns; /* since when */
 	bool is_replaying;
 	/* locks */
 	struct list locked[FSD_BUCKETS]; /* by file */
@@ -147,6 +159,28 @@ void fsd_take_over(struct fsd *fsd);
 DVS_MUST_USE dvs_err fsd_open_fs(struct fsd *fsd);
 extern const struct fs_handlers fsd_handlers;
 
+/* ---- fsd_prefer.c ---- */
+
+/* Nobody has it: whether who is named before this node is to begin. For a moment after the start; then whoever is there does. */
+bool fsd_prefers_other(struct fsd *fsd);
+/* It was taken over just now. */
+void fsd_prefer_taken(struct fsd *fsd);
+/* Every now and then: a backup that is named before the primary's node asks for the file system. */
+void fsd_prefer(struct fsd *fsd);
+void fsd_yield(void *state, struct skeleton_request *request, const struct fs_yield_req *req);
+
+/* ---- fsd_defer.c ---- */
+
+/* The medium cannot be reached, by this server at least; somebody will again. */
+bool fsd_is_away(const struct fsd *fsd);
+/* True: REQUEST, which is about to be answered with ERR, only failed for that; it waits. */
+bool fsd_defer(struct fsd *fsd, struct skeleton_request *request, dvs_err err);
+/* The file system is open again. */
+void fsd_deferred_serve(struct fsd *fsd);
+/* This server is not the primary any more. */
+void fsd_deferred_drop(struct fsd *fsd);
+void fsd_deferred_tick(struct fsd *fsd);
+
 /* ---- fsd_session.c ---- */
 
 void fsd_sessions_init(struct fsd *fsd);
@@ -171,8 +205,6 @@ void fsd_resume(void *state, struct skeleton_request *request, const struct fs_r
 void fsd_resumed(void *state, struct skeleton_request *request, const struct fs_resumed_req *req);
 void fsd_whom(void *state, struct skeleton_request *request, const struct fs_who_req *req);
 void fsd_reopen(void *state, struct skeleton_request *request, const struct fs_reopen_req *req);
-void fsd_list_sessions(void *state, struct skeleton_request *request,
-		       const struct fs_sessions_req *req);
 
 /* ---- fsd_lease.c ---- */
 
@@ -282,6 +314,8 @@ void fsd_status(void *state, struct skeleton_request *request, const struct fs_s
 void fsd_grow(void *state, struct skeleton_request *request, const struct fs_grow_req *req);
 void fsd_quota(void *state, struct skeleton_request *request, const struct fs_quota_req *req);
 void fsd_check(void *state, struct skeleton_request *request, const struct fs_check_req *req);
+void fsd_list_sessions(void *state, struct skeleton_request *request,
+		       const struct fs_sessions_req *req);
 
 static inline uint32_t fsd_bucket(uint64_t number)
 {

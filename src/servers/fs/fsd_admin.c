@@ -131,6 +131,33 @@ void fsd_check(void *state, struct skeleton_request *request, const struct fs_ch
 	fs_check_answer(request, err, rep);
 }
 
+void fsd_list_sessions(void *state, struct skeleton_request *request,
+		       const struct fs_sessions_req *req)
+{
+	struct fsd *fsd = state;
+	struct fs_sessions_rep *rep = &fsd->rep.sessions;
+
+	rep->n_sessions = 0;
+	LIST_FOREACH(link, &fsd->sessions) {
+		const struct fsd_session *session = CONTAINER_OF(link, struct fsd_session, of_fsd);
+		bool is_deaf = !list_is_empty(&session->told) && !session->listener;
+
+		if (session->number < req->cursor || rep->n_sessions == ARRAY_LEN(rep->sessions))
+			continue;
+		rep->sessions[rep->n_sessions++] =
+			(struct fs_session){ .session = session->number,
+					     .node = session->node,
+					     .endpoint = dvs_ep_number(session->first),
+					     .state = session->is_expected ? 2 :
+						      is_deaf		   ? 3 :
+									     1,
+					     .open_files = session->n_handles,
+					     .leases = session->n_leases,
+					     .locks = session->n_locks };
+	}
+	fs_sessions_answer(request, DVS_OK, rep);
+}
+
 const struct fs_handlers fsd_handlers = {
 	.hello = fsd_hello,
 	.join = fsd_join,
@@ -175,4 +202,5 @@ const struct fs_handlers fsd_handlers = {
 	.quota = fsd_quota,
 	.check = fsd_check,
 	.sessions = fsd_list_sessions,
+	.yield = fsd_yield,
 };

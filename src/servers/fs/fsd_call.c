@@ -7,7 +7,8 @@
 
 static bool refuse(struct fsd_call *call, dvs_err err)
 {
-	skeleton_answer(call->request, err, NULL, 0);
+	if (!fsd_defer(call->fsd, call->request, err))
+		skeleton_answer(call->request, err, NULL, 0);
 	return false;
 }
 
@@ -49,9 +50,9 @@ void fsd_end(struct fsd_call *call)
 void fsd_answer(struct fsd_call *call, dvs_err err, const void *payload, size_t len,
 		const void *data, size_t bytes)
 {
-	if (err)
+	if (err && !fsd_defer(call->fsd, call->request, err))
 		skeleton_answer(call->request, err, NULL, 0);
-	else
+	else if (!err)
 		skeleton_answer_data(call->request, DVS_OK, payload, len, data, bytes);
 	fsd_end(call);
 }

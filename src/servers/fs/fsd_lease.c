@@ -395,7 +395,7 @@ void fsd_recalls(void *state, struct skeleton_request *request, const struct fs_
 
 	if (!session || !fsd->fs || session->is_expected)
 		err = DVS_RESUME;
-	else if (!session->has_leases || session->listener)
+	else if (session->listener)
 		err = DVS_BADSTATE;
 	else if (request->data_bytes < (size_t)req->count * sizeof(uint64_t) ||
 		 request->reply_cap < 4096)

@@ -87,6 +87,14 @@ static void tell_why(struct fsd *fsd, const char *why)
 			  LOG_STR("why", dvs_strerror(err)));
 }
 
+/* What passes by itself. */
+static bool is_passing(dvs_err err)
+{
+	return err == DVS_NODEST || err == DVS_NODEDOWN || err == DVS_NOQUORUM ||
+	       err == DVS_TIMEOUT || err == DVS_PEERDEAD || err == DVS_BADSTATE ||
+	       err == DVS_NOTBOUND || err == DVS_NODVSD || err == DVS_STALE;
+}
+
 void fsd_take_over(struct fsd *fsd)
 {
 	uint64_t random = 0;
@@ -108,16 +116,26 @@ void fsd_take_over(struct fsd *fsd)
 	}
 	if (!err) {
 		log_info(&fsd->log, "serves the file system", LOG_STR("name", fsd->options.name));
+		fsd_prefer_taken(fsd);
 		tell_why(fsd, NULL);
+		fsd_deferred_serve(fsd);
 		return;
 	}
-	/* What passes by itself is told by nobody. */
-	if (err != DVS_NODEST && err != DVS_NODEDOWN && err != DVS_NOQUORUM && err != DVS_TIMEOUT)
+	fsd->is_away = is_passing(err);
+	if (!fsd->is_away)
 		tell_why(fsd, fsd->why[0] ? fsd->why : dvs_strerror(err));
 	fsd->retry_ns = clock_deadline_ns(RETRY_NS);
 	log_warning(&fsd->log, "the file system cannot be opened",
 		    LOG_STR("name", fsd->options.name),
 		    LOG_STR("why", fsd->why[0] ? fsd->why : dvs_strerror(err)));
+}
+
+/* Another server has it, or may have it. */
+static void lose(struct fsd *fsd)
+{
+	give_up(fsd, false);
+	fsd_deferred_drop(fsd);
+	fsd->has_turn = false;
 }
 
 /* Whether this process is the primary now. */
@@ -130,12 +148,14 @@ static bool is_primary(struct fsd *fsd)
 	       info.node.n == fsd->options.node && info.kind != DVK_BACKUP;
 }
 
-/* The first of the record's nodes begins; all others, and who comes later, are backups. */
+/* Whoever begins, the others are backups; whose turn it is then: fsd_prefer(). */
 static dvs_err bind_service(struct fsd *fsd)
 {
 	const dvs_ep want = dvs_ep_of(fsd->record.endpoint);
-	dvs_err err = dvk_bind(fsd->dvk, want, DVK_LOCAL, &fsd->service);
+	dvs_err err = DVS_INUSE;
 
+	if (!fsd_prefers_other(fsd))
+		err = dvk_bind(fsd->dvk, want, DVK_LOCAL, &fsd->service);
 	if (err == DVS_INUSE && fsd->record.store == FS_STORE_VOLUME)
 		err = dvk_bind(fsd->dvk, want, DVK_BACKUP, &fsd->service);
 	if (err) {
@@ -162,6 +182,10 @@ static void look_now(struct fsd *fsd)
 		skeleton_stop(fsd->skeleton);
 		return;
 	}
+	if (!err) {
+		fsd->record.n_nodes = record.n_nodes;
+		memcpy(fsd->record.nodes, record.nodes, sizeof(record.nodes));
+	}
 	if (!fsd->service) {
 		err = bind_service(fsd);
 		if (err && err != DVS_INUSE && err != DVS_NODEST)
@@ -170,9 +194,10 @@ static void look_now(struct fsd *fsd)
 	}
 	if (is_primary(fsd)) {
 		fsd_take_over(fsd);
-	} else if (fsd->fs) {
-		log_info(&fsd->log, "another server is the primary now");
-		give_up(fsd, false);
+	} else {
+		if (fsd->fs)
+			log_info(&fsd->log, "another server is the primary now");
+		lose(fsd);
 	}
 	fsd_sessions_look(fsd);
 }
@@ -193,10 +218,25 @@ static void lost_service(void *context, struct m3 *self, dvs_err err)
 	(void)err;
 	dvk_unbind(self);
 	fsd->service = NULL;
-	give_up(fsd, false);
+	lose(fsd);
 }
 
 /* ---- time ---- */
+
+/* What it is on is out of reach: whoever opens it anew finds what was answered. Not at once: when another server has taken it, this one is about to hear that it is the primary no more, and must not take it back. */
+static void open_anew(struct fsd *fsd)
+{
+	bool is_away = fsd->record.store == FS_STORE_VOLUME &&
+		       (!fsd->fs || fsimage_why(fs_image(fsd->fs)) || fsd_is_away(fsd));
+	bool is_due = is_away && fsd->was_away;
+
+	fsd->was_away = is_away;
+	if (!is_due)
+		return;
+	give_up(fsd, false);
+	if (is_primary(fsd))
+		fsd_take_over(fsd);
+}
 
 static void tick(struct skeleton_timer *timer)
 {
@@ -205,16 +245,12 @@ static void tick(struct skeleton_timer *timer)
 	skeleton_timer_set(fsd->skeleton, timer, clock_deadline_ns(TICK_NS), tick);
 	if (!fsd->service)
 		look_now(fsd);
+	fsd_prefer(fsd);
+	open_anew(fsd);
+	fsd_deferred_tick(fsd);
 	if (!fsd->fs)
 		return;
 	fsd_recalls_tick(fsd);
-	/* What it is on is out of reach: whoever opens it anew finds what was answered. */
-	if (fsimage_why(fs_image(fsd->fs)) && fsd->record.store == FS_STORE_VOLUME) {
-		give_up(fsd, false);
-		if (is_primary(fsd))
-			fsd_take_over(fsd);
-		return;
-	}
 	if (clock_now_ns() - fsd->synced_ns < SYNC_NS)
 		return;
 	fsd->synced_ns = clock_now_ns();

@@ -8,6 +8,9 @@
 
 /* Behind a node that is down clients may still see what they have cached, until they notice it themselves. */
 #define GRACE_NS (500 * CLOCK_NS_PER_MS)
+/* So long everybody waits, after a failover, for a client that is there and says nothing: it was stopped, or hangs. And so long for one that has begun to say what it had. */
+#define EXPECTED_NS (15 * CLOCK_NS_PER_S)
+#define RESUMING_NS (60 * CLOCK_NS_PER_S)
 
 struct member {
 	struct list by_ep;
@@ -21,6 +24,7 @@ void fsd_sessions_init(struct fsd *fsd)
 	list_init(&fsd->sessions);
 	list_init(&fsd->unsettled);
 	list_init(&fsd->parked);
+	list_init(&fsd->deferred);
 	/* Of another server than before are other numbers: a late acknowledgement must not be taken for one of ours. */
 	fsd->last_recall = clock_real_ns();
 	for (uint32_t i = 0; i < FSD_BUCKETS; i++) {
@@ -330,6 +334,7 @@ dvs_err fsd_sessions_load(struct fsd *fsd)
 	}
 	if (err != DVS_NOTFOUND)
 		return err;
+	fsd->loaded_ns = clock_now_ns();
 	if (fsd->n_expected > 0)
 		log_info(&fsd->log, "waits for the sessions of the former server",
 			 LOG_U64("sessions", fsd->n_expected));
@@ -339,6 +344,12 @@ dvs_err fsd_sessions_load(struct fsd *fsd)
 
 void fsd_sessions_free(struct fsd *fsd)
 {
+	struct list *waiting;
+
+	/* The next server, or this one anew, is to be told all of it again. */
+	while ((waiting = list_take_head(&fsd->unsettled)))
+		fs_resumed_answer(CONTAINER_OF(waiting, struct skeleton_request, kept), DVS_RESUME,
+				  NULL);
 	LIST_FOREACH_SAFE(link, &fsd->sessions) {
 		struct fsd_session *session = CONTAINER_OF(link, struct fsd_session, of_fsd);
 
@@ -365,10 +376,24 @@ static bool is_up(struct fsd *fsd, uint32_t node)
 	       info.state == DVK_NODE_UP;
 }
 
+/* When it has been waited for long enough. */
+static uint64_t patience_ends_ns(const struct fsd *fsd, const struct fsd_session *session)
+{
+	if (!session->is_expected)
+		return CLOCK_NEVER_NS;
+	return fsd->loaded_ns + (session->is_resuming ? RESUMING_NS : EXPECTED_NS);
+}
+
 static void look_at(struct fsd *fsd, struct fsd_session *session)
 {
 	struct dvk_endpoint_info info;
 
+	if (clock_is_past(patience_ends_ns(fsd, session))) {
+		log_warning(&fsd->log, "a client does not say what it had, and loses it",
+			    LOG_U64("session", session->number), LOG_U64("node", session->node));
+		end_session(fsd, session);
+		return;
+	}
 	if (dvk_endpoint_info(fsd->dvk, session->first, &info) != DVS_NODEST) {
 		session->ends_ns = 0;
 		return;
@@ -397,6 +422,8 @@ void fsd_sessions_look(struct fsd *fsd)
 
 		if (session->ends_ns && session->ends_ns < next_ns)
 			next_ns = session->ends_ns;
+		if (patience_ends_ns(fsd, session) < next_ns)
+			next_ns = patience_ends_ns(fsd, session);
 	}
 	if (next_ns != CLOCK_NEVER_NS)
 		skeleton_timer_set(fsd->skeleton, &fsd->again, next_ns, look_again);
@@ -440,6 +467,8 @@ void fsd_hello(void *state, struct skeleton_request *request, const struct fs_he
 	dvs_err err;
 
 	fsd_take_over(fsd);
+	if (!fsd->fs && fsd_defer(fsd, request, DVS_IO))
+		return;
 	if (!fsd->fs || fsd->n_sessions >= FSD_SESSIONS_MAX) {
 		fs_hello_answer(request, fsd->fs ? DVS_FULL : DVS_IO, NULL);
 		return;
@@ -452,7 +481,8 @@ void fsd_hello(void *state, struct skeleton_request *request, const struct fs_he
 	err = introduce(fsd, session, request->source, req->flags);
 	if (err) {
 		free_session(fsd, session);
-		fs_hello_answer(request, err, NULL);
+		if (!fsd_defer(fsd, request, err))
+			fs_hello_answer(request, err, NULL);
 		return;
 	}
 	log_info(&fsd->log, "a session begins", LOG_U64("session", session->number),
@@ -479,6 +509,8 @@ void fsd_join(void *state, struct skeleton_request *request, const struct fs_joi
 
 	fsd_take_over(fsd);
 	session = find_session(fsd, req->session);
+	if (!fsd->fs && fsd_defer(fsd, request, DVS_IO))
+		return;
 	if (!fsd->fs || (session && session->is_expected && !session->is_resuming))
 		fs_join_answer(request, fsd->fs ? DVS_RESUME : DVS_IO, NULL);
 	else if (!session || !is_of(fsd, session, request->source))
@@ -514,7 +546,8 @@ void fsd_resume(void *state, struct skeleton_request *request, const struct fs_r
 		err = introduce(fsd, session, request->source, req->flags);
 	if (!err && session)
 		session->is_resuming = true;
-	fs_resume_answer(request, err, &rep);
+	if (!fsd_defer(fsd, request, err))
+		fs_resume_answer(request, err, &rep);
 }
 
 void fsd_resumed(void *state, struct skeleton_request *request, const struct fs_resumed_req *req)
@@ -557,31 +590,4 @@ void fsd_reopen(void *state, struct skeleton_request *request, const struct fs_r
 	if (!err)
 		err = fsd_handle_add(fsd, session, req->handle, req->ino, req->flags, req->who);
 	fs_reopen_answer(request, err, NULL);
-}
-
-void fsd_list_sessions(void *state, struct skeleton_request *request,
-		       const struct fs_sessions_req *req)
-{
-	struct fsd *fsd = state;
-	struct fs_sessions_rep *rep = &fsd->rep.sessions;
-
-	rep->n_sessions = 0;
-	LIST_FOREACH(link, &fsd->sessions) {
-		const struct fsd_session *session = CONTAINER_OF(link, struct fsd_session, of_fsd);
-		bool is_deaf = !list_is_empty(&session->told) && !session->listener;
-
-		if (session->number < req->cursor || rep->n_sessions == ARRAY_LEN(rep->sessions))
-			continue;
-		rep->sessions[rep->n_sessions++] =
-			(struct fs_session){ .session = session->number,
-					     .node = session->node,
-					     .endpoint = dvs_ep_number(session->first),
-					     .state = session->is_expected ? 2 :
-						      is_deaf		   ? 3 :
-									     1,
-					     .open_files = session->n_handles,
-					     .leases = session->n_leases,
-					     .locks = session->n_locks };
-	}
-	fs_sessions_answer(request, DVS_OK, rep);
 }

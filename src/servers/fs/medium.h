@@ -4,6 +4,7 @@
 #ifndef SERVERS_FS_MEDIUM_H
 #define SERVERS_FS_MEDIUM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +31,9 @@ struct medium_ops {
 struct medium {
 	const struct medium_ops *ops;
 	uint64_t bytes;
-	bool is_quick;	  /* reads and writes wait for nobody: no worker is worth its while */
+	bool is_quick; /* reads and writes wait for nobody: no worker is worth its while */
+	atomic_bool
+		is_over; /* another one has it, or this node was cut off: nothing can be read or written through it any more */
 	bool is_volatile; /* it goes with the process: nobody finds what a crash has left */
 	uint8_t incarnation
 		[16]; /* the same as at an earlier opening: nothing that was answered is lost, flushed or not */
@@ -79,6 +82,12 @@ static inline DVS_MUST_USE dvs_err medium_flush(struct medium *medium)
 static inline DVS_MUST_USE dvs_err medium_grown(struct medium *medium)
 {
 	return medium->ops->grown(medium);
+}
+
+/* Whoever is to serve opens it anew. */
+static inline bool medium_is_over(const struct medium *medium)
+{
+	return atomic_load(&medium->is_over);
 }
 
 /* NULL is fine. Nothing is flushed. */

@@ -2,7 +2,6 @@
 /* A volume of the DC as a medium, under a claim: the volume refuses what a former server writes, whenever that wakes up (decision 0027). Each thread has an endpoint of its own, made when it first asks. When one of them is lost this node was cut off, and perhaps another server has the file system now: then the medium is over (STALE), and whoever
  * is still to serve opens it anew. */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +39,6 @@ struct volume_medium {
 	pthread_t opener;
 	pthread_mutex_t lock;
 	struct list threads; /* under the lock */
-	atomic_bool is_over;
 };
 
 static struct volume_medium *of(struct medium *medium)
@@ -156,7 +154,7 @@ static dvs_err ask(struct volume_medium *volume, const struct part *part)
 	const struct volume_disk *disk;
 	dvs_err err;
 
-	if (atomic_load(&volume->is_over))
+	if (atomic_load(&volume->medium.is_over))
 		return DVS_STALE;
 	err = take_disk(volume, &disk);
 	for (uint32_t i = 0; !err && i < TRIES_MAX; i++) {
@@ -171,7 +169,7 @@ static dvs_err ask(struct volume_medium *volume, const struct part *part)
 	}
 	if (!is_cut(err))
 		return err;
-	atomic_store(&volume->is_over, true);
+	atomic_store(&volume->medium.is_over, true);
 	return DVS_STALE;
 }
 
@@ -252,7 +250,7 @@ static void give_up_claim(struct volume_medium *volume)
 {
 	const struct claim_place place = place_of(volume);
 
-	if (!atomic_load(&volume->is_over))
+	if (!atomic_load(&volume->medium.is_over))
 		(void)!claim_give_up(&place, volume->who.token, volume->disk.claim);
 }
 

@@ -4,6 +4,7 @@
  *	vdd-bad CONTROL ENDPOINT manager	may do everything
  *	vdd-bad CONTROL ENDPOINT user		may read and write, and nothing else
  *	vdd-bad CONTROL ENDPOINT stranger	may do nothing
+ *	vdd-bad CONTROL ENDPOINT thief		takes disk 0 from who has it, who is not told
  *
  * Status 1, and what was wrong: an answer was not what it must be. */
 #include <inttypes.h>
@@ -311,6 +312,17 @@ static void user(struct client *c, dvs_err reading, dvs_err managing)
 	     managing, "another rate");
 }
 
+#define CLAIMS_MAX 1000u
+
+static void thief(struct client *c)
+{
+	uint64_t claim = 1;
+
+	while (claim < CLAIMS_MAX && do_claim(c, 0, claim) == DVS_STALE)
+		claim++;
+	want(c, do_claim(c, 0, claim + 1), DVS_OK, "the next claim");
+}
+
 int main(int argc, char **argv)
 {
 	struct client client = { .out = calloc(1, DVS_DATA_MAX), .in = calloc(1, DVS_DATA_MAX) };
@@ -337,6 +349,8 @@ int main(int argc, char **argv)
 	client.bytes = rep.bytes;
 	if (strcmp(argv[3], "manager") == 0)
 		manager(&client);
+	else if (strcmp(argv[3], "thief") == 0)
+		thief(&client);
 	else if (strcmp(argv[3], "user") == 0)
 		user(&client, DVS_OK, DVS_DENIED);
 	else

@@ -32,6 +32,7 @@ static struct {
 	uint64_t recall;    /* to be told; 0: none */
 	uint64_t acknowledged;
 	uint32_t n_resumed;
+	bool is_listened_to; /* somebody waits for recalls */
 	bool is_woken;
 	char trace[4096];
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
@@ -133,6 +134,7 @@ static dvs_err on_session(uint32_t op, uint64_t *joined, struct cursor *in, stru
 	default:
 		fake.is_another = false;
 		fake.n_resumed++;
+		pthread_cond_broadcast(&fake.changed);
 		return DVS_OK;
 	}
 }
@@ -169,6 +171,7 @@ static dvs_err on_recalls(const void *out, size_t out_len, void *in, size_t *in_
 
 	if (out_len == sizeof(uint64_t))
 		memcpy(&fake.acknowledged, out, sizeof(uint64_t));
+	fake.is_listened_to = true;
 	pthread_cond_broadcast(&fake.changed);
 	while (!fake.recall && !fake.is_woken && !fake.is_another && !fake.is_ended)
 		pthread_cond_wait(&fake.changed, &fake.lock);
@@ -266,9 +269,13 @@ static void begin(void)
 	const struct fsc_identity identity = { .flags = FSC_MAY_ALL };
 
 	ck_assert(fsc_open_on(NULL, dvs_ep_of(770), &plain, &fsc) == DVS_OK);
+	pthread_mutex_lock(&fake.lock);
+	while (!fake.is_listened_to)
+		pthread_cond_wait(&fake.changed, &fake.lock);
+	pthread_mutex_unlock(&fake.lock);
 	ck_assert(fsc_enter(fsc, &me) == DVS_OK);
 	ck_assert(fsc_who_get(me, &identity, &root) == DVS_OK);
-	traced("hello who(1) who(1) ");
+	traced("hello join who(1) ");
 }
 
 static void finish(void)
@@ -501,6 +508,22 @@ TEST(many_threads_go_on_over_changes_of_the_server)
 }
 END_TEST
 
+TEST(who_asks_for_nothing_tells_another_server_what_it_has)
+{
+	begin();
+	(void)open_one(O_RDWR);
+	fake.trace[0] = '\0';
+	pthread_mutex_lock(&fake.lock);
+	fake.is_another = true;
+	pthread_cond_broadcast(&fake.changed);
+	while (fake.n_resumed == 0)
+		pthread_cond_wait(&fake.changed, &fake.lock);
+	traced("resume who(1) reopen(1 5 rw) resumed ");
+	pthread_mutex_unlock(&fake.lock);
+	finish();
+}
+END_TEST
+
 /* ---- recalls ---- */
 
 static uint64_t recalled_ino;
@@ -558,4 +581,5 @@ UNIT_MAIN("client-fs-client", an_identity_is_told_once,
 	  locks_are_cut_and_joined_as_the_server_does, what_died_with_its_server_is_asked_again,
 	  nothing_is_appended_twice, a_name_is_1_to_255_bytes,
 	  many_threads_go_on_over_changes_of_the_server,
+	  who_asks_for_nothing_tells_another_server_what_it_has,
 	  a_recall_is_acknowledged_when_it_was_carried_out)
