@@ -4,6 +4,9 @@
 
 #include "manage/cli.h"
 
+/* Of the column of arguments in lists of commands. */
+#define ARGUMENTS_WIDTH 20
+
 static void print_option(FILE *file, const struct cli_option *option)
 {
 	char text[48];
@@ -48,17 +51,34 @@ void help_command(FILE *file, const struct command *command)
 	fprintf(file, "\nMore: %s\n", command->page);
 }
 
+static bool is_in(const struct command *command, const char *group)
+{
+	size_t len = group ? strlen(group) : 0;
+
+	return !group || (strncmp(command->name, group, len) == 0 && command->name[len] == ' ');
+}
+
+/* What a command does stands in one column; behind longer arguments it stands below them. */
 static void print_commands(FILE *file, const char *group)
 {
 	size_t n_commands;
 	const struct command *commands = command_table(&n_commands);
-	size_t len = group ? strlen(group) : 0;
+	int width = 0;
 
 	for (size_t i = 0; i < n_commands; i++) {
-		if (!group ||
-		    (strncmp(commands[i].name, group, len) == 0 && commands[i].name[len] == ' '))
-			fprintf(file, "  %-12s %-18s %s\n", commands[i].name, commands[i].arguments,
-				commands[i].help);
+		int len = (int)strlen(commands[i].name);
+
+		if (is_in(&commands[i], group) && len > width)
+			width = len;
+	}
+	for (size_t i = 0; i < n_commands; i++) {
+		if (!is_in(&commands[i], group))
+			continue;
+		fprintf(file, "  %-*s %-*s", width, commands[i].name, ARGUMENTS_WIDTH,
+			commands[i].arguments);
+		if (strlen(commands[i].arguments) > ARGUMENTS_WIDTH)
+			fprintf(file, "\n  %*s %*s", width, "", ARGUMENTS_WIDTH, "");
+		fprintf(file, " %s\n", commands[i].help);
 	}
 }
 

@@ -23,7 +23,8 @@ int link_fail_admin(struct cli *cli, dvs_err err)
 	const char *hint = dvs_err_hint(err);
 
 	if (err == DVS_NODVSD)
-		hint = "start dvsd, or name its run directory with --run-dir";
+		hint = "start dvsd, or name its run directory with --run-dir; for a node of a "
+		       "lab say 'dvs lab exec n0 -- dvs ...'";
 	if (err == DVS_DENIED)
 		hint = "only root and the user who runs dvsd may manage it";
 	return cli_fail_hint(cli, err, hint, "reach dvsd in %s", link_run_dir(cli));

@@ -18,7 +18,7 @@ int cmd_lab_down(struct cli *cli)
 		return lab_say_failure(cli, &lab);
 	has_dir = lstat(lab.dir, &status) == 0;
 	if (!has_dir && lab_find_holders(&lab) == 0) {
-		(void)lab_fail(&lab, "there is no lab '%s'; 'dvs lab ls' lists the labs", lab.name);
+		(void)lab_is_missing(&lab);
 		return lab_say_failure(cli, &lab);
 	}
 	/* Who is changing the lab may finish first; a damaged directory need not have a lock. */

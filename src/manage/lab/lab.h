@@ -79,6 +79,8 @@ void lab_remove_dir(struct lab *lab);
 
 /* Read the options and find the holders of a lab that is up. */
 MUST_USE bool lab_open(struct lab *lab, const char *name);
+/* Say that there is no such lab, and which one there is. Returns false. */
+bool lab_is_missing(struct lab *lab);
 
 /* "n3" or "3" as 3. */
 MUST_USE bool lab_parse_node(struct lab *lab, const char *word, uint32_t *node);

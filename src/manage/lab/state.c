@@ -224,15 +224,36 @@ static bool read_options(struct lab *lab)
 	return feof(file) && lab->options.n_nodes > 0;
 }
 
+static void take_any_name(void *arg, pid_t pid, const char *name, const char *role)
+{
+	char *found = arg;
+
+	(void)pid;
+	(void)role;
+	if (name[0] != '\0' && strlen(name) <= LAB_NAME_MAX)
+		memcpy(found, name, strlen(name) + 1);
+}
+
+bool lab_is_missing(struct lab *lab)
+{
+	char other[LAB_NAME_MAX + 1] = "";
+
+	lab_each_holder(take_any_name, other);
+	if (other[0] == '\0')
+		return lab_fail(lab,
+				"there is no lab '%s'; 'dvs lab up 3' makes one of three nodes",
+				lab->name);
+	return lab_fail(lab,
+			"there is no lab '%s', but '%s': say --name %s; 'dvs lab ls' lists all",
+			lab->name, other, other);
+}
+
 bool lab_open(struct lab *lab, const char *name)
 {
 	if (!lab_init(lab, name))
 		return false;
 	if (lab_find_holders(lab) == 0)
-		return lab_fail(lab,
-				"there is no lab '%s'; 'dvs lab ls' lists the labs, 'dvs lab up "
-				"3' makes one",
-				lab->name);
+		return lab_is_missing(lab);
 	if (!read_options(lab))
 		return lab_fail(lab,
 				"the directory of lab '%s', %s, is damaged; 'dvs lab down --name "

@@ -227,7 +227,8 @@ TEST(without_a_dvsd_every_command_says_what_to_try)
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		check_failed(lines[i],
 			     "dvs: reach dvsd in /tmp/none: no dvsd answers on the control socket; "
-			     "start dvsd, or name its run directory with --run-dir\n");
+			     "start dvsd, or name its run directory with --run-dir; for a node of "
+			     "a lab say 'dvs lab exec n0 -- dvs ...'\n");
 }
 
 TEST(inside_a_dc_only_that_dc_is_seen)
