@@ -2,6 +2,7 @@
 /* dvs-proxy: carries the channels between the endpoints of this node and those of one other node. Started by dvsd, one for each
  * peer; it ends when its control link to dvsd does. */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/arguments.h"
+#include "base/rights.h"
 #include "proxy/control.h"
 
 #define NO_NODE UINT32_MAX
@@ -118,7 +120,10 @@ int main(int argc, char **argv)
 	}
 	log = log_to_stderr(options.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
-	err = serve(&options, &config, &log);
+	/* It reads what comes over the network. Ports below 1024; the transport raw, and buffers for it. */
+	err = rights_keep(RIGHT(CAP_NET_BIND_SERVICE) | RIGHT(CAP_NET_RAW) | RIGHT(CAP_NET_ADMIN));
+	if (!err)
+		err = serve(&options, &config, &log);
 	if (err)
 		log_error(&log, "cannot start", LOG_U64("peer", options.peer),
 			  LOG_STR("why", dvs_strerror(err)));

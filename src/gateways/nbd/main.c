@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvs-nbd: serves the volumes of a DC to NBD clients. */
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arguments.h"
 #include "base/err.h"
+#include "base/rights.h"
 #include "client/volume.h"
 #include "gateways/nbd/pidfile.h"
 #include "gateways/nbd/server.h"
@@ -153,6 +155,7 @@ int main(int argc, char **argv)
 	};
 	int status = parse(argc, argv, &settings);
 	struct log log;
+	dvs_err err;
 
 	if (status != ARGUMENTS_RUN)
 		return status;
@@ -161,5 +164,11 @@ int main(int argc, char **argv)
 	settings.volumes.log = &log;
 	settings.volumes.about = settings.server.socket ? settings.server.socket :
 							  settings.server.listen;
-	return serve(&settings) ? EXIT_FAILURE : EXIT_SUCCESS;
+	/* It reads what clients say. CAP_DAC_OVERRIDE: the socket of a DC, a directory for its own one, that are somebody else's; and ports below 1024. */
+	err = rights_keep(RIGHT(CAP_DAC_OVERRIDE) | RIGHT(CAP_NET_BIND_SERVICE));
+	if (err)
+		log_error(&log, "rights cannot be given up", LOG_STR("why", dvs_strerror(err)));
+	else
+		err = serve(&settings);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
