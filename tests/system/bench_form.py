@@ -45,7 +45,7 @@ SUITES["fs"] = {
     "stat-cached": FILES - {"dvs-ipc"}, "rename": FILES, "unlink": FILES, "small": FILES,
     "fsync": FILES, "readdir": FILES, "cp": FILES - {"dvs-ipc"}, "untar": FILES - {"dvs-ipc"}}
 WEB = {"nginx-dvs", "nweb"}
-SUITES["web"] = {"warm": WEB | {"nginx-host"}, "cold": WEB | {"iperf3"}}
+SUITES["web"] = {"warm": WEB | {"nginx-host", "nginx-host-open", "nginx-dvs-open"}, "cold": WEB | {"iperf3"}}
 # Figures that may be too small to show, and the one of two sizes that does not apply.
 MAY_BE_ZERO = {"cpu", "mb_per_s"}
 # What patterns show beside the fields of all.
@@ -65,6 +65,8 @@ def has(system, line):
         return here or system.startswith("dvs-")
     if line["bench"] == "web" and system == "iperf3":
         return line["place"] == "remote" and line["bytes"] > 1 << 20
+    if line["bench"] == "web" and system.endswith("-open"):
+        return line["bytes"] == 4096
     if line["bench"] != "vdd":
         return True
     local, replicas = line["place"] == "local", line["replicas"]

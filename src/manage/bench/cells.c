@@ -291,7 +291,7 @@ static const struct bench_pattern_row patterns[BENCH_PATTERNS] = {
 		.shows_mb = true,
 		.by_rate = true,
 		.is_of_files = true,
-		.against = { { "x nginx", "nginx-host" }, { "x mounted", "nginx-dvs" } },
+		.against = { { "x nginx", "nginx-host" }, { "x n.-open", "nginx-host-open" } },
 	},
 	[BENCH_WEB_COLD] = {
 		.name = "cold",

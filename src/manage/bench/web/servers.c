@@ -9,12 +9,6 @@
 #include "manage/bench/container/commands.h"
 #include "manage/bench/web/web.h"
 
-#define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
-#define NGINX_PORT 10830
-
-_Static_assert(NGINX_PORT == WEB_PORT_NGINX, "one number, once as text");
-
 enum { READY_MS = 60000 };
 
 static const char nginx_dir[] = FILES_DIR "/nginx";
@@ -52,7 +46,7 @@ dvs_err bench_web_make(struct bench_lab *lab, enum files_store store, struct ben
 
 /* ---- nginx ---- */
 
-/* As Debian's, but for what a node of the lab does not have, and for connections that stay. */
+/* As Debian's, but for what a node of the lab does not have, and for connections that stay. $1: a directory of its own, $2: what is served, $3 and $4: ports. */
 static const char start_nginx[] =
 	"mkdir -p \"$1\" && cat >\"$1\"/nginx.conf <<END && exec nginx -c \"$1\"/nginx.conf\n"
 	"daemon off;\n"
@@ -71,12 +65,16 @@ static const char start_nginx[] =
 	"	fastcgi_temp_path $1/fastcgi;\n"
 	"	uwsgi_temp_path $1/uwsgi;\n"
 	"	scgi_temp_path $1/scgi;\n"
+	"	root $2;\n"
 	"	server {\n"
-	"		listen 127.0.0.1:" TEXT(NGINX_PORT) ";\n"
-							    "		root " FILES_DIR ";\n"
-							    "	}\n"
-							    "}\n"
-							    "END\n";
+	"		listen 127.0.0.1:$3;\n"
+	"	}\n"
+	"	server {\n"
+	"		listen 127.0.0.1:$4;\n"
+	"		open_file_cache max=2000;\n"
+	"	}\n"
+	"}\n"
+	"END\n";
 
 static dvs_err await_nginx(const struct bench_lab *lab, unsigned node, struct bench_fault *fault)
 {
@@ -89,7 +87,9 @@ static dvs_err await_nginx(const struct bench_lab *lab, unsigned node, struct be
 
 dvs_err bench_web_nginx(struct bench_lab *lab, unsigned node, struct bench_fault *fault)
 {
-	static const char *const argv[] = { "sh", "-c", start_nginx, "sh", nginx_dir, NULL };
+	char ports[2][8];
+	const char *argv[] = { "sh",	  "-c",	    start_nginx, "sh", nginx_dir,
+			       FILES_DIR, ports[0], ports[1],	 NULL };
 	struct bench_program *nginx = &lab->web->nginx[node];
 	dvs_err err;
 
@@ -98,6 +98,8 @@ dvs_err bench_web_nginx(struct bench_lab *lab, unsigned node, struct bench_fault
 	if (bench_files_script(lab, node, "command -v \"$1\" >/dev/null", "nginx", fault))
 		return bench_fail(fault, DVS_BADSTATE,
 				  "the program nginx is not there: install it");
+	snprintf(ports[0], sizeof(ports[0]), "%d", WEB_PORT_NGINX);
+	snprintf(ports[1], sizeof(ports[1]), "%d", WEB_PORT_NGINX_OPEN);
 	err = bench_program_start(lab, (enum bench_side)node, argv, nginx, fault);
 	return err ? err : await_nginx(lab, node, fault);
 }

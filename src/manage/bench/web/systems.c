@@ -17,9 +17,24 @@ static enum files_store store_of(const struct bench_cell *cell)
 	return (enum files_store)cell->servers;
 }
 
+/* To open and close a file matters where that is much of the work. */
+static bool keeps_open(const struct bench_system *system)
+{
+	return system == &bench_web_nginx_host_open || system == &bench_web_nginx_dvs_open;
+}
+
+static unsigned nginx_port(const struct bench_system *system)
+{
+	return keeps_open(system) ? WEB_PORT_NGINX_OPEN : WEB_PORT_NGINX;
+}
+
 bool bench_web_fits(const struct bench_system *system, const struct bench_cell *cell)
 {
-	return system != &bench_web_iperf3 || (cell->remote && cell->bytes > WEB_PAGE_BYTES);
+	bool is_page = cell->bytes == WEB_PAGE_BYTES;
+
+	if (system == &bench_web_iperf3)
+		return cell->remote && !is_page;
+	return !keeps_open(system) || is_page;
 }
 
 /* Who is asked, and for what. */
@@ -71,8 +86,7 @@ static dvs_err host_measure(struct bench_lab *lab, const struct bench_system *sy
 			    const struct bench_cell *cell, const struct bench_options *options,
 			    struct bench_sample *sample, struct bench_fault *fault)
 {
-	(void)system;
-	return measure(lab, cell, &(struct target){ WEB_PORT_NGINX, "/tmpfs", NULL },
+	return measure(lab, cell, &(struct target){ nginx_port(system), "/tmpfs", NULL },
 		       options->sample_ms, sample, fault);
 }
 
@@ -92,11 +106,10 @@ static dvs_err mounted_measure(struct bench_lab *lab, const struct bench_system 
 {
 	char path[32], dir[64];
 
-	(void)system;
 	snprintf(path, sizeof(path), "/%s", bench_files_store_name(store_of(cell)));
 	snprintf(dir, sizeof(dir), FILES_DIR "%s", path);
-	return measure(lab, cell, &(struct target){ WEB_PORT_NGINX, path, dir }, options->sample_ms,
-		       sample, fault);
+	return measure(lab, cell, &(struct target){ nginx_port(system), path, dir },
+		       options->sample_ms, sample, fault);
 }
 
 const struct bench_system bench_web_nginx_dvs = {
@@ -104,6 +117,26 @@ const struct bench_system bench_web_nginx_dvs = {
 	.summary = "the same nginx, serving from a file system of a DC that is mounted",
 	.class = BENCH_DVS,
 	.patterns = BOTH_PATTERNS,
+	.measure = mounted_measure,
+	.start = nginx_start,
+	.stop = nothing_to_stop,
+};
+
+/* Its open_file_cache, with 2000 files. */
+const struct bench_system bench_web_nginx_host_open = {
+	.name = "nginx-host-open",
+	.summary = "nginx over the host's file system, which keeps files open",
+	.class = BENCH_KERNEL,
+	.patterns = UINT64_C(1) << BENCH_WEB_WARM,
+	.measure = host_measure,
+	.start = nginx_start,
+	.stop = nothing_to_stop,
+};
+const struct bench_system bench_web_nginx_dvs_open = {
+	.name = "nginx-dvs-open",
+	.summary = "nginx over a file system of a DC, which keeps files open",
+	.class = BENCH_DVS,
+	.patterns = UINT64_C(1) << BENCH_WEB_WARM,
 	.measure = mounted_measure,
 	.start = nginx_start,
 	.stop = nothing_to_stop,

@@ -35,10 +35,8 @@ static const struct bench_cell cells[] = {
 _Static_assert(ARRAY_LEN(cells) <= BENCH_CELLS_MAX, "the cell table has its bound");
 
 static const struct bench_system *const systems[] = {
-	&bench_web_nginx_host,
-	&bench_web_nginx_dvs,
-	&bench_web_nweb_dvs,
-	&bench_web_iperf3,
+	&bench_web_nginx_host,	   &bench_web_nginx_dvs, &bench_web_nginx_host_open,
+	&bench_web_nginx_dvs_open, &bench_web_nweb_dvs,	 &bench_web_iperf3,
 };
 
 static const struct bench_system *const *web_systems(size_t *count)

@@ -8,8 +8,9 @@
 
 enum {
 	WEB_PORT_NGINX = 10830,
-	WEB_PORT_NWEB = 10831, /* of the first store; the others follow */
-	WEB_PAGES = 1000,      /* files of WEB_PAGE_BYTES; of larger ones there is one of a size */
+	WEB_PORT_NGINX_OPEN = 10831, /* the same, but files stay open */
+	WEB_PORT_NWEB = 10840,	     /* of the first store; the others follow */
+	WEB_PAGES = 1000, /* files of WEB_PAGE_BYTES; of larger ones there is one of a size */
 	WEB_PAGE_BYTES = 4096,
 	WEB_CONNECTIONS_MAX = 64,
 };
@@ -39,6 +40,8 @@ bool bench_web_fits(const struct bench_system *system, const struct bench_cell *
 
 extern const struct bench_system bench_web_nginx_host;
 extern const struct bench_system bench_web_nginx_dvs;
+extern const struct bench_system bench_web_nginx_host_open;
+extern const struct bench_system bench_web_nginx_dvs_open;
 extern const struct bench_system bench_web_nweb_dvs;
 extern const struct bench_system bench_web_iperf3;
 
