@@ -18,7 +18,7 @@ from lab import BUILD, SOURCE, Lab, requires_lab
 
 GUIDE = SOURCE / "docs" / "guide"
 EXAMPLE = SOURCE / "apps" / "examples" / "web.yaml"
-EXAMPLES_INSTALLED = "/usr/share/doc/dvs/examples"
+EXAMPLES_INSTALLED = "/usr/share/doc/libdvk-dev/examples"
 # What a node or a program still has to notice.
 PATIENCE = 60
 FAILED_MAX = 1

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+DAEMONS = ("dvsd", "dvs-agent", "dvs-attach", "dvs-fs", "dvs-fuse", "dvs-nbd", "dvs-proxy", "dvs-vdd")
 LIBRARY_PAGES = {"m3ipc.3": "m3ipc.h", "dvk.3": "dvk.h", "dvs-fs.3": "fs.h", "dvs-group.3": "group.h"}
 
 
@@ -101,10 +102,12 @@ def check_bench(tap, table, dvs):
     tap.check(not missing, "the table has the options of bench ipc", f"missing: {missing}")
 
 
-def check_daemon(tap, source, dvsd):
-    text = page_path(source, "dvsd.8").read_text()
-    for name in options_of(dvsd):
-        tap.check(f"*{name}*" in text, f"dvsd(8) tells {name}", f"no *{name}*")
+def check_daemons(tap, source, dvsd):
+    for daemon in DAEMONS:
+        path = page_path(source, f"{daemon}.8")
+        text = path.read_text() if path.exists() else ""
+        missing = [name for name in options_of(dvsd.parent / daemon) if f"*{name}*" not in text]
+        tap.check(text and not missing, f"{daemon}(8) tells its options", f"missing: {missing}")
 
 
 def check_library(tap, source):
@@ -139,6 +142,8 @@ def check_examples(tap, source, compiler):
 def check_pages(tap, source):
     pages = sorted((source / "docs" / "man").glob("*.scd"))
     names = {page.stem for page in pages}
+    built = "".join(path.read_text() for path in (source / "src").rglob("meson.build"))
+    built += "".join(path.read_text() for path in (source / "apps").rglob("meson.build"))
     for page in pages:
         text = page.read_text()
         result = subprocess.run(["scdoc"], input=text, capture_output=True, text=True, check=False)
@@ -146,6 +151,7 @@ def check_pages(tap, source):
                   result.stderr)
         linked = {f"{name}.{section}" for name, section
                   in re.findall(r"\*((?:dvs|dvsd|m3ipc|dvk)[\w-]*)\*\((\d)\)", text)}
+        tap.check(f"/{page.name}'" in built, f"{page.stem} is installed", "no meson.build has it")
         tap.check(linked <= names, f"{page.stem} refers to pages that exist",
                   f"no {sorted(linked - names)}")
 
@@ -160,7 +166,7 @@ def main():
     tap = Tap()
     check_commands(tap, source, table)
     check_bench(tap, table, dvs)
-    check_daemon(tap, source, dvsd)
+    check_daemons(tap, source, Path(dvsd).resolve())
     check_library(tap, source)
     check_examples(tap, source, sys.argv[4:] or ["cc"])
     check_pages(tap, source)
