@@ -303,6 +303,8 @@ static int vfs_last_error(sqlite3_vfs *vfs, int room, char *out)
 
 dvs_err fsimage_vfs_register(struct fsimage *image)
 {
+	/* Nobody asks how much memory it has, and counting takes a lock for each piece. Once it is at work it refuses, and counts on. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	(void)snprintf(image->vfs_name, sizeof(image->vfs_name), "fsimage-%p", (void *)image);
 	image->vfs = (sqlite3_vfs){
 		.iVersion = 2,
