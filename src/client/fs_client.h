@@ -181,6 +181,9 @@ DVS_MUST_USE dvs_err fsc_open_file(struct fsc_thread *me, struct fsc_who *who, u
 				   uint32_t flags, uint32_t *handle, struct fs_attr *attr);
 /* HANDLE is free again in any case. */
 DVS_MUST_USE dvs_err fsc_release(struct fsc_thread *me, uint32_t handle);
+#define FSC_RELEASE_MAX 256u
+/* The same of N handles, at most FSC_RELEASE_MAX, at once. */
+DVS_MUST_USE dvs_err fsc_release_many(struct fsc_thread *me, const uint32_t *handles, uint32_t n);
 /* *DATA stands in the window that the server wrote to, until this thread calls again; the server can change it at any time. */
 DVS_MUST_USE dvs_err fsc_read(struct fsc_thread *me, uint32_t handle, uint64_t offset, size_t bytes,
 			      const void **data, size_t *len);
@@ -215,5 +218,7 @@ DVS_MUST_USE dvs_err fsc_cancel(struct fsc_thread *me, uint32_t handle, uint8_t 
 				uint64_t owner);
 /* Whether OWNER has locks of fcntl(2) on the file behind HANDLE: those end with any close of it. */
 bool fsc_has_locks(struct fsc_thread *me, uint32_t handle, uint64_t owner);
+/* Whether any lock was got by HANDLE. */
+bool fsc_holds_locks(struct fsc_thread *me, uint32_t handle);
 
 #endif

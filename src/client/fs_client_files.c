@@ -187,6 +187,49 @@ dvs_err fsc_release(struct fsc_thread *me, uint32_t handle)
 	return err == DVS_STALE || err == DVS_NOHANDLE ? DVS_OK : err;
 }
 
+struct releasing {
+	const uint32_t *handles;
+	uint32_t n;
+};
+
+static void note_released_many(struct fsc *fsc, void *context)
+{
+	const struct releasing *releasing = context;
+
+	for (uint32_t i = 0; i < releasing->n; i++) {
+		const struct handle *handle = fsc_handle(fsc, releasing->handles[i]);
+
+		if (handle && handle->state != HANDLE_FREE)
+			fsc_handle_free(fsc, releasing->handles[i]);
+	}
+}
+
+dvs_err fsc_release_many(struct fsc_thread *me, const uint32_t *handles, uint32_t n)
+{
+	struct releasing releasing = { handles, n };
+	uint8_t numbers[FSC_RELEASE_MAX * sizeof(uint32_t)];
+	struct writer out = writer_over(numbers, sizeof(numbers));
+	struct fsc_request request = {
+		.op = FS_RELEASE, .out = numbers, .note = note_released_many, .context = &releasing
+	};
+	dvs_err err;
+
+	if (n == 0 || n > FSC_RELEASE_MAX)
+		return DVS_BADARG;
+	ENCODE(&request, release, { .handle = handles[0] });
+	for (uint32_t i = 1; i < n; i++)
+		writer_u32(&out, handles[i]);
+	request.out_len = writer_len(&out);
+	err = fsc_ask(me, &request);
+	if (!err)
+		return DVS_OK;
+	pthread_mutex_lock(&me->fsc->lock);
+	note_released_many(me->fsc, &releasing);
+	pthread_mutex_unlock(&me->fsc->lock);
+	/* The server that they were open at has forgotten them. */
+	return err == DVS_NOHANDLE ? DVS_OK : err;
+}
+
 /* ---- contents ---- */
 
 dvs_err fsc_read(struct fsc_thread *me, uint32_t handle, uint64_t offset, size_t bytes,

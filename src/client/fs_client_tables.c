@@ -345,3 +345,15 @@ bool fsc_has_locks(struct fsc_thread *me, uint32_t number, uint64_t owner)
 	pthread_mutex_unlock(&fsc->lock);
 	return found;
 }
+
+bool fsc_holds_locks(struct fsc_thread *me, uint32_t number)
+{
+	const struct handle *handle;
+	bool does;
+
+	pthread_mutex_lock(&me->fsc->lock);
+	handle = fsc_handle(me->fsc, number);
+	does = handle && !list_is_empty(&handle->locks);
+	pthread_mutex_unlock(&me->fsc->lock);
+	return does;
+}

@@ -55,6 +55,7 @@ struct server {
 		uint32_t session;
 	} members[MEMBERS];
 	uint32_t n_members;
+	uint32_t n_releases; /* requests */
 	struct list parked;
 	struct skeleton_timer tick;
 	uint8_t room[DVS_DATA_MAX];

@@ -226,17 +226,30 @@ static void on_getxattr(void *state, struct skeleton_request *request,
 		refuse(request, DVS_NOATTR);
 }
 
+static uint32_t n_open(const struct server *server)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < SESSIONS; i++)
+		for (size_t k = 0; k < HANDLES; k++)
+			n += server->sessions[i].handles[k] != 0;
+	return n;
+}
+
+/* As numbers of files: what is open, and how many requests `release` there were. */
 static void on_statfs(void *state, struct skeleton_request *request,
 		      const struct fs_statfs_req *req)
 {
+	const struct server *server = state;
+
 	(void)req;
 	if (begin(state, request))
 		fs_statfs_answer(request, DVS_OK,
 				 &(struct fs_statfs_rep){ .block_bytes = 4096,
 							  .blocks = 1000,
 							  .free = 500,
-							  .files = FILES,
-							  .files_free = 100 });
+							  .files = n_open(server),
+							  .files_free = server->n_releases });
 }
 
 /* ---- open files ---- */
@@ -280,9 +293,14 @@ static void on_release(void *state, struct skeleton_request *request,
 	struct server *server = state;
 	struct session *session = begin(server, request);
 
+	struct cursor others = cursor_over(request->data, request->data_bytes);
+
 	if (!session)
 		return;
+	server->n_releases++;
 	session->handles[req->handle % HANDLES] = 0;
+	while (cursor_left(&others) >= sizeof(uint32_t))
+		session->handles[cursor_u32(&others) % HANDLES] = 0;
 	refuse(request, DVS_OK);
 }
 

@@ -353,6 +353,25 @@ def locks_are_everybodys(world):
             lock(other, fcntl.LOCK_UN)
 
 
+def what_is_closed_is_given_back_together(world):
+    a = world.gateway().path
+    with open(a / "stays", "w") as stays:
+        before = os.statvfs(a)
+        files = [os.open(a / f"f{i}", os.O_CREAT | os.O_RDWR) for i in range(50)]
+        assert os.statvfs(a).f_files == before.f_files + 50
+        world.server.send_signal(signal.SIGSTOP)
+        for file in files:
+            os.close(file)
+        # Behind those that were closed, and answered without the server.
+        os.close(os.dup(stays.fileno()))
+        world.server.send_signal(signal.SIGCONT)
+        wait_for(lambda: os.statvfs(a).f_files == before.f_files, "what is closed is given back")
+        assert os.statvfs(a).f_ffree - before.f_ffree < 25
+        with open(a / "f1") as one:
+            fcntl.flock(one, fcntl.LOCK_SH)
+        wait_for(lambda: os.statvfs(a).f_files == before.f_files, "what had a lock is given back")
+
+
 def who_waits_for_a_lock_can_be_interrupted(world):
     a, b = world.two()
     (a / "f").touch()
@@ -472,7 +491,7 @@ def main():
     return 1 if tap.failed else 0
 
 
-TESTS = (what_is_written_is_read, names_over_255_bytes_are_refused, what_one_writes_the_other_reads_at_once, a_file_that_stays_open_is_coherent, names_are_coherent, attributes_are_coherent, a_directory_that_somebody_is_in_and_mounts_stay, appends_of_both_are_all_there, nobody_sees_a_number_go_back, what_is_mapped_and_synced_is_seen, locks_are_everybodys, who_waits_for_a_lock_can_be_interrupted, it_unmounts_on_a_signal, one_in_use_goes_when_nobody_uses_it, one_that_another_namespace_has_says_so, a_dead_mount_is_removed_by_the_next_start, another_server_is_found, without_a_server_it_says_so)
+TESTS = (what_is_written_is_read, names_over_255_bytes_are_refused, what_one_writes_the_other_reads_at_once, a_file_that_stays_open_is_coherent, names_are_coherent, attributes_are_coherent, a_directory_that_somebody_is_in_and_mounts_stay, appends_of_both_are_all_there, nobody_sees_a_number_go_back, what_is_mapped_and_synced_is_seen, locks_are_everybodys, what_is_closed_is_given_back_together, who_waits_for_a_lock_can_be_interrupted, it_unmounts_on_a_signal, one_in_use_goes_when_nobody_uses_it, one_that_another_namespace_has_says_so, a_dead_mount_is_removed_by_the_next_start, another_server_is_found, without_a_server_it_says_so)
 
 if __name__ == "__main__":
     sys.exit(main())

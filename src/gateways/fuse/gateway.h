@@ -43,6 +43,18 @@ struct gateway_options {
 	struct log log;
 };
 
+/* Handles that are to be given back (releases.c). */
+struct releases {
+	struct fsc_thread *me;
+	pthread_mutex_t lock;
+	pthread_cond_t some;
+	/* under lock: */
+	uint32_t handles[FSC_RELEASE_MAX];
+	uint32_t n;
+	bool is_asleep;
+	bool is_taking; /* its thread runs */
+};
+
 struct gateway {
 	const struct gateway_options *options;
 	struct fsc *fsc;
@@ -59,12 +71,14 @@ struct gateway {
 	bool has_killpriv;   /* it leaves it to us to take set-id bits away */
 	atomic_bool is_over;
 	struct turns turns;
+	struct releases releases;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* under lock: */
 	uint32_t n_workers;
 	uint32_t n_waiters;
+	bool has_releaser;
 	bool is_flushing; /* all leases were lost, and the kernel has not forgotten yet what it had */
 	bool is_flush_wanted;
 	bool is_closing;
@@ -159,6 +173,19 @@ void coherence_wrote(const struct task *task, uint64_t offset, uint64_t bytes);
 bool expire_names(struct gateway *gateway, uint64_t dir, uint64_t recall);
 /* The same for one that has come where it may not be kept. */
 void expire_name(struct gateway *gateway, uint64_t dir, const char *name);
+
+/* ---- releases.c ---- */
+
+void releases_begin(struct releases *releases);
+DVS_MUST_USE dvs_err releases_start(struct gateway *gateway);
+/* No more are taken; its thread leaves. */
+void releases_stop(struct releases *releases);
+/* Its thread has left. */
+void releases_free(struct releases *releases);
+/* HANDLE, which holds no locks, is to be given back soon. False: not by this. */
+bool releases_put(struct gateway *gateway, uint32_t handle);
+/* A name goes: give back now what there is, since a file that is open must be kept, without a name, and removed later. */
+void releases_flush(struct gateway *gateway, struct fsc_thread *me);
 
 /* ---- serve.c ---- */
 

@@ -136,8 +136,12 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	struct task task = task_of(req, ino);
+	uint32_t handle = handle_of(info);
+	dvs_err err = DVS_OK;
 
-	task_end(&task, fsc_release(task.me, handle_of(info)));
+	if (fsc_holds_locks(task.me, handle) || !releases_put(task.gateway, handle))
+		err = fsc_release(task.me, handle);
+	task_end(&task, err);
 }
 
 /* ---- reading ---- */

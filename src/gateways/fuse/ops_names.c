@@ -118,6 +118,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 
 	task.name = task_name(name);
 	task.is_dir = is_dir;
+	releases_flush(task.gateway, task.me);
 	err = task_as_caller(&task, do_unlink);
 	if (!err)
 		names_drop(task.gateway->names, parent, name);
@@ -152,6 +153,7 @@ static void rename_it(struct task *task, const char *name, const char *new_name)
 	bool must_expire[2];
 	dvs_err err;
 
+	releases_flush(gateway, task->me);
 	task->asked = nodes_clock(gateway->nodes);
 	names_move(gateway->names, &from, &to, exchanges, task->asked, must_expire);
 	err = task_as_caller(task, do_rename);

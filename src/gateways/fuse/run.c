@@ -35,6 +35,7 @@ static dvs_err make(struct gateway *gateway)
 		err = names_make(gateway->nodes, &gateway->names);
 	list_init(&gateway->expiries);
 	turns_begin(&gateway->turns);
+	releases_begin(&gateway->releases);
 	pthread_mutex_init(&gateway->lock, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -88,6 +89,8 @@ dvs_err gateway_run(const struct gateway_options *options, char why[GATEWAY_WHY_
 	if (!err)
 		err = open_fs(&gateway, &recalls, why);
 	if (!err)
+		err = releases_start(&gateway);
+	if (!err)
 		err = serve_start(&gateway, why);
 	if (!err) {
 		mount_set_readahead(options);
@@ -105,6 +108,7 @@ dvs_err gateway_run(const struct gateway_options *options, char why[GATEWAY_WHY_
 	fsc_close(gateway.fsc);
 	if (gateway.ended_fd >= 0)
 		close(gateway.ended_fd);
+	releases_free(&gateway.releases);
 	turns_free(&gateway.turns);
 	names_free(gateway.names);
 	nodes_free(gateway.nodes);

@@ -341,19 +341,26 @@ void serve_wait(struct gateway *gateway, int signal_fd)
 	}
 }
 
+static bool have_all_left(const struct gateway *gateway)
+{
+	return gateway->n_workers + gateway->n_waiters + gateway->n_expirers == 0 &&
+	       !gateway->has_releaser;
+}
+
 void serve_free(struct gateway *gateway)
 {
 	struct timespec until =
 		clock_timespec(clock_deadline_ns(LAST_ANSWERS_MS * CLOCK_NS_PER_MS));
 	bool all_left;
 
+	releases_stop(&gateway->releases);
 	pthread_mutex_lock(&gateway->lock);
 	gateway->is_closing = true;
 	pthread_cond_broadcast(&gateway->changed);
-	while (gateway->n_workers + gateway->n_waiters + gateway->n_expirers > 0 &&
+	while (!have_all_left(gateway) &&
 	       pthread_cond_timedwait(&gateway->changed, &gateway->lock, &until) != ETIMEDOUT)
 		;
-	all_left = gateway->n_workers + gateway->n_waiters + gateway->n_expirers == 0;
+	all_left = have_all_left(gateway);
 	pthread_mutex_unlock(&gateway->lock);
 	/* What still waits for its server goes with the process. */
 	if (!all_left)

@@ -81,18 +81,29 @@ void fsd_tmpfile(void *state, struct skeleton_request *request, const struct fs_
 	fsd_answer(&call, err, NULL, 0, call.attr, call.attr_bytes);
 }
 
+static bool close_one(struct fsd_call *call, uint32_t number)
+{
+	struct fsd_handle *handle = fsd_handle(call->session, number);
+
+	if (handle)
+		fsd_handle_drop(call->fsd, call->session, handle);
+	return handle != NULL;
+}
+
 void fsd_release(void *state, struct skeleton_request *request, const struct fs_release_req *req)
 {
 	struct fsd *fsd = state;
+	struct cursor others;
 	struct fsd_call call;
-	struct fsd_handle *handle;
+	bool is_open;
 
-	if (!fsd_begin(fsd, &call, request, false, FSD_NOBODY))
+	if (!fsd_begin(fsd, &call, request, true, FSD_NOBODY))
 		return;
-	handle = fsd_handle(call.session, req->handle);
-	if (handle)
-		fsd_handle_drop(fsd, call.session, handle);
-	fsd_answer(&call, handle ? DVS_OK : DVS_NOHANDLE, NULL, 0, NULL, 0);
+	others = cursor_over(call.data, call.bytes);
+	is_open = close_one(&call, req->handle);
+	while (cursor_left(&others) >= sizeof(uint32_t))
+		is_open |= close_one(&call, cursor_u32(&others));
+	fsd_answer(&call, is_open ? DVS_OK : DVS_NOHANDLE, NULL, 0, NULL, 0);
 }
 
 /* The open file that REQUEST names, for reading or writing. */

@@ -139,7 +139,17 @@ static dvs_err on_session(uint32_t op, uint64_t *joined, struct cursor *in, stru
 	}
 }
 
-static void note_request(uint32_t op, struct cursor in, const void *data)
+static void note_released(struct cursor *in, const void *data, size_t data_bytes)
+{
+	struct cursor others = cursor_over(data, data_bytes);
+
+	note("release(%u", cursor_u32(in));
+	while (cursor_left(&others) > 0)
+		note(" %u", cursor_u32(&others));
+	note(") ");
+}
+
+static void note_request(uint32_t op, struct cursor in, const void *data, size_t data_bytes)
 {
 	struct cursor body = in;
 	struct fs_lock_req lock;
@@ -156,6 +166,8 @@ static void note_request(uint32_t op, struct cursor in, const void *data)
 	} else if (op == FS_REOPEN && fs_reopen_req_decode_padded(&body, &reopen) == DVS_OK) {
 		note("reopen(%u %u %s%s) ", reopen.handle, (unsigned int)reopen.ino,
 		     reopen.flags & O_RDWR ? "rw" : "r", reopen.flags & O_TRUNC ? " trunc" : "");
+	} else if (op == FS_RELEASE && data_bytes > 0) {
+		note_released(&body, data, data_bytes);
 	} else if (op == FS_WHO) {
 		memcpy(&who, data, sizeof(who));
 		note("who(%u) ", who);
@@ -201,7 +213,7 @@ static dvs_err serve(struct m3 *self, uint32_t op, const struct dvs_msg *msg, st
 	if (op == FS_RECALLS && *joined == fake.session && !fake.is_another && !fake.is_ended)
 		return on_recalls(out, out_len, in, in_len, reply);
 	if (op != FS_RECALLS)
-		note_request(op, body, out);
+		note_request(op, body, out, out_len);
 	if (op == FS_HELLO || op == FS_JOIN || op == FS_RESUME || op == FS_RESUMED)
 		return on_session(op, joined, &body, reply);
 	if (*joined != fake.session || fake.is_ended || !fake.session)
@@ -363,6 +375,33 @@ TEST(another_server_is_told_everything_before_it_is_asked_again)
 	ck_assert(fsc_lookup(me, root, FSC_ROOT, name, &attr) == DVS_OK);
 	traced("lookup resume who(1) reopen(1 5 rw) lock(1 10-19 x again) resumed lookup ");
 	ck_assert(fsc_release(me, one) == DVS_OK);
+	finish();
+}
+END_TEST
+
+TEST(many_files_are_given_back_at_once)
+{
+	uint32_t handles[3];
+	struct fs_write_rep rep;
+
+	begin();
+	for (uint32_t i = 0; i < 3; i++)
+		handles[i] = open_one(O_RDWR);
+	lock(handles[2], FSC_LOCK_EXCLUSIVE, 10, 19);
+	ck_assert(!fsc_holds_locks(me, handles[0]) && fsc_holds_locks(me, handles[2]));
+	fake.trace[0] = '\0';
+	ck_assert(fsc_release_many(me, handles, FSC_RELEASE_MAX + 1) == DVS_BADARG);
+	ck_assert(fsc_release_many(me, handles, 3) == DVS_OK);
+	traced("release(1 2 3) ");
+	for (uint32_t i = 0; i < 3; i++)
+		ck_assert(fsc_write(me, handles[i], 0, 0, "x", 1, &rep) == DVS_NOHANDLE);
+	traced("");
+	/* They are free also when the server does not say so. */
+	handles[0] = open_one(O_RDWR);
+	fake.trace[0] = '\0';
+	fake.next = DVS_IO;
+	ck_assert(fsc_release_many(me, handles, 1) == DVS_IO);
+	ck_assert(fsc_write(me, handles[0], 0, 0, "x", 1, &rep) == DVS_NOHANDLE);
 	finish();
 }
 END_TEST
@@ -577,7 +616,7 @@ END_TEST
 UNIT_MAIN("client-fs-client", an_identity_is_told_once,
 	  identities_that_nobody_uses_give_their_numbers_away,
 	  another_server_is_told_everything_before_it_is_asked_again,
-	  a_session_that_has_ended_loses_what_had_locks,
+	  many_files_are_given_back_at_once, a_session_that_has_ended_loses_what_had_locks,
 	  locks_are_cut_and_joined_as_the_server_does, what_died_with_its_server_is_asked_again,
 	  nothing_is_appended_twice, a_name_is_1_to_255_bytes,
 	  many_threads_go_on_over_changes_of_the_server,
