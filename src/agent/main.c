@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/end.h"
 #include "agent/happenings.h"
 #include "agent/jobs.h"
 #include "agent/mounts.h"
@@ -24,8 +25,9 @@
 #include "container/image.h"
 
 #define N_WORKERS 4
+#define NO_NODE UINT32_MAX
 
-static int parse(int argc, char **argv, struct agent *agent)
+static int parse(int argc, char **argv, struct agent *agent, bool *is_end)
 {
 	struct agent_options *options = &agent->options;
 	const struct argument rows[] = {
@@ -33,23 +35,31 @@ static int parse(int argc, char **argv, struct agent *agent)
 		  .to = options->run_dir, .size = sizeof(options->run_dir) },
 		{ "lib-dir", "DIR", "for images and what containers write", ARGUMENT_DIR,
 		  .is_needed = true, .to = options->lib_dir, .size = sizeof(options->lib_dir) },
-		{ "node", "N", "number of this node", ARGUMENT_NUMBER, .is_needed = true,
-		  .to = &agent->node, .most = DVS_NODES_MAX - 1 },
+		{ "node", "N", "number of this node", ARGUMENT_NUMBER, .to = &agent->node,
+		  .most = DVS_NODES_MAX - 1 },
+		{ "end", NULL, "end all that goes on without dvsd, and itself", ARGUMENT_FLAG,
+		  .to = is_end },
 		{ "log-level", "LEVEL", ARGUMENT_LEVEL_HELP, ARGUMENT_LEVEL,
 		  .to = &options->log_level },
 	};
 	const struct arguments arguments = {
 		.program = "dvs-agent",
-		.synopsis = "--run-dir DIR --lib-dir DIR --node N [options]",
+		.synopsis = "--run-dir DIR --lib-dir DIR {--node N | --end} [options]",
 		.about = "Keep the containers and volumes of this node. dvsd starts it when there"
 			 " are some.",
 		.rows = rows,
 		.n_rows = ARRAY_LEN(rows),
 	};
 	int first;
+	int status;
 
 	options->log_level = LOG_LEVEL_INFO;
-	return arguments_parse(&arguments, argc, argv, &first);
+	agent->node = NO_NODE;
+	status = arguments_parse(&arguments, argc, argv, &first);
+	if (status == ARGUMENTS_RUN && (agent->node == NO_NODE) != *is_end)
+		return arguments_wrong(&arguments, *is_end ? "--node and --end exclude each other" :
+							     "it needs --node");
+	return status;
 }
 
 static dvs_err link_up(struct agent *agent)
@@ -138,12 +148,15 @@ static uint64_t now_ns(void)
 int main(int argc, char **argv)
 {
 	static struct agent agent;
-	int status = parse(argc, argv, &agent);
+	bool is_end = false;
+	int status = parse(argc, argv, &agent, &is_end);
 	dvs_err err;
 
 	if (status != ARGUMENTS_RUN)
 		return status;
 	agent.log = log_to_stderr(agent.options.log_level);
+	if (is_end)
+		return end_all(&agent) ? EXIT_FAILURE : EXIT_SUCCESS;
 	agent.started_ns = now_ns();
 	/* Before it gets mounts of its own. */
 	agent.node_mounts = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);

@@ -39,6 +39,11 @@ enum container_layout { CONTAINER_V1 = 1, CONTAINER_V2 = 2, CONTAINER_HYBRID = 3
 DVS_MUST_USE dvs_err container_host_open(const char *run_dir, const char *lib_dir,
 					 struct container_host *host, char *why);
 enum container_layout container_layout(void);
+#define CONTAINER_GROUP_BYTES 32u
+
+/* The cgroup (as in struct container_host) of the node with this LIB_DIR. False: it never had one. */
+bool container_host_group(const char *lib_dir, char group[CONTAINER_GROUP_BYTES]);
+
 /* For a node that is gone for good: kill all that is left in its cgroup (as in struct container_host) and remove it, also in trees that only its agent had
  * mounted. Works in a child process, so that the caller's mounts stay as they are. OK when there is nothing. TIMEOUT, DENIED, IO. */
 DVS_MUST_USE dvs_err container_host_remove(const char *cgroup, char *why);

@@ -264,6 +264,18 @@ static bool good_id(const char *id)
 	return strspn(id, "0123456789abcdef") == 8 && (id[8] == '\n' || id[8] == '\0');
 }
 
+bool container_host_group(const char *lib_dir, char group[CONTAINER_GROUP_BYTES])
+{
+	char path[PATH_BYTES];
+	char id[16];
+
+	(void)snprintf(path, sizeof(path), "%s/id", lib_dir);
+	if (!file_read(path, id, sizeof(id)) || !good_id(id))
+		return false;
+	(void)snprintf(group, CONTAINER_GROUP_BYTES, "/dvs-%.8s", id);
+	return true;
+}
+
 static dvs_err read_id(const char *lib_dir, char id[16], char *why)
 {
 	char path[PATH_BYTES];

@@ -74,6 +74,8 @@ uint64_t process_started(pid_t pid);
 bool process_in(pid_t pid, const char *group);
 /* Kill PID if it is in GROUP. False: it is not, or there is no such process. */
 bool process_kill_in(pid_t pid, const char *group);
+/* Whether the process of that pidfd has ended, waiting at most until DEADLINE_NS. */
+bool pidfd_ended(int pidfd, uint64_t deadline_ns);
 /* Whether PID has ended, waiting at most until DEADLINE_NS. */
 bool process_gone(pid_t pid, uint64_t deadline_ns);
 

@@ -23,7 +23,7 @@ static int pidfd_of(pid_t pid)
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-static bool has_ended(int pidfd, uint64_t deadline_ns)
+bool pidfd_ended(int pidfd, uint64_t deadline_ns)
 {
 	struct pollfd poll_fd = { .fd = pidfd, .events = POLLIN };
 	int n;
@@ -38,7 +38,7 @@ bool process_gone(pid_t pid, uint64_t deadline_ns)
 {
 	AUTO_CLOSE int fd = pidfd_of(pid);
 
-	return fd < 0 || has_ended(fd, deadline_ns);
+	return fd < 0 || pidfd_ended(fd, deadline_ns);
 }
 
 bool process_in(pid_t pid, const char *group)
