@@ -165,11 +165,20 @@ check "files are read and written without a mount" inside /run/fs-files /run/dvs
 
 check "dvsd ends" inside sh -c 'kill "$(cat /run/dvs/dvsd.pid)"'
 wait_for 60 tap_is_over "$(cat "$TAP_DIR/dvsd.pid")"
+# Names of all processes but those of the look itself.
+running()
+{
+	inside sh -c 'cat /proc/[0-9]*/comm' | grep -vxE 'sh|sleep|cat|timeout' | sort | xargs
+}
+is "what serves and what talks goes on" "$(running)" "dvs-fs dvs-fuse dvs-init dvs-vdd echo"
+inside sh -c 'kill $(pidof echo)'
 # shellcheck disable=SC2086
 check "the packages are removed" inside apt-get remove --yes $packages
 for file in usr/bin/dvs usr/sbin/dvsd lib/systemd/system/dvsd.service usr/libexec/dvs; do
 	check "/$file is gone" test ! -e "$tree/$file"
 done
+is "nothing of them runs" "$(running)" ""
+is "they have no cgroups" "$(ls -d /sys/fs/cgroup/*/"dvs-$(cat "$tree/var/lib/dvs/id")" 2>/dev/null)" ""
 check "the state stays" test -s "$tree/var/lib/dvs/state/state"
 check "and the configuration" test -s "$tree/etc/default/dvsd"
 # shellcheck disable=SC2086
