@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 
+#include "base/compiler.h"
 #include "manage/cli.h"
 
 /* Who says in words of its own what went wrong. */
@@ -24,6 +25,7 @@ struct complaint {
 /* What ERR is called, and what to try. Returns an exit status. */
 int complaint_fail(const struct complaint *complaint, dvs_err err);
 /* The same with a sentence of our own. Returns an exit status. */
-int complaint_note(const struct complaint *complaint, const char *why, va_list args);
+int complaint_note(const struct complaint *complaint, const char *why, va_list args)
+	PRINTF_LIKE(2, 0);
 
 #endif
