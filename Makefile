@@ -65,8 +65,12 @@ docs: all
 	tests/calls/table.py --root . --docs
 	build/dvs schema | tools/yaml-manual docs/man/dvs.yaml.5.scd
 
+# The build directory may have been set up for another prefix.
 install: all
-	$(MESON) install -C build --no-rebuild
+	@grep -q '"name": "prefix", "value": "$(PREFIX)"' build/meson-info/intro-buildoptions.json || \
+		$(MESON) configure build -Dprefix=$(PREFIX)
+	$(MESON) install -C build
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
 
 uninstall:
 	$(NINJA) -C build uninstall

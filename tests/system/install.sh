@@ -5,8 +5,15 @@
 requires command pkg-config
 
 root=$TAP_DIR/root
+prefix=$(sed -n 's/.*"name": "prefix", "value": "\/\([^"]*\)".*/\1/p' \
+	"$DVS_BUILD/meson-info/intro-buildoptions.json")
 check "it installs into a directory of choice" \
 	meson install -C "$DVS_BUILD" --no-rebuild --destdir "$root"
+is "and nowhere else in it than below the prefix" \
+	"$(cd "$root" && find . -type f ! -path "./$prefix/*")" ""
+check "each file is in one Debian package" "$DVS_SOURCE/tests/packages/files.py" "$root/$prefix"
+program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$root/$prefix/lib/systemd/system/dvsd.service")
+check "the unit starts what is installed" test -x "$root$program"
 pc=$(find "$root" -name libdvk.pc)
 check "pkg-config finds libdvk" test -n "$pc"
 export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$root"

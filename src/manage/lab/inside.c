@@ -66,8 +66,8 @@ void lab_set_environment(const struct lab *lab, uint32_t node)
 	if (!slash)
 		return;
 	*slash = '\0';
-	/* The programs beside this one are the ones that fit it. */
-	(void)snprintf(text, sizeof(text), "%s:%s:/usr/sbin:/sbin", self,
+	/* The programs beside this one, and those of its sbin once it is installed, are the ones that fit it. */
+	(void)snprintf(text, sizeof(text), "%s:%s/../sbin:%s:/usr/sbin:/sbin", self, self,
 		       path ? path : "/usr/bin:/bin");
 	(void)setenv("PATH", text, 1);
 }
