@@ -33,18 +33,23 @@ PROGRAMS = dvs dvsd dvs-agent dvs-attach dvs-fs dvs-fuse dvs-nbd dvs-proxy dvs-v
 programs: build/build.ninja
 	$(NINJA) -j $(JOBS) -C build $(PROGRAMS)
 
+# Who is not root builds as who he is; only the lab is root's.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=DVS_LAB,DVS_SITE)
+
 run:
+	@tools/run-main --may
 	@tools/install-deps run
 	@$(MAKE) --no-print-directory programs
-	@tools/run-main
+	@$(AS_ROOT) tools/run-main
 
 demo:
+	@tools/run-main --may
 	@tools/install-deps run
 	@$(MAKE) --no-print-directory programs
-	@tools/run-demo $(DEMO)
+	@$(AS_ROOT) tools/run-demo $(DEMO)
 
 stop:
-	@tools/run-main --stop
+	@$(AS_ROOT) tools/run-main --stop
 
 check:
 	@tools/install-deps

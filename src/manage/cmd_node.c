@@ -115,7 +115,10 @@ static int wait_empty(struct cli *cli, struct link *link, const struct dvk_node_
 		return cli_fail_errno(cli, errno, "", "take signals");
 	while (err == DVS_OK && *left > 0) {
 		if (*left != shown)
-			cli_note(cli, "node drain: %s has %u endpoints left", info->name, *left);
+			cli_note(cli, "node drain: %s has %u endpoints left%s", info->name, *left,
+				 shown == UINT32_MAX ? "; 'dvs ep ls' lists them; Ctrl-C ends the "
+						       "waiting, not the draining" :
+						       "");
 		shown = *left;
 		if (interrupts_wait(&interrupts, -1, clock_deadline_ns(DRAIN_LOOK_NS)) ==
 		    EVENT_END) {

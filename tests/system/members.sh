@@ -8,7 +8,7 @@ requires command ip
 requires command corosync
 . "$(dirname "$0")/../lib/machines.sh"
 machines_here "$@"
-PATH=$DVS_BUILD:$PATH
+PATH=$DVS_BUILD:$DVS_BUILD/apps/examples:$PATH
 # shellcheck disable=SC2317 # functions are called by check and wait_for
 
 # serve NAME: what systemd does on a real machine.
@@ -53,4 +53,12 @@ for name in one two three; do
 done
 check "a DC that is made on one" on one dvs dc create web --no-container
 check "is on the others" wait_for 30 on three dvs inspect web
+# What the guide shows next: links are encrypted from the start, and a server of one machine answers another.
+# shellcheck disable=SC2317
+has_sealed() { [ "$(on "$1" dvs proxy ls -o json | grep -c '"filters": "tls"')" = "$2" ]; }
+check "both links of the first are sealed" wait_for 30 has_sealed one 2
+start_on two echo env DVS_CONTROL=/run/dvs/dc/web/control dvs-echo server
+# shellcheck disable=SC2317
+echoes() { [ "$(on three env DVS_CONTROL=/run/dvs/dc/web/control dvs-echo client hello 2>/dev/null)" = hello ]; }
+check "a server of the second answers the third" wait_for 60 echoes
 done_testing
