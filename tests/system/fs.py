@@ -134,17 +134,25 @@ def a_backup_takes_over_a_volume(lab):
     fs(lab, "check", f"{DC}/data", node=2)
 
 
+def lists(lab, top):
+    """The ACLs of what is in directory d of TOP."""
+    return lab.run(1, "sh", "-c", f"cd {top} && find d ! -type l | LC_ALL=C sort | xargs getfacl -cn")
+
+
 def the_same_goes_out(lab):
     """To a directory and to archives. Without --owners nothing that gives rights is kept; what is there is replaced only when that is said, and through no link."""
     lab.run(1, "sh", "-c", "mknod /run/in/x/y/dev c 1 3 && truncate -s 2M /run/in/x/y/empty && touch /run/in/x/y/ä && cd /run && dvs fs export web/in:/x/y out.tar.zst --owners && dvs fs export web/in:x/y - > out.tar")
     fs(lab, "export", f"{DC}/in:x/y", "/run/out", "--owners", node=1)
-    lab.run(1, "sh", "-c", "cd /run && mkdir untar && tar --xattrs -xpf out.tar.zst -C untar && mkdir mine && tar --xattrs -xpf out.tar -C mine")
+    lab.run(1, "sh", "-c", "cd /run && mkdir untar && tar --xattrs --acls -xpf out.tar.zst -C untar && mkdir mine && tar --xattrs -xpf out.tar -C mine")
     for top, mode, owner in (("/run/out", 4750, "1000 1001"), ("/run/untar", 4750, "1000 1001"), ("/run/mine", 750, "0 0")):
         told = lab.run(1, "sh", "-c", f"cd {top} && cat a && stat -c '%a %h %Y %y' a && stat -c '%u %g %Y' d && readlink d/link && stat -c %F p && getfattr --only-values -n user.k a && echo && test a -ef d/hard"
                        f" && cmp hole /run/src/hole && du -k hole empty | cut -f1 && stat -c %s empty && ls | tr '\\n' ' '")
         names = "a d {}empty hole p ä \n".format("" if mode == 750 else "dev ")
         assert told.startswith(f"text\n{mode} 2 981173106 2001-02-03 04:05:06.789"), told
         assert told.split("\n", 2)[2] == f"{owner} 981173106\n../a\nfifo\nv\n4\n0\n2097152\n{names.strip()} ", (top, told)
+    for top in ("/run/out", "/run/untar"):
+        assert lists(lab, top) == lists(lab, "/run/src"), (top, lists(lab, top), lists(lab, "/run/src"))
+    assert "user:1000" not in lists(lab, "/run/mine")
     assert "--force replaces" in fs(lab, "export", f"{DC}/in:x/y", "/run/out", node=1, status=1)
     assert "--force replaces" in fs(lab, "export", f"{DC}/in", "/run/out.tar", node=1, status=1)
     fs(lab, "export", "--force", f"{DC}/in:x/y", "/run/out", node=1)
@@ -160,7 +168,7 @@ def a_tree_and_an_archive_come_in(lab):
     """Modes, times, links, attributes and holes are kept; owners only if that is said. What leads out is refused."""
     fs(lab, "create", f"{DC}/in", "--size", "64M", "--nodes", "n1")
     lab.run(1, "sh", "-c", "mkdir -p /run/src/d/e /run/in && cd /run/src && echo text > a && ln a d/hard && ln -s ../a d/link && mkfifo p && truncate -s 3M hole && echo x >> hole && setfattr -n user.k -v v a"
-            " && chmod 4750 a && chown -h 1000:1001 d && touch -d 2001-02-03T04:05:06.789 a d && tar --xattrs -czf /run/in.tgz . && touch evil && tar -cPf /run/evil.tar --transform 's#^evil#../../evil#' evil && rm evil")
+            " && chmod 4750 a && chown -h 1000:1001 d && setfacl -m u:1000:rw,g:1001:---,m::rwx d/e && setfacl -d -m u:1000:r d/e && touch d/e/f && setfacl -m u:1002:rwx d/e/f && touch d/e/plain && setfacl -b d/e/plain && touch -d 2001-02-03T04:05:06.789 a d && tar --xattrs --acls -czf /run/in.tgz . && touch evil && tar -cPf /run/evil.tar --transform 's#^evil#../../evil#' evil && rm evil")
     fs(lab, "import", f"{DC}/in", "/run/src", node=1)
     fs(lab, "import", f"{DC}/in", "/run/in.tgz", "/x/y", "--owners", node=1)
     # Once more: what is there is replaced.
@@ -170,6 +178,12 @@ def a_tree_and_an_archive_come_in(lab):
         told = lab.run(1, "sh", "-c", f"cd {top} && cat a && stat -c '%a %h %Y' a && stat -c '%u %g %Y' d && readlink d/link && stat -c %F p && getfattr --only-values -n user.k a && echo && test a -ef d/hard"
                        f" && cmp hole /run/src/hole && du -k hole | cut -f1")
         assert told == f"text\n4750 2 981173106\n{owner} 981173106\n../a\nfifo\nv\n4\n", told
+    # Whom an ACL names is a number, as owners are.
+    fs(lab, "import", f"{DC}/in", "/run/src", "z", "--owners", node=1)
+    assert "user:1000:rw-" in lists(lab, "/run/src") and "default:user:1000:r--" in lists(lab, "/run/src")
+    for top in ("/run/in/x/y", "/run/in/z"):
+        assert lists(lab, top) == lists(lab, "/run/src"), (top, lists(lab, top), lists(lab, "/run/src"))
+    assert "user:1000" not in lists(lab, "/run/in")
     assert "leads out" in fs(lab, "import", f"{DC}/in", "/run/evil.tar", node=1, status=1)
     assert "/no/such" in fs(lab, "import", f"{DC}/in", "/no/such", node=1, status=1)
     assert "/a: " in fs(lab, "import", f"{DC}/in", "/run/src", "/a", node=1, status=1)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "manage/filesystem/acl.h"
 #include "manage/filesystem/export.h"
 
 #define SEGMENTS_MAX 65536u
@@ -63,12 +64,13 @@ static int take_xattr(struct export *export, const struct export_what *what, con
 	dvs_err err;
 
 	if (strncmp(name, "user.", 5) != 0 &&
-	    !(export->keeps_owners && strcmp(name, "security.capability") == 0))
+	    !(export->keeps_owners &&
+	      (strcmp(name, "security.capability") == 0 || acl_is_name(name))))
 		return EXIT_DONE;
 	err = fsc_getxattr(tree->me, tree->who, what->attr.ino,
 			   (struct fsc_name){ name, strlen(name) }, value, FSC_XATTR_MAX, &len);
 	/* It was there a moment ago. */
-	if (err == DVS_NODATA || err == DVS_NOTFOUND || err == DVS_STALE)
+	if (err == DVS_NOATTR || err == DVS_NOTFOUND || err == DVS_STALE)
 		return EXIT_DONE;
 	if (err)
 		return fstree_fail_err(tree, what->path, err);
@@ -168,7 +170,7 @@ static dvs_err find_segments(struct export *export, uint32_t handle, struct expo
 		struct segment *segment = &export->segments[what->n_segments];
 
 		err = fsc_seek(me, handle, SEEK_TO_DATA, at, &segment->begin);
-		if (err == DVS_NODATA || (!err && segment->begin >= what->attr.size))
+		if (err == DVS_NOATTR || (!err && segment->begin >= what->attr.size))
 			return DVS_OK;
 		if (!err)
 			err = fsc_seek(me, handle, SEEK_TO_HOLE, segment->begin, &segment->end);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "manage/filesystem/acl.h"
 #include "manage/filesystem/fstree.h"
 
 #define BLOCK_BYTES 65536u
@@ -18,6 +19,9 @@
 struct folder {
 	uint64_t ino;
 	struct fs_change change;
+	/* What is made in it gets this ACL: not before all is in it. NULL: none */
+	uint8_t *inherited;
+	size_t inherited_len;
 };
 
 struct import {
@@ -215,6 +219,36 @@ static int set_xattrs(struct import *import, struct archive_entry *entry, const 
 	return EXIT_DONE;
 }
 
+/* The attribute NAME is these bytes; NULL: there is none, also if one was inherited. */
+static dvs_err put_acl(struct import *import, uint64_t ino, const char *name, const uint8_t *bytes,
+		       size_t len)
+{
+	struct fstree *tree = &import->tree;
+	const struct fsc_name word = { name, strlen(name) };
+	dvs_err err;
+
+	if (bytes)
+		return fsc_setxattr(tree->me, tree->who, ino, word, bytes, len, 0);
+	err = fsc_removexattr(tree->me, tree->who, ino, word);
+	return err == DVS_NOATTR ? DVS_OK : err;
+}
+
+/* The ACL, whose mask is the mode's group from then on. Whom it names is a number, as owners are. */
+static int set_acl(struct import *import, struct archive_entry *entry, const char *inner,
+		   uint64_t ino)
+{
+	AUTO_FREE uint8_t *bytes = NULL;
+	size_t len = 0;
+	dvs_err err;
+
+	if (!import->keeps_owners)
+		return EXIT_DONE;
+	err = acl_from_entry(entry, ACL_ACCESS, &bytes, &len);
+	if (!err)
+		err = put_acl(import, ino, ACL_ACCESS, bytes, len);
+	return err ? fstree_fail_err(&import->tree, inner, err) : EXIT_DONE;
+}
+
 /* A new file, directory or other thing of that name; what was there goes, but for directories. */
 static dvs_err make_new(struct import *import, const struct fsc_new *what, uint32_t *handle,
 			struct fs_attr *attr)
@@ -257,15 +291,20 @@ static int import_file(struct import *import, struct archive_entry *entry, const
 		err = fsc_setattr(tree->me, tree->who, attr.ino, 0, &change, &attr);
 	if (status == EXIT_DONE && err)
 		status = fstree_fail_err(tree, inner, err);
+	if (status == EXIT_DONE)
+		status = set_acl(import, entry, inner, attr.ino);
 	/* Half a file is none. */
 	if (status != EXIT_DONE)
 		(void)!fsc_unlink(tree->me, tree->who, what->parent, what->name, false, &gone);
 	return status;
 }
 
-static int keep_folder(struct import *import, uint64_t ino, const struct fs_change *change)
+static int keep_folder(struct import *import, struct archive_entry *entry, const char *inner,
+		       uint64_t ino, const struct fs_change *change)
 {
 	struct folder *more = import->folders;
+	struct folder folder = { .ino = ino, .change = *change };
+	dvs_err err;
 
 	if ((import->n_folders & (import->n_folders - 1)) == 0)
 		more = reallocarray(more, import->n_folders ? 2 * import->n_folders : 1,
@@ -273,7 +312,14 @@ static int keep_folder(struct import *import, uint64_t ino, const struct fs_chan
 	if (!more)
 		return filesystem_fail(import->tree.fs, DVS_NOMEM);
 	import->folders = more;
-	more[import->n_folders++] = (struct folder){ ino, *change };
+	/* It has its mode, and perhaps an ACL that says more. */
+	folder.change.valid &= ~TREE_SET_MODE;
+	err = import->keeps_owners ?
+		      acl_from_entry(entry, ACL_DEFAULT, &folder.inherited, &folder.inherited_len) :
+		      DVS_OK;
+	if (err)
+		return fstree_fail_err(&import->tree, inner, err);
+	more[import->n_folders++] = folder;
 	return EXIT_DONE;
 }
 
@@ -347,8 +393,10 @@ static int import_at(struct import *import, struct archive_entry *entry, const c
 	if (err)
 		return fstree_fail_err(tree, inner, err);
 	status = S_ISLNK(what->mode) ? EXIT_DONE : set_xattrs(import, entry, inner, attr.ino);
+	if (status == EXIT_DONE && !S_ISLNK(what->mode))
+		status = set_acl(import, entry, inner, attr.ino);
 	if (status == EXIT_DONE && S_ISDIR(what->mode))
-		status = keep_folder(import, attr.ino, &change);
+		status = keep_folder(import, entry, inner, attr.ino, &change);
 	return status;
 }
 
@@ -414,9 +462,16 @@ static int finish(struct import *import)
 	struct fs_attr attr;
 	dvs_err err = DVS_OK;
 
-	for (size_t i = import->n_folders; i-- > 0 && !err;)
-		err = fsc_setattr(tree->me, tree->who, import->folders[i].ino, 0,
-				  &import->folders[i].change, &attr);
+	for (size_t i = import->n_folders; i-- > 0 && !err;) {
+		const struct folder *folder = &import->folders[i];
+
+		if (import->keeps_owners)
+			err = put_acl(import, folder->ino, ACL_DEFAULT, folder->inherited,
+				      folder->inherited_len);
+		if (!err)
+			err = fsc_setattr(tree->me, tree->who, folder->ino, 0, &folder->change,
+					  &attr);
+	}
 	if (!err)
 		err = fsc_fsync(tree->me, 0, false);
 	return err ? fstree_fail_err(tree, "the last of it", err) : EXIT_DONE;
@@ -461,6 +516,8 @@ static int import(struct filesystem *fs)
 		status = run(import);
 	if (import->in)
 		(void)archive_read_free(import->in);
+	for (size_t i = 0; i < import->n_folders; i++)
+		free(import->folders[i].inherited);
 	free(import->folders);
 	fstree_close(&import->tree);
 	if (status != EXIT_DONE)

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/compiler.h"
+#include "manage/filesystem/acl.h"
 #include "manage/filesystem/export.h"
 
 static const struct kind {
@@ -128,10 +129,13 @@ static int archive_open(struct export *export)
 static int add_xattr(struct export *export, const struct export_what *what, void *context,
 		     const char *name, const void *value, size_t len)
 {
-	(void)export;
-	(void)what;
-	archive_entry_xattr_add_entry(context, name, value, len);
-	return EXIT_DONE;
+	dvs_err err = DVS_OK;
+
+	if (acl_is_name(name))
+		err = acl_to_entry(context, name, value, len);
+	else
+		archive_entry_xattr_add_entry(context, name, value, len);
+	return err ? fstree_fail_err(&export->tree, what->path, err) : EXIT_DONE;
 }
 
 static void add_holes(struct archive_entry *entry, const struct export_what *what)
