@@ -308,7 +308,7 @@ static void read_mail(struct m3 *self, struct mail *mail)
 	if (mail->op == CONTROL_CHANNEL) {
 		partner_add(self, &mail->channel, mail->fd);
 	} else if (mail->op == CONTROL_GONE) {
-		partner_gone(self, dvs_ep_of(mail->gone.peer), gone_reason(mail->gone.reason));
+		partner_gone(self, &mail->gone, gone_reason(mail->gone.reason));
 	} else if (mail->op == CONTROL_UNBOUND) {
 		self->ep.halt = HALT_UNBOUND;
 		partner_all_gone(self);

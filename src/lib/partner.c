@@ -309,12 +309,12 @@ void partner_add(struct m3 *self, const struct control_channel_req *event, int f
 		unmap(self->dvk, &memory);
 }
 
-void partner_gone(struct m3 *self, dvs_ep peer, dvs_err reason)
+void partner_gone(struct m3 *self, const struct control_gone_req *event, dvs_err reason)
 {
-	struct channel *ch = endpoint_find(&self->ep, peer);
+	struct channel *ch = endpoint_find(&self->ep, dvs_ep_of(event->peer));
 
 	self->n_partner_events++;
-	if (ch && ch->peer.n == peer.n)
+	if (ch && ch->peer.n == event->peer && ch->index == event->my_index)
 		partner_end(self, partner_of(ch), reason);
 }
 

@@ -18,7 +18,7 @@ struct channel *partner_of_client(struct m3 *self, dvs_ep client);
 
 /* Events. */
 void partner_add(struct m3 *self, const struct control_channel_req *event, int fd[LINK_FDS_MAX]);
-void partner_gone(struct m3 *self, dvs_ep peer, dvs_err reason);
+void partner_gone(struct m3 *self, const struct control_gone_req *event, dvs_err reason);
 /* All channels are over: the endpoint is unbound or moved. */
 void partner_all_gone(struct m3 *self);
 

@@ -172,19 +172,20 @@ static void add_link_locked(struct dvk *dvk, struct control_rejoin_links_req *re
 		send_links_locked(dvk, request);
 }
 
-static bool is_about(const struct mail *mail, uint32_t peer)
+/* Whether MAIL says that the channel of number INDEX with PEER is over, or is followed by another one. */
+static bool is_about(const struct mail *mail, uint32_t peer, uint32_t index)
 {
 	if (mail->op == CONTROL_GONE)
-		return mail->gone.peer == peer;
+		return mail->gone.peer == peer && mail->gone.my_index == index;
 	return mail->op == CONTROL_CHANNEL && mail->channel.mode != 4 &&
 	       dvs_ep_number(dvs_ep_of(mail->channel.peer)) == dvs_ep_number(dvs_ep_of(peer));
 }
 
-/* Is there something newer of PEER in the mail behind AT? */
-static bool is_old_locked(struct m3 *self, struct list *at, uint32_t peer)
+/* Is there something newer of it in the mail behind AT? */
+static bool is_old_locked(struct m3 *self, struct list *at, uint32_t peer, uint32_t index)
 {
 	while ((at = at->next) != &self->mail) {
-		if (is_about(CONTAINER_OF(at, struct mail, node), peer))
+		if (is_about(CONTAINER_OF(at, struct mail, node), peer, index))
 			return true;
 	}
 	return false;
@@ -198,7 +199,7 @@ static void tell_mail_locked(struct dvk *dvk, struct m3 *self, struct mail *mail
 	struct control_link row;
 
 	if (mail->op != CONTROL_CHANNEL || channel->mode == 4 ||
-	    is_old_locked(self, &mail->node, channel->peer))
+	    is_old_locked(self, &mail->node, channel->peer, channel->my_index))
 		return;
 	row = (struct control_link){ .ep = self->ep.self.n,
 				     .peer = channel->peer,
@@ -222,7 +223,7 @@ static void tell_links_locked(struct dvk *dvk)
 			const struct known_link *known =
 				CONTAINER_OF(link, struct known_link, node);
 
-			if (!is_old_locked(self, &self->mail, known->row.peer))
+			if (!is_old_locked(self, &self->mail, known->row.peer, known->row.my_index))
 				add_link_locked(dvk, &request, &known->row);
 		}
 		LIST_FOREACH(mail, &self->mail)

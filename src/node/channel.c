@@ -139,6 +139,7 @@ static void send_gone(struct host *host, const struct channel *channel, unsigned
 	const struct binding *binding = channel->end[side].binding;
 	struct control_gone_req event = { .ep = binding->ep.n,
 					  .peer = channel->end[1 - side].binding->ep.n,
+					  .my_index = channel->end[side].index,
 					  .reason = (uint32_t)reason };
 	struct frame frame;
 

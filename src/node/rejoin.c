@@ -19,6 +19,7 @@ static void send_gone_row(struct host *host, const struct binding *mine,
 {
 	struct control_gone_req event = { .ep = row->ep,
 					  .peer = row->peer,
+					  .my_index = row->my_index,
 					  .reason = (uint32_t)DVS_PEERDEAD };
 	struct frame frame;
 

@@ -91,6 +91,8 @@ static void expect_gone(struct peer *peer, dvs_ep with, dvs_err reason)
 	struct control_gone_req gone = peer_gone(peer);
 
 	ck_assert_uint_eq(gone.peer, with.n);
+	/* which of several with the same address */
+	ck_assert_uint_eq(gone.my_index, scene.carried.peer_index);
 	ck_assert_uint_eq(gone.reason, reason);
 }
 
