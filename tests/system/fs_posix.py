@@ -3,14 +3,19 @@
 """dvs-fuse and dvs-fs together: rights of users, and real programs over two gateways; and all that fs_gateway.py has for the gateway alone."""
 
 import errno
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
 import fs_gateway
 from dvsd import BUILD
 from lab import SOURCE
+
+
+SESSION_MEMBERS = 1024
 
 
 class World(fs_gateway.World):
@@ -52,6 +57,34 @@ def rights_are_those_of_the_user_and_all_groups(world):
     assert sh(f"cat {b}/f", uid=1001, groups=[1000]) == "hi\n"
     assert "not permitted" in sh(f"rm -f {b}/f", uid=1001, status=1)
     assert sh(f"cat {b}/f") == "hi\n"
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt(_signal, _frame):
+    raise Interrupted
+
+
+def any_number_of_locks_can_be_waited_for_one_after_the_other(world):
+    """Each has an endpoint of its own, and the server keeps no more than a session may have."""
+    at = world.gateway().path
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with open(at / "f", "w") as one, open(at / "f") as other:
+            fcntl.flock(one, fcntl.LOCK_EX)
+            for _ in range(SESSION_MEMBERS + 100):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0015)
+                    fcntl.flock(other, fcntl.LOCK_EX)
+                    raise AssertionError("two have it")
+                except Interrupted:
+                    pass
+            fcntl.flock(one, fcntl.LOCK_UN)
+            fcntl.flock(other, fcntl.LOCK_EX)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def link_fd(fd, to):
@@ -122,5 +155,5 @@ if __name__ == "__main__":
     fs_gateway.World = World
     fs_gateway.TESTS = tuple(test for test in fs_gateway.TESTS if test.__name__ not in OTHERS) + (
         rights_are_those_of_the_user_and_all_groups, a_file_without_a_name_gets_one_or_never, a_tree_is_the_same_at_both, a_database_is_whole,
-        a_clone_is_whole, a_program_needs_no_mount)
+        a_clone_is_whole, a_program_needs_no_mount, any_number_of_locks_can_be_waited_for_one_after_the_other)
     sys.exit(fs_gateway.main())

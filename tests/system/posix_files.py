@@ -238,7 +238,8 @@ def times_of_files(at):
 
 def _read_without_time(path):
     with Opened(path, os.O_RDONLY | os.O_NOATIME) as fd:
-        os.read(fd, 4)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        equal(os.read(fd, 4), b"text")
 
 
 def maps(at):
@@ -322,7 +323,7 @@ def _hold(path, *ranges):
 
 def locks_of_ranges(at):
     f = make(at / "f", b"x")
-    child = _hold(f, (fcntl.F_WRLCK, 10, 10), (fcntl.F_RDLCK, 100, 0))
+    child = _hold(f, (fcntl.F_RDLCK, 100, 0), (fcntl.F_WRLCK, 10, 10))
     with Opened(f) as fd, Opened(f, os.O_RDONLY) as reader, Opened(f, os.O_WRONLY) as writer:
         expect("EBADF", lock, reader, fcntl.F_WRLCK)
         expect("EBADF", lock, writer, fcntl.F_RDLCK)
@@ -334,6 +335,8 @@ def locks_of_ranges(at):
         expect("OK", lock, fd, fcntl.F_WRLCK, 0, 10)
         expect("OK", lock, fd, fcntl.F_WRLCK, 20, 80)
         equal(held(fd, fcntl.F_WRLCK, 0, 50), (fcntl.F_WRLCK, 0, 10, 10, child))
+        # Of several the first one in the file.
+        equal(held(fd, fcntl.F_WRLCK, 0, 0), (fcntl.F_WRLCK, 0, 10, 10, child))
         equal(held(fd, fcntl.F_WRLCK, 5000, 1), (fcntl.F_RDLCK, 0, 100, 0, child))
         equal(held(fd, fcntl.F_RDLCK, 5000, 1)[0], fcntl.F_UNLCK)
         os.kill(child, signal.SIGKILL)

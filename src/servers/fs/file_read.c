@@ -133,7 +133,6 @@ dvs_err fs_read(struct fs *fs, uint64_t ino, uint64_t offset, void *buffer, size
 		size_t *got)
 {
 	struct fs_run runs[FS_RUNS_MAX];
-	struct fs_inode *inode;
 	const void *data;
 	size_t data_bytes;
 	uint32_t n;
@@ -151,9 +150,15 @@ dvs_err fs_read(struct fs *fs, uint64_t ino, uint64_t offset, void *buffer, size
 		}
 		err = read_runs(fsimage_medium(fs->image), runs, n, buffer, got);
 	} while (err == DVS_OK && n > 0 && *got < bytes);
-	if (err == DVS_OK && fs_inode_get(fs, ino, &inode) == DVS_OK)
-		fs_inode_touch(fs, inode);
 	return err;
+}
+
+void fs_was_read(struct fs *fs, uint64_t ino)
+{
+	struct fs_inode *inode;
+
+	if (fs_inode_get(fs, ino, &inode) == DVS_OK)
+		fs_inode_touch(fs, inode);
 }
 
 /* Data from OFFSET on; the end of the file: there are none. */

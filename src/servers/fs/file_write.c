@@ -414,6 +414,8 @@ dvs_err fs_copy(struct fs *fs, uint64_t from, uint64_t from_offset, uint64_t to,
 			break;
 	}
 	free(room);
+	if (*done > 0)
+		fs_was_read(fs, from);
 	if ((err == DVS_NOSPACE || err == DVS_QUOTA || err == DVS_FILEBIG) && *done > 0 &&
 	    !*must_sync && !sqlite3_get_autocommit(fs->db))
 		err = DVS_OK;

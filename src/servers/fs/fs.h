@@ -151,9 +151,11 @@ struct fs_run {
 DVS_MUST_USE dvs_err fs_map(struct fs *fs, uint64_t ino, uint64_t offset, size_t bytes,
 			    struct fs_run runs[FS_RUNS_MAX], uint32_t *n_runs,
 			    const void **inline_data, size_t *inline_bytes);
-/* Read through fs_map(); *GOT is less than BYTES only at the end. The access time is changed as relatime says, in memory; it is written with the next change. */
+/* Read through fs_map(); *GOT is less than BYTES only at the end. */
 DVS_MUST_USE dvs_err fs_read(struct fs *fs, uint64_t ino, uint64_t offset, void *buffer,
 			     size_t bytes, size_t *got);
+/* The access time is changed as relatime says, in memory; it is written with the next change. */
+void fs_was_read(struct fs *fs, uint64_t ino);
 /* Write, in a change set: data goes to the medium first. *DONE bytes of it (fewer: no space for the rest). DROP: set-id bits go (the writer may not keep them). *MUST_SYNC as in fsimage_alloc(). */
 DVS_MUST_USE dvs_err fs_write(struct fs *fs, uint64_t ino, uint64_t offset, const void *data,
 			      size_t bytes, bool drop, size_t *done, struct fs_attr *attr,

@@ -181,14 +181,22 @@ void fsd_deferred_serve(struct fsd *fsd);
 void fsd_deferred_drop(struct fsd *fsd);
 void fsd_deferred_tick(struct fsd *fsd);
 
+/* ---- fsd_member.c ---- */
+
+/* The session of the endpoint which asks; NULL. */
+struct fsd_session *fsd_session_of(const struct fsd *fsd, dvs_ep ep);
+/* EP belongs to SESSION from now on. FULL, NOMEM. */
+DVS_MUST_USE dvs_err fsd_member_add(struct fsd *fsd, struct fsd_session *session, dvs_ep ep);
+/* What its members were answered nobody will ask for again. */
+void fsd_members_forget(struct fsd *fsd, const struct fsd_session *session);
+void fsd_members_free(struct fsd_session *session);
+
 /* ---- fsd_session.c ---- */
 
 void fsd_sessions_init(struct fsd *fsd);
 /* From the rows of the file system: those that another server had are expected. */
 DVS_MUST_USE dvs_err fsd_sessions_load(struct fsd *fsd);
 void fsd_sessions_free(struct fsd *fsd);
-/* That of the endpoint which asks; NULL. */
-struct fsd_session *fsd_session_of(const struct fsd *fsd, dvs_ep ep);
 /* NULL: NUMBER was not told. */
 const struct fs_who *fsd_who(const struct fsd_session *session, uint32_t number);
 struct fsd_handle *fsd_handle(const struct fsd_session *session, uint32_t number);

@@ -156,6 +156,8 @@ void fsd_read(void *state, struct skeleton_request *request, const struct fs_rea
 	if (!err)
 		err = fs_read(fsd->fs, handle->ino, req->offset, window + call.attr_bytes,
 			      req->bytes, &got);
+	if (!err && !(handle->flags & O_NOATIME))
+		fs_was_read(fsd->fs, handle->ino);
 	if (!err)
 		fsd->figures.read_bytes += got;
 	fsd_answer(&call, err, &lease, sizeof(lease), window, call.attr_bytes + got);

@@ -85,19 +85,22 @@ static bool is_same(const struct holder *a, const struct holder *b)
 	return a->session == b->session && a->kind == b->kind && a->owner == b->owner;
 }
 
-/* Locks of the two kinds have nothing to do with each other, as on Linux. */
+/* The first one in the file that keeps WANT from being set; NULL: none does. Locks of the two kinds have nothing to do with each other, as on Linux. */
 static struct lock *conflict(const struct locked *locked, const struct lock *want)
 {
+	struct lock *first = NULL;
+
 	LIST_FOREACH(link, &locked->locks) {
 		struct lock *lock = CONTAINER_OF(link, struct lock, of_file);
 
 		if (lock->holder.kind == want->holder.kind &&
 		    !is_same(&lock->holder, &want->holder) &&
 		    (lock->type == TYPE_EXCLUSIVE || want->type == TYPE_EXCLUSIVE) &&
-		    lock->range.start <= want->range.end && want->range.start <= lock->range.end)
-			return lock;
+		    lock->range.start <= want->range.end && want->range.start <= lock->range.end &&
+		    (!first || lock->range.start < first->range.start))
+			first = lock;
 	}
-	return NULL;
+	return first;
 }
 
 /* ---- changing what a holder has ---- */

@@ -12,13 +12,6 @@
 #define EXPECTED_NS (15 * CLOCK_NS_PER_S)
 #define RESUMING_NS (60 * CLOCK_NS_PER_S)
 
-struct member {
-	struct list by_ep;
-	struct list of_session;
-	dvs_ep ep;
-	struct fsd_session *session;
-};
-
 void fsd_sessions_init(struct fsd *fsd)
 {
 	list_init(&fsd->sessions);
@@ -32,55 +25,6 @@ void fsd_sessions_init(struct fsd *fsd)
 		list_init(&fsd->leased[i]);
 		list_init(&fsd->locked[i]);
 	}
-}
-
-/* ---- endpoints ---- */
-
-static struct member *find_member(const struct fsd *fsd, dvs_ep ep)
-{
-	LIST_FOREACH(link, &fsd->members[fsd_bucket(ep.n)]) {
-		struct member *member = CONTAINER_OF(link, struct member, by_ep);
-
-		if (member->ep.n == ep.n)
-			return member;
-	}
-	return NULL;
-}
-
-struct fsd_session *fsd_session_of(const struct fsd *fsd, dvs_ep ep)
-{
-	const struct member *member = find_member(fsd, ep);
-
-	return member ? member->session : NULL;
-}
-
-static void drop_member(struct member *member)
-{
-	member->session->n_members--;
-	list_remove(&member->by_ep);
-	list_remove(&member->of_session);
-	free(member);
-}
-
-static dvs_err add_member(struct fsd *fsd, struct fsd_session *session, dvs_ep ep)
-{
-	struct member *member = find_member(fsd, ep);
-
-	if (member && member->session == session)
-		return DVS_OK;
-	if (member)
-		drop_member(member);
-	if (session->n_members >= FSD_MEMBERS_MAX)
-		return DVS_FULL;
-	member = calloc(1, sizeof(*member));
-	if (!member)
-		return DVS_NOMEM;
-	member->ep = ep;
-	member->session = session;
-	list_add_tail(&fsd->members[fsd_bucket(ep.n)], &member->by_ep);
-	list_add_tail(&session->members, &member->of_session);
-	session->n_members++;
-	return DVS_OK;
 }
 
 /* ---- identities ---- */
@@ -205,34 +149,13 @@ static dvs_err keep_row(struct fsd *fsd, const struct fsd_session *session, bool
 	return err;
 }
 
-static void forget_answers(struct fsd *fsd, const struct fsd_session *session)
-{
-	dvs_err err = fs_begin(fsd->fs);
-
-	if (err)
-		return;
-	LIST_FOREACH(link, &session->members) {
-		const struct member *member = CONTAINER_OF(link, struct member, of_session);
-
-		if (!err)
-			err = fs_answer_forget(fsd->fs, member->ep.n);
-	}
-	if (!err)
-		err = fs_commit(fsd->fs);
-	else
-		fs_rollback(fsd->fs);
-	if (err)
-		log_debug(&fsd->log, "answers stay", LOG_STR("why", dvs_strerror(err)));
-}
-
 static void free_session(struct fsd *fsd, struct fsd_session *session)
 {
 	for (size_t i = 0; i < ARRAY_LEN(session->identities); i++) {
 		LIST_FOREACH_SAFE(link, &session->identities[i])
 			drop_who(session, CONTAINER_OF(link, struct fsd_who, of_session));
 	}
-	LIST_FOREACH_SAFE(link, &session->members)
-		drop_member(CONTAINER_OF(link, struct member, of_session));
+	fsd_members_free(session);
 	list_remove(&session->of_fsd);
 	fsd->n_sessions--;
 	free(session);
@@ -257,7 +180,7 @@ static void end_session(struct fsd *fsd, struct fsd_session *session)
 	if (err)
 		log_warning(&fsd->log, "the row of a session stays",
 			    LOG_STR("why", dvs_strerror(err)));
-	forget_answers(fsd, session);
+	fsd_members_forget(fsd, session);
 	fsd_leases_end(fsd, session);
 	free_session(fsd, session);
 	if (was_expected) {
@@ -447,7 +370,7 @@ static dvs_err introduce(struct fsd *fsd, struct fsd_session *session, dvs_ep en
 	dvs_err err = dvk_endpoint_info(fsd->dvk, endpoint, &info);
 
 	if (!err)
-		err = add_member(fsd, session, endpoint);
+		err = fsd_member_add(fsd, session, endpoint);
 	if (err)
 		return err;
 	session->first = endpoint;
@@ -516,7 +439,7 @@ void fsd_join(void *state, struct skeleton_request *request, const struct fs_joi
 	else if (!session || !is_of(fsd, session, request->source))
 		fs_join_answer(request, DVS_NOTFOUND, NULL);
 	else
-		fs_join_answer(request, add_member(fsd, session, request->source), NULL);
+		fs_join_answer(request, fsd_member_add(fsd, session, request->source), NULL);
 }
 
 void fsd_bye(void *state, struct skeleton_request *request, const struct fs_bye_req *req)
