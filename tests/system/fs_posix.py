@@ -148,8 +148,8 @@ def a_program_needs_no_mount(world):
     assert len(os.listdir(made / "many")) == 1999 and os.readlink(made / "up") == "/made"
 
 
-# A server that is started anew finds what there was; that is tested with the server.
-OTHERS = {"another_server_is_found", "without_a_server_it_says_so"}
+# A server that is started anew finds what there was; that is tested with the server. What is open there it counts for managers only.
+OTHERS = {"another_server_is_found", "without_a_server_it_says_so", "what_is_closed_is_given_back_together"}
 
 if __name__ == "__main__":
     fs_gateway.World = World
