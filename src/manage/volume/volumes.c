@@ -20,10 +20,10 @@ int volumes_size(struct cli *cli, const char *text, uint64_t *bytes)
 				 text);
 	if (*bytes % VOLUME_BLOCK_BYTES == 0)
 		return EXIT_DONE;
-	return cli_usage(cli, "the size must be a multiple of %u bytes; %s is %llu, give %llu",
-			 VOLUME_BLOCK_BYTES, text, (unsigned long long)*bytes,
-			 (unsigned long long)(*bytes / VOLUME_BLOCK_BYTES + 1) *
-				 VOLUME_BLOCK_BYTES);
+	return cli_usage(
+		cli, "the size must be a multiple of %u bytes; %s is %llu bytes, give %llu",
+		VOLUME_BLOCK_BYTES, text, (unsigned long long)*bytes,
+		(unsigned long long)(*bytes / VOLUME_BLOCK_BYTES + 1) * VOLUME_BLOCK_BYTES);
 }
 
 int volumes_rate(struct cli *cli, uint64_t *bytes_per_s)

@@ -125,7 +125,7 @@ TEST(what_is_wrong_with_a_new_volume_is_said_before_there_is_one)
 		{ "vol create web/-d --size 1M", 2, "is no name of a volume" },
 		{ "vol create web/d --size 10X", 2, "'10X' is no size; give bytes" },
 		{ "vol create web/d --size 5000", 2,
-		  "multiple of 4096 bytes; 5000 is 5000, give 8192" },
+		  "multiple of 4096 bytes; 5000 is 5000 bytes, give 8192" },
 		{ "vol create web/d --size 17T", 2, "'17T' is no size of a volume" },
 		{ "vol create web/d --size 0", 2, "is no size of a volume" },
 		{ "vol create web/d --size 1M --nodes farm --replicas 2", 2, "give one of them" },
