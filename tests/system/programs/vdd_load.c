@@ -60,6 +60,7 @@ struct writer_thread {
 	uint64_t n_writes;
 	struct volume_disk disk;
 	bool is_open;
+	dvs_err told; /* why it could not be opened */
 	struct history history;
 	uint64_t errors[ERRORS_MAX];
 	uint64_t n_calls;
@@ -157,9 +158,11 @@ static bool thread_open(struct writer_thread *thread)
 	thread->is_open = err == DVS_OK;
 	if (err && (unsigned int)err < ERRORS_MAX)
 		thread->errors[(unsigned int)err]++;
-	if (err)
+	/* Once for each kind: nobody reads while it runs, and a pipe holds no more than 64 KiB. */
+	if (err && err != thread->told)
 		(void)fprintf(stderr, "vdd-load: %s: %s\n", options->volume,
 			      why[0] ? why : dvs_strerror(err));
+	thread->told = err;
 	return thread->is_open;
 }
 
