@@ -87,9 +87,8 @@ def act_resize(screen):
     screen.resize(10, 33)
     os.kill(screen.pid, signal.SIGWINCH)
     start = len(screen.seen)
-    screen.wait_for(b"\033[J", start)
-    # The first whole frame of the new size.
-    start = len(screen.seen)
+    # The first whole frame of the new size: behind the end of the one that was being drawn.
+    start = screen.wait_for(b"\033[J", start) + len(b"\033[J")
     end = screen.wait_for(b"\033[J", start)
     frame = screen.seen[start:end].rsplit(b"\033[H", 1)[-1]
     lines = re.sub(rb"\033\[[0-9;?]*[A-Za-z]", b"", frame).split(b"\r\n")
