@@ -87,8 +87,9 @@ class World:
     def signal_server(self, how):
         """To the file server that has the file system; its node, when another one has it."""
         node = self.primary()
-        pid, = self.lab.servers(node, "dvs-fs")
-        os.kill(pid, how)
+        # There are two where the agent was started again: the former one's goes on.
+        for pid in self.lab.servers(node, "dvs-fs"):
+            os.kill(pid, how)
         self.wait_primary(lambda now: now != node)
         return node
 

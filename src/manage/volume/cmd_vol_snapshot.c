@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "client/fs_record.h"
 #include "manage/volume/volumes.h"
 
 /* ---- snapshot ---- */
@@ -241,11 +242,35 @@ static bool find_clone(struct vol *vol, char name[VOLUME_NAME_MAX + 1])
 	return false;
 }
 
+/* A file system that is on it, whether a server has it just now or not; false: there is none. */
+static bool find_filesystem(struct vol *vol, char name[FS_RECORD_NAME_MAX + 1])
+{
+	struct fs_record record;
+	dvs_err err = DVS_OK;
+
+	name[0] = '\0';
+	while (err == DVS_OK || err == DVS_BADARG) {
+		err = fs_record_next(vol->link.dvk, vol->dc, name, &record, NULL);
+		if (err == DVS_OK && record.store == FS_STORE_VOLUME &&
+		    strcmp(record.volume, vol->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int remove_volume(struct vol *vol)
 {
 	char clone[VOLUME_NAME_MAX + 1];
-	int status = vol_check_holders(vol);
+	char filesystem[FS_RECORD_NAME_MAX + 1];
+	int status;
 
+	/* Between two servers nobody has a claim. */
+	if (find_filesystem(vol, filesystem))
+		return vol_note(vol,
+				"file system %s is on it, and would be lost with it; remove that "
+				"first ('dvs fs rm %s/%s')",
+				filesystem, vol->dc, filesystem);
+	status = vol_check_holders(vol);
 	if (status != EXIT_DONE)
 		return status;
 	if (!vol->volume.of[0] && find_clone(vol, clone))

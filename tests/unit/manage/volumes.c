@@ -472,6 +472,32 @@ TEST(a_volume_that_is_a_block_device_stays)
 	ck_assert_uint_eq(fake()->n_kept, 0);
 }
 
+TEST(a_volume_with_a_file_system_stays_also_while_nobody_serves_it)
+{
+	RESULT kept = { 0 };
+	RESULT gone = { 0 };
+
+	volume_with_two();
+	fake_keep("web", "fs/other",
+		  "{\"id\":\"1c53160c-b2c9-4c30-a96b-9dc0403d6307\",\"endpoint\":999,"
+		  "\"store\":\"ram\",\"bytes\":67108864,\"nodes\":[1],\"access\":\"managers\"}");
+	fake_keep("web", "fs/site",
+		  "{\"id\":\"1c53160c-b2c9-4c30-a96b-9dc0403d6308\",\"endpoint\":998,"
+		  "\"store\":\"volume\",\"volume\":\"data\",\"nodes\":[1],"
+		  "\"access\":\"managers\"}");
+	kept = run("vol rm --force web/data");
+	ck_assert_int_eq(kept.status, 1);
+	ck_assert_contains(kept.err, "file system site is on it, and would be lost with it; remove "
+				     "that first ('dvs fs rm web/site')");
+	fake_keep("web", "fs/site",
+		  "{\"id\":\"1c53160c-b2c9-4c30-a96b-9dc0403d6308\",\"endpoint\":998,"
+		  "\"store\":\"volume\",\"volume\":\"elsewhere\",\"nodes\":[1],"
+		  "\"access\":\"managers\"}");
+	gone = run("vol rm --force web/data");
+	ck_assert_msg(gone.status == 0, "%s", gone.err);
+	ck_assert_uint_eq(fake()->n_kept, 2);
+}
+
 TEST(a_volume_with_clones_stays)
 {
 	static const struct refusal refusals[] = {
@@ -508,5 +534,6 @@ UNIT_MAIN("manage-volumes", a_volume_is_a_record_and_is_waited_for,
 	  a_list_tells_at_a_glance_what_is_healthy, a_list_tells_who_is_behind_away_or_silent,
 	  inspect_tells_everything, inspect_tells_what_is_known_of_a_volume_that_does_not_answer,
 	  names_that_are_wrong_get_an_advice, a_volume_is_removed_with_all_that_belongs_to_it,
-	  a_volume_that_is_a_block_device_stays, a_volume_with_clones_stays,
+	  a_volume_that_is_a_block_device_stays,
+	  a_volume_with_a_file_system_stays_also_while_nobody_serves_it, a_volume_with_clones_stays,
 	  what_is_damaged_can_be_removed)
