@@ -10,8 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 
 from dvsd import BUILD, Tap
@@ -279,22 +277,12 @@ def main():
         return 0
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     tap = Tap()
-    for test in (a_file_system_lives_on_it, its_bytes_are_those_of_the_disk, what_is_mounted_stays,
-                 force_ends_it_and_users_get_errors, somebody_has_it_open,
-                 whoever_is_killed_nothing_is_left, errors_of_the_disk_are_the_devices,
-                 read_only_is_read_only, a_disk_that_grows, several_at_once):
-        if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
-            continue
-        with tempfile.TemporaryDirectory(prefix="dvs-attach-") as base:
-            try:
-                test(Path(base))
-                tap.ok(True, test.__name__.replace("_", " "))
-            except Exception:
-                log = Path(base) / "attach/log"
-                tap.ok(False, test.__name__.replace("_", " "), traceback.format_exc() +
-                       (log.read_text() if log.exists() else ""))
-    print(f"1..{tap.n}")
-    return 1 if tap.failed else 0
+    tests = (a_file_system_lives_on_it, its_bytes_are_those_of_the_disk, what_is_mounted_stays,
+             force_ends_it_and_users_get_errors, somebody_has_it_open,
+             whoever_is_killed_nothing_is_left, errors_of_the_disk_are_the_devices,
+             read_only_is_read_only, a_disk_that_grows, several_at_once)
+    tap.each_in_a_directory(tests, "dvs-attach-", "attach/log")
+    return tap.end()
 
 
 if __name__ == "__main__":

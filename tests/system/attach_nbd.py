@@ -8,13 +8,12 @@ import signal
 import socket
 import struct
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 
 from attach_memory import MIB, PATIENCE_S, PROGRAM, alive, left, run
 from dvsd import BUILD, Tap
 from lab import wait_for
+from nbd_help import exactly
 
 READ, WRITE, DISC, FLUSH, TRIM = range(5)
 REQUEST_MAGIC, REPLY_MAGIC = 0x25609513, 0x67446698
@@ -60,22 +59,13 @@ class User:
         self.socket.connect(device)
         self.n = 0
 
-    def exactly(self, n_bytes):
-        data = b""
-        while len(data) < n_bytes:
-            part = self.socket.recv(n_bytes - len(data))
-            if not part:
-                raise EOFError
-            data += part
-        return data
-
     def ask(self, command, offset=0, n_bytes=0, data=b""):
         self.n += 1
         self.socket.sendall(struct.pack(">IIQQI", REQUEST_MAGIC, command, self.n, offset, n_bytes) +
                             data)
-        magic, error, cookie = struct.unpack(">IIQ", self.exactly(16))
+        magic, error, cookie = struct.unpack(">IIQ", exactly(self.socket, 16))
         assert (magic, cookie) == (REPLY_MAGIC, self.n), (magic, cookie)
-        return error, self.exactly(n_bytes) if command == READ and not error else b""
+        return error, exactly(self.socket, n_bytes) if command == READ and not error else b""
 
     def __enter__(self):
         return self
@@ -174,20 +164,12 @@ def without_the_module_it_says_what_to_do(base):
 
 def main():
     tap = Tap()
-    for test in (its_bytes_are_those_of_the_disk, errors_of_the_disk_are_the_devices,
-                 it_stays_until_it_is_closed, force_ends_it, whoever_is_killed_nothing_is_left,
-                 a_disk_that_grows, read_only_is_read_only, a_kernel_that_refuses_leaves_nothing,
-                 without_the_module_it_says_what_to_do):
-        with tempfile.TemporaryDirectory(prefix="dvs-nbd-") as base:
-            try:
-                test(Path(base))
-                tap.ok(True, test.__name__.replace("_", " "))
-            except Exception:
-                log = Path(base) / "attach/log"
-                tap.ok(False, test.__name__.replace("_", " "), traceback.format_exc() +
-                       (log.read_text() if log.exists() else ""))
-    print(f"1..{tap.n}")
-    return 1 if tap.failed else 0
+    tests = (its_bytes_are_those_of_the_disk, errors_of_the_disk_are_the_devices,
+             it_stays_until_it_is_closed, force_ends_it, whoever_is_killed_nothing_is_left,
+             a_disk_that_grows, read_only_is_read_only, a_kernel_that_refuses_leaves_nothing,
+             without_the_module_it_says_what_to_do)
+    tap.each_in_a_directory(tests, "dvs-nbd-", "attach/log")
+    return tap.end()
 
 
 if __name__ == "__main__":

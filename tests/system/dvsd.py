@@ -244,6 +244,18 @@ class Link:
         return struct.unpack("<II", data)
 
 
+def requires(programs=(), built=(), paths=()):
+    """Skip the whole test, in TAP, where one of PROGRAMS, of what is BUILT, or of PATHS is missing, or we are not root."""
+    missing = [name for name in programs if not shutil.which(name)]
+    missing += [Path(name).name for name in built if not (BUILD / name).exists()]
+    missing += [path for path in paths if not os.path.exists(path)]
+    if os.geteuid() != 0:
+        missing.insert(0, "root")
+    if missing:
+        print(f"1..0 # SKIP needs {', '.join(missing)}")
+        sys.exit(0)
+
+
 class Dvsd:
     def __init__(self, *options, run_dir=None, prefix=()):
         self.run_dir = Path(run_dir or tempfile.mkdtemp(prefix="dvsd-test."))
@@ -310,6 +322,14 @@ class Dvsd:
         # Programs of other users are let in here as a mount into their container would.
         self.control(name).parent.chmod(0o755)
         return dc
+
+    def dvs(self, *words, check=True):
+        """What 'dvs WORDS' prints."""
+        done = subprocess.run([BUILD / "dvs", *words], env=os.environ | {"DVS_RUN_DIR": str(self.run_dir)}, check=False,
+                              capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        if check and done.returncode:
+            raise RuntimeError(f"dvs {words}: {done.returncode}: {done.stderr}")
+        return done.stdout
 
     def end(self):
         """Status of a clean stop; removes the directory."""
@@ -394,6 +414,20 @@ class Tap:
                 broken()
             if why and test in needed:
                 return
+
+    def each_in_a_directory(self, tests, prefix, log):
+        """Run TESTS, or those of them that are named on the command line, each with a directory of its own; of one that failed show its file LOG, too."""
+        for test in tests:
+            if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
+                continue
+            with tempfile.TemporaryDirectory(prefix=prefix) as base:
+                why = ""
+                try:
+                    test(Path(base))
+                except Exception:
+                    said = Path(base) / log
+                    why = traceback.format_exc() + (said.read_text() if said.exists() else "")
+                self.ok(not why, test.__name__.replace("_", " "), why)
 
     def end(self):
         """The plan; what main() returns."""

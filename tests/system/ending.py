@@ -10,21 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dvsd import BUILD, Dvsd, Tap
+from dvsd import BUILD, Dvsd, Tap, requires
 
 SERVERS = ("dvs-vdd", "dvs-fs", "dvs-fuse")
 TRAP = 'cd /shared; trap "echo asked >asked; exit" TERM; echo >ready; while :; do sleep 0.1; done'
-
-
-def requires():
-    missing = [name for name in ("crun",) if not shutil.which(name)]
-    missing += [name for name in ("dvs-agent", "dc-init", *SERVERS) if not (BUILD / name).exists()]
-    missing += [path for path in ("/dev/fuse",) if not os.path.exists(path)]
-    if os.geteuid() != 0:
-        missing.insert(0, "root")
-    if missing:
-        print(f"1..0 # SKIP needs {', '.join(missing)}")
-        sys.exit(0)
 
 
 class Node(Dvsd):
@@ -34,13 +23,6 @@ class Node(Dvsd):
         self.shared = Path(tempfile.mkdtemp(prefix="dvs-shared."))
         self.shared.chmod(0o777)
         super().__init__("--lib-dir", self.lib)
-
-    def dvs(self, *words, check=True):
-        done = subprocess.run([BUILD / "dvs", *words], env=os.environ | {"DVS_RUN_DIR": str(self.run_dir)}, capture_output=True, text=True, check=False, timeout=60,
-                              stdin=subprocess.DEVNULL)
-        if check and done.returncode:
-            raise RuntimeError(f"dvs {words}: {done.returncode}: {done.stderr}")
-        return done.stdout
 
     def end_all(self):
         return subprocess.run([BUILD / "dvs-agent", "--end", "--run-dir", self.run_dir, "--lib-dir", self.lib], capture_output=True, text=True, check=False, timeout=120)
@@ -113,7 +95,7 @@ def the_next_dvsd_takes_up_the_work(node):
 
 TESTS = [it_refuses_while_dvsd_runs, it_ends_all_and_keeps_what_is_on_the_disk, it_has_nothing_to_do_again, the_next_dvsd_takes_up_the_work]
 
-requires()
+requires(("crun",), ("dvs-agent", "dc-init", *SERVERS), ("/dev/fuse",))
 with contextlib.closing(Node()) as the_node:
     tap = Tap()
     tap.each(TESTS, the_node, needed=TESTS)

@@ -12,20 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from dvsd import BUILD, SOURCE, Dvsd, Tap
+from dvsd import BUILD, SOURCE, Dvsd, Tap, requires
 
 FILES = ["tests/system/dvsd.py", "tests/system/cluster_agent.py", "src/proto/control.toml", "include/dvs/errors.def"]
 ECHO = BUILD / "apps/examples/dvs-echo"
-
-
-def requires():
-    missing = [name for name in ("crun", "python3") if not shutil.which(name)]
-    missing += [str(path.name) for path in (BUILD / "dvs-agent", BUILD / "dc-init", ECHO) if not path.exists()]
-    if os.geteuid() != 0:
-        missing.insert(0, "root")
-    if missing:
-        print(f"1..0 # SKIP needs {', '.join(missing)}")
-        sys.exit(0)
 
 
 class Node(Dvsd):
@@ -48,13 +38,6 @@ class Node(Dvsd):
         except BaseException:
             self.end()
             raise
-
-    def dvs(self, *words, check=True):
-        done = subprocess.run([BUILD / "dvs", *words], env=os.environ | {"DVS_RUN_DIR": str(self.run_dir)}, capture_output=True, text=True, check=False,
-                              timeout=60, stdin=subprocess.DEVNULL)
-        if check and done.returncode:
-            raise RuntimeError(f"dvs {words}: {done.returncode}: {done.stderr}")
-        return done.stdout
 
     def inside(self, *words, user="0"):
         """Start a program in the container."""
@@ -175,5 +158,5 @@ def its_own_programs_do_not_hold_a_dc(node):
     assert not (node.run_dir / "inside/demo").exists()
 
 
-requires()
+requires(("crun", "python3"), ("dvs-agent", "dc-init", ECHO))
 sys.exit(Tap().run([its_root_is_the_manager_and_nobody_else_is, pids_are_those_that_it_sees, messages_go_in_and_out, its_own_programs_do_not_hold_a_dc], Node))

@@ -100,6 +100,17 @@ def memory(base, n_bytes=256 * MIB, *words):
     return Server(base, BUILD / "tests/system/nbd-memory-server", base / "socket", n_bytes, *words)
 
 
+def exactly(connection, n):
+    """N bytes from a socket."""
+    data = b""
+    while len(data) < n:
+        part = connection.recv(n - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
 class Raw:
     """A client that opens EXPORT with simple replies."""
 
@@ -114,13 +125,7 @@ class Raw:
             self.size, self.flags = struct.unpack(">QH", self.receive(10))
 
     def receive(self, n):
-        data = b""
-        while len(data) < n:
-            part = self.socket.recv(n - len(data))
-            if not part:
-                raise EOFError
-            data += part
-        return data
+        return exactly(self.socket, n)
 
     def ask(self, command, offset=0, n=0, cookie=0, flags=0, data=b""):
         self.socket.sendall(struct.pack(">IHHQQI", 0x25609513, flags, command, cookie, offset, n) + data)

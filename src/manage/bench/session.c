@@ -155,7 +155,7 @@ static void stop_systems(struct session *session)
 	const struct bench_system *const *systems = session->options.suite->systems(&count);
 
 	for (size_t s = count; s-- > 0;)
-		if (session->started >> s & 1)
+		if (session->started >> s & 1 && systems[s]->stop)
 			systems[s]->stop(&session->lab);
 }
 

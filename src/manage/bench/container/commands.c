@@ -191,3 +191,14 @@ dvs_err bench_heard_sample(const struct bench_heard *heard, struct bench_sample 
 		return bench_fail(fault, DVS_PROTO, "the client said '%.60s'", heard->text);
 	return DVS_OK;
 }
+
+dvs_err bench_command_sample(const struct bench_lab *lab, unsigned node,
+			     const struct bench_command *command, struct bench_sample *sample,
+			     struct bench_fault *fault)
+{
+	const struct bench_commands commands = { .node = node, .list = command, .n = 1 };
+	struct bench_heard heard = { .ns = 0 };
+	dvs_err err = bench_commands_run(lab, &commands, &heard, fault);
+
+	return err ? err : bench_heard_sample(&heard, sample, fault);
+}

@@ -39,5 +39,9 @@ DVS_MUST_USE dvs_err bench_commands_run(const struct bench_lab *lab,
 /* From what a client has printed: how often per second, and how long one took, in ns. */
 DVS_MUST_USE dvs_err bench_heard_sample(const struct bench_heard *heard,
 					struct bench_sample *sample, struct bench_fault *fault);
+/* The sample of one client on NODE: COMMAND, which is heard. */
+DVS_MUST_USE dvs_err bench_command_sample(const struct bench_lab *lab, unsigned node,
+					  const struct bench_command *command,
+					  struct bench_sample *sample, struct bench_fault *fault);
 
 #endif

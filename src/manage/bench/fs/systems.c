@@ -97,8 +97,6 @@ static dvs_err measure(struct bench_lab *lab, const struct bench_system *system,
 			  NULL },
 		.heard = true,
 	};
-	struct bench_heard heard = { .ns = 0 };
-	dvs_err err;
 
 	expand(detail->target, cell, target, sizeof(target));
 	expand(detail->maker_target ? detail->maker_target : detail->target, cell, maker,
@@ -110,15 +108,7 @@ static dvs_err measure(struct bench_lab *lab, const struct bench_system *system,
 		 counts_files ? cell->bytes : (size_t)SAMPLE_FILES);
 	snprintf(numbers[2], sizeof(numbers[2]), "%u", cell->clients);
 	snprintf(numbers[3], sizeof(numbers[3]), "%u", options->sample_ms);
-	err = bench_commands_run(
-		lab, &(struct bench_commands){ .node = node_of(cell), .list = &command, .n = 1 },
-		&heard, fault);
-	return err ? err : bench_heard_sample(&heard, sample, fault);
-}
-
-static void nothing_to_stop(struct bench_lab *lab)
-{
-	(void)lab;
+	return bench_command_sample(lab, node_of(cell), &command, sample, fault);
 }
 
 /* ---- ours ---- */
@@ -195,7 +185,6 @@ const struct bench_system bench_file_passthrough = {
 	.detail = &passthrough,
 	.measure = measure,
 	.start = passthrough_start,
-	.stop = nothing_to_stop,
 };
 
 /* The loop device goes with its mount, and that with the node. */
@@ -223,7 +212,6 @@ const struct bench_system bench_file_ext4 = {
 	.detail = &ext4,
 	.measure = measure,
 	.start = ext4_start,
-	.stop = nothing_to_stop,
 };
 
 static dvs_err tmpfs_start(struct bench_lab *lab, struct bench_fault *fault)
@@ -245,7 +233,6 @@ const struct bench_system bench_file_tmpfs = {
 	.detail = &tmpfs,
 	.measure = measure,
 	.start = tmpfs_start,
-	.stop = nothing_to_stop,
 };
 
 /* ---- what the network carries ---- */

@@ -68,11 +68,6 @@ dvs_err bench_disk_measure(struct bench_lab *lab, const struct bench_system *sys
 				   fault);
 }
 
-static void nothing_to_stop(struct bench_lab *lab)
-{
-	(void)lab;
-}
-
 /* ---- ours ---- */
 
 /* A gateway on the node of either client. */
@@ -129,7 +124,6 @@ const struct bench_system bench_disk_nbd = {
 	.detail = &nbd,
 	.measure = bench_disk_measure,
 	.start = nbd_start,
-	.stop = nothing_to_stop,
 };
 
 /* ---- nbdkit ---- */
@@ -210,7 +204,6 @@ const struct bench_system bench_disk_nbdkit_memory = {
 	.detail = &memory,
 	.measure = bench_disk_measure,
 	.start = memory_start,
-	.stop = nothing_to_stop,
 };
 const struct bench_system bench_disk_nbdkit_file = {
 	.name = "nbdkit-file",
@@ -220,7 +213,6 @@ const struct bench_system bench_disk_nbdkit_file = {
 	.detail = &file,
 	.measure = bench_disk_measure,
 	.start = file_start,
-	.stop = nothing_to_stop,
 };
 const struct bench_system bench_disk_raw_file = {
 	.name = "raw-file",
@@ -230,7 +222,6 @@ const struct bench_system bench_disk_raw_file = {
 	.detail = &raw_file,
 	.measure = bench_disk_measure,
 	.start = make_image,
-	.stop = nothing_to_stop,
 };
 
 /* ---- a mirror of others ---- */
@@ -280,7 +271,6 @@ const struct bench_system bench_disk_quorum = {
 	.detail = &quorum,
 	.measure = bench_disk_measure,
 	.start = quorum_start,
-	.stop = nothing_to_stop,
 };
 
 /* ---- what the network carries ---- */

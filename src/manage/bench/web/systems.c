@@ -57,22 +57,12 @@ static dvs_err measure(const struct bench_lab *lab, const struct bench_cell *cel
 			  target->path, is_cold ? "--drop" : NULL, target->dir, NULL },
 		.heard = true,
 	};
-	struct bench_heard heard = { .ns = 0 };
-	dvs_err err;
 
 	snprintf(numbers[0], sizeof(numbers[0]), "%u", target->port);
 	snprintf(numbers[1], sizeof(numbers[1]), "%zu", cell->bytes);
 	snprintf(numbers[2], sizeof(numbers[2]), "%u", cell->clients);
 	snprintf(numbers[3], sizeof(numbers[3]), "%u", ms);
-	err = bench_commands_run(
-		lab, &(struct bench_commands){ .node = node_of(cell), .list = &command, .n = 1 },
-		&heard, fault);
-	return err ? err : bench_heard_sample(&heard, sample, fault);
-}
-
-static void nothing_to_stop(struct bench_lab *lab)
-{
-	(void)lab;
+	return bench_command_sample(lab, node_of(cell), &command, sample, fault);
 }
 
 static dvs_err nginx_start(struct bench_lab *lab, struct bench_fault *fault)
@@ -97,7 +87,6 @@ const struct bench_system bench_web_nginx_host = {
 	.patterns = UINT64_C(1) << BENCH_WEB_WARM,
 	.measure = host_measure,
 	.start = nginx_start,
-	.stop = nothing_to_stop,
 };
 
 static dvs_err mounted_measure(struct bench_lab *lab, const struct bench_system *system,
@@ -119,7 +108,6 @@ const struct bench_system bench_web_nginx_dvs = {
 	.patterns = BOTH_PATTERNS,
 	.measure = mounted_measure,
 	.start = nginx_start,
-	.stop = nothing_to_stop,
 };
 
 /* Its open_file_cache, with 2000 files. */
@@ -130,7 +118,6 @@ const struct bench_system bench_web_nginx_host_open = {
 	.patterns = UINT64_C(1) << BENCH_WEB_WARM,
 	.measure = host_measure,
 	.start = nginx_start,
-	.stop = nothing_to_stop,
 };
 const struct bench_system bench_web_nginx_dvs_open = {
 	.name = "nginx-dvs-open",
@@ -139,7 +126,6 @@ const struct bench_system bench_web_nginx_dvs_open = {
 	.patterns = UINT64_C(1) << BENCH_WEB_WARM,
 	.measure = mounted_measure,
 	.start = nginx_start,
-	.stop = nothing_to_stop,
 };
 
 static dvs_err nweb_measure(struct bench_lab *lab, const struct bench_system *system,
